@@ -1,0 +1,1 @@
+//! Shardflight: SQL over Kinesis.

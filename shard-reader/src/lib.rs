@@ -1,0 +1,1 @@
+//! How records get here: positions, sources, the shared reader, segments.
