@@ -1,1 +1,3 @@
-//! Shardflight: SQL over Kinesis.
+//! Shardflight: SQL over Amazon Kinesis Data Streams through Arrow Flight SQL.
+
+pub mod engine;

@@ -1,0 +1,199 @@
+//! What can go wrong with a statement, in categories that a protocol can map.
+
+use std::sync::Arc;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+use shard_reader::{ReadError, ReadErrorKind};
+
+use super::options::OptionError;
+
+/// The category of an error: what a protocol needs to pick a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCategory {
+    /// The statement or an option is wrong; the same request can never work.
+    InvalidArgument,
+    /// No such table or stream.
+    NotFound,
+    /// The principal, or this server's AWS principal, may not do that.
+    PermissionDenied,
+    /// Memory, disk, a reading limit.
+    ResourceExhausted,
+    /// Time is up.
+    DeadlineExceeded,
+    /// The state does not allow it: expired records, a re-created stream.
+    FailedPrecondition,
+    /// A service is out of reach or throttles: the same request may work later.
+    Unavailable,
+    /// Records that belong to the answer can no longer be read.
+    DataLoss,
+    /// This version does not do that.
+    NotSupported,
+    /// The statement was cancelled.
+    Cancelled,
+    /// A defect of ours.
+    Internal,
+}
+
+/// Why a statement fails. The text is what the user reads.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// The statement is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// No such table.
+    #[error("{0}")]
+    NotFound(String),
+    /// Refused, with the reason.
+    #[error("{0}")]
+    NotSupported(String),
+    /// An option is wrong.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The state does not allow it.
+    #[error("{0}")]
+    FailedPrecondition(String),
+    /// A record that the definition's `bad_records = fail` refuses.
+    #[error("table {table}, shard {shard}, sequence number {sequence}: bad record: {reason} (bad_records = 'fail')")]
+    BadRecord {
+        /// Table.
+        table: String,
+        /// Shard of the record.
+        shard: String,
+        /// Sequence number of the record.
+        sequence: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Reading the stream failed.
+    #[error(transparent)]
+    Read(Arc<ReadError>),
+    /// The statement's time is up.
+    #[error("the statement ran longer than its time limit of {seconds} s")]
+    Deadline {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The query engine refused or failed.
+    #[error("{message}")]
+    Query {
+        /// Category found from the root cause.
+        category: ErrorCategory,
+        /// The root cause's text.
+        message: String,
+    },
+    /// A defect of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// See [`ErrorCategory`].
+    pub fn category(&self) -> ErrorCategory {
+        match self {
+            Self::Invalid(_) | Self::Option(_) | Self::BadRecord { .. } => ErrorCategory::InvalidArgument,
+            Self::NotFound(_) => ErrorCategory::NotFound,
+            Self::NotSupported(_) => ErrorCategory::NotSupported,
+            Self::FailedPrecondition(_) => ErrorCategory::FailedPrecondition,
+            Self::Read(error) => read_category(error),
+            Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
+            Self::Query { category, .. } => *category,
+            Self::Internal(_) => ErrorCategory::Internal,
+        }
+    }
+
+    /// As an error that can travel through the query engine and be found again by [`From<DataFusionError>`].
+    pub fn into_datafusion(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+}
+
+fn read_category(error: &ReadError) -> ErrorCategory {
+    match error.kind {
+        ReadErrorKind::NotFound => ErrorCategory::NotFound,
+        ReadErrorKind::Denied => ErrorCategory::PermissionDenied,
+        ReadErrorKind::Invalid => ErrorCategory::InvalidArgument,
+        ReadErrorKind::Throttled | ReadErrorKind::Unavailable => ErrorCategory::Unavailable,
+        ReadErrorKind::Expired => ErrorCategory::FailedPrecondition,
+        ReadErrorKind::DataLoss => ErrorCategory::DataLoss,
+        ReadErrorKind::LimitExceeded => ErrorCategory::ResourceExhausted,
+        ReadErrorKind::TimedOut => ErrorCategory::DeadlineExceeded,
+        ReadErrorKind::Internal => ErrorCategory::Internal,
+    }
+}
+
+impl From<ReadError> for EngineError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(Arc::new(error))
+    }
+}
+
+impl From<DataFusionError> for EngineError {
+    fn from(error: DataFusionError) -> Self {
+        Self::from_root(error.find_root())
+    }
+}
+
+impl EngineError {
+    /// Every variant is named, so that a new one of the query engine is a decision and not an accident.
+    fn from_root(error: &DataFusionError) -> Self {
+        if let DataFusionError::External(inner) = error
+            && let Some(found) = find_ours(inner.as_ref())
+        {
+            return found;
+        }
+        let category = match error {
+            DataFusionError::SQL(..)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::Execution(_)
+            | DataFusionError::Configuration(_) => ErrorCategory::InvalidArgument,
+            DataFusionError::ArrowError(arrow, _) => arrow_category(arrow),
+            DataFusionError::NotImplemented(_) => ErrorCategory::NotSupported,
+            DataFusionError::ResourcesExhausted(_) => ErrorCategory::ResourceExhausted,
+            DataFusionError::Collection(errors) => {
+                return errors
+                    .first()
+                    .map_or_else(|| Self::Internal(error.to_string()), |first| Self::from_root(first.find_root()));
+            }
+            DataFusionError::Diagnostic(_, inner) => return Self::from_root(inner.find_root()),
+            DataFusionError::Context(_, inner) => return Self::from_root(inner.find_root()),
+            DataFusionError::Shared(inner) => return Self::from_root(inner.find_root()),
+            _ => ErrorCategory::Internal,
+        };
+        Self::Query {
+            category,
+            message: error.strip_backtrace(),
+        }
+    }
+}
+
+fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<EngineError> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<EngineError>() {
+            return Some(found.clone());
+        }
+        if let Some(found) = current.downcast_ref::<DataFusionError>() {
+            return Some(EngineError::from_root(found.find_root()));
+        }
+        next = current.source();
+    }
+    None
+}
+
+fn arrow_category(error: &ArrowError) -> ErrorCategory {
+    match error {
+        ArrowError::DivideByZero
+        | ArrowError::ArithmeticOverflow(_)
+        | ArrowError::CastError(_)
+        | ArrowError::ParseError(_)
+        | ArrowError::ComputeError(_)
+        | ArrowError::InvalidArgumentError(_)
+        | ArrowError::OffsetOverflowError(_)
+        | ArrowError::SchemaError(_) => ErrorCategory::InvalidArgument,
+        ArrowError::NotYetImplemented(_) => ErrorCategory::NotSupported,
+        ArrowError::MemoryError(_) => ErrorCategory::ResourceExhausted,
+        _ => ErrorCategory::Internal,
+    }
+}
