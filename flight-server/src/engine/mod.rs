@@ -3,15 +3,31 @@
 //! This room names no gRPC and no Flight type.
 
 mod api;
+mod commands;
 mod error;
 mod execute;
+mod functions;
+mod hidden;
+mod metadata;
 mod options;
+mod pin;
+mod plan;
+mod result;
+mod runtime;
+mod scan;
 mod session;
+mod sources;
+mod split;
+mod sql;
+mod system;
+mod table;
+mod view;
 
-pub use api::{
-    DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
-};
+pub use api::{DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind};
 pub use error::{EngineError, ErrorCategory};
 pub use execute::ExecutionFacts;
+pub use hidden::HiddenColumn;
 pub use options::{OptionError, OptionSpec, OptionValue, OptionValues, StatementOptions, check_option, option_specs, parse_option};
+pub use plan::{Engine, EngineConfig};
 pub use session::{Principal, Session, SessionId};
+pub use sources::KinesisSources;

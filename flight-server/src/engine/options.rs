@@ -109,7 +109,7 @@ pub struct OptionSpec {
 }
 
 /// Largest default of bytes that one statement may read from Kinesis.
-pub const DEFAULT_MAX_BYTES: u64 = 20 << 30;
+pub(super) const DEFAULT_MAX_BYTES: u64 = 20 << 30;
 
 static SPECS: &[OptionSpec] = &[
     OptionSpec {
@@ -231,7 +231,7 @@ pub fn check_option(name: &str, value: &OptionValue) -> Result<(&'static str, Op
 }
 
 /// The option's entry.
-pub fn find(name: &str) -> Result<&'static OptionSpec, OptionError> {
+pub(super) fn find(name: &str) -> Result<&'static OptionSpec, OptionError> {
     let lower = name.to_ascii_lowercase();
     let bare = lower.strip_prefix("kinesis.").unwrap_or(&lower);
     SPECS.iter().find(|spec| spec.name == bare).ok_or_else(|| OptionError::UnknownName {

@@ -1,0 +1,39 @@
+//! Tables, for the metadata calls of clients.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Field, Schema};
+
+use super::api::{TableEntry, TableKind};
+use super::plan::Engine;
+use super::system;
+
+impl Engine {
+    /// All tables with their visible columns, by schema and name. From definitions alone: a stream need not exist to be listed.
+    pub fn tables(&self) -> Vec<TableEntry> {
+        let catalog = self.catalog().current();
+        let mut tables: Vec<TableEntry> = catalog
+            .tables
+            .iter()
+            .map(|(name, definition)| {
+                let all = definition.arrow_schema();
+                let hidden: BTreeSet<&str> = definition.columns.iter().filter(|column| column.hidden).map(|column| column.name.as_str()).collect();
+                let visible: Vec<Arc<Field>> = all.fields().iter().filter(|field| !hidden.contains(field.name().as_str())).cloned().collect();
+                TableEntry {
+                    schema: name.schema.clone(),
+                    name: name.table.clone(),
+                    kind: TableKind::BaseTable,
+                    arrow_schema: Arc::new(Schema::new(visible)),
+                    comment: definition.comment.clone(),
+                }
+            })
+            .collect();
+        tables.extend(system::TABLES.into_iter().filter_map(|name| {
+            let arrow_schema = system::schema(name)?;
+            Some(TableEntry { schema: system::SCHEMA.into(), name: name.into(), kind: TableKind::SystemTable, arrow_schema, comment: None })
+        }));
+        tables.sort_by(|left, right| (&left.schema, &left.name).cmp(&(&right.schema, &right.name)));
+        tables
+    }
+}

@@ -1,0 +1,290 @@
+//! The life of a statement up to its endpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use catalog::{DirectoryCatalog, TableName};
+use chrono::DateTime;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionState;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use serde_json::json;
+use shard_reader::{Readers, ShardPin, StatementMeter};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::error::EngineError;
+use super::execute::ExecutionFacts;
+use super::hidden::HiddenColumn;
+use super::options::{OptionValue, OptionValues, StatementOptions};
+use super::result::result_schema;
+use super::session::Session;
+use super::sql::{ParsedStatement, StatementKind, parse};
+use super::table::{StatementScope, StreamTable};
+use super::{commands, pin, runtime, split, system, view};
+
+/// Endpoints of one result at most: gateways cap the streams of a connection, and clients open all at once.
+const MAX_ENDPOINTS: usize = 100;
+
+/// What the engine may use.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Bytes that all running queries may hold together, beside the reader's own budget.
+    pub query_memory: usize,
+    /// Where sorts and joins spill.
+    pub spill: PathBuf,
+    /// Bytes of spill at most.
+    pub spill_disk: u64,
+    /// How long a statement may run.
+    pub query_timeout: Duration,
+    /// Partitions of a gathered plan.
+    pub target_partitions: usize,
+}
+
+/// Plans and runs statements over streams. One a server.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    catalog: Arc<DirectoryCatalog>,
+    readers: Arc<Readers>,
+    sources: Arc<dyn SourceProvider>,
+    runtime: Arc<RuntimeEnv>,
+    template: SessionState,
+}
+
+/// Which tables a statement can name.
+pub(super) enum Tables {
+    /// Those of the catalog now.
+    Current,
+    /// Those of a ticket, as they were.
+    Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
+}
+
+/// A query on its way from text to physical plan.
+pub(super) struct Statement {
+    pub(super) state: SessionState,
+    pub(super) plan: LogicalPlan,
+    pub(super) schema: SchemaRef,
+    pub(super) facts: Arc<ExecutionFacts>,
+    pub(super) options: StatementOptions,
+    pub(super) now_ns: i64,
+    /// Streams that the optimized plan scans.
+    pub(super) tables: Vec<StreamTable>,
+}
+
+impl Engine {
+    /// An engine over a catalog, with readers that live as long as it does.
+    pub fn new(
+        config: EngineConfig,
+        catalog: Arc<DirectoryCatalog>,
+        readers: Arc<Readers>,
+        sources: Arc<dyn SourceProvider>,
+    ) -> Result<Arc<Self>, EngineError> {
+        let runtime = runtime::runtime_env(&config)?;
+        let template = runtime::template_state(&config, Arc::clone(&runtime));
+        Ok(Arc::new(Self { config, catalog, readers, sources, runtime, template }))
+    }
+
+    pub(super) fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    pub(super) fn catalog(&self) -> &Arc<DirectoryCatalog> {
+        &self.catalog
+    }
+
+    /// The shared readers: for metrics.
+    pub fn readers(&self) -> &Arc<Readers> {
+        &self.readers
+    }
+
+    /// Parses a statement, decides what kind it is, pins its snapshot and plans it. SET, RESET and SHOW run here, once.
+    pub async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError> {
+        let parsed = parse(&request.sql)?;
+        let values = request.overrides.over(&session.options());
+        if let Some(done) = commands::run(session, &values, &parsed)? {
+            return Ok(Planned::Done(done));
+        }
+        let per_shard = match parsed.hint.get("endpoints") {
+            Some(OptionValue::Text(mode)) if mode == "shard" => true,
+            Some(OptionValue::Text(mode)) if mode == "single" => false,
+            _ => request.per_shard,
+        };
+        let query_id = Uuid::now_v7().to_string();
+        let statement = self.statement(parsed, &values, Tables::Current, query_id.clone()).await?;
+        pin::pin(&statement, request.arrived).await?;
+        let physical = self.physical(&statement).await?;
+        let groups = if per_shard && split::is_per_shard(&physical) { endpoint_groups(split::pins(&physical)) } else { Vec::new() };
+        let mut tables = Vec::with_capacity(statement.tables.len());
+        for table in &statement.tables {
+            if let Some(snapshot) = table.snapshot() {
+                tables.push(PinnedTable { name: table.name().clone(), definition: Arc::clone(table.definition()), snapshot: snapshot.clone() });
+            }
+        }
+        let facts = snapshot_facts(&query_id, &tables);
+        let whole = QueryPart { query_id: query_id.clone(), sql: request.sql, options: values, now_ns: statement.now_ns, tables, part: 0, parts: 1 };
+        let parts = if groups.is_empty() { vec![whole] } else { split_parts(&whole, groups) };
+        Ok(Planned::Query(PlannedQuery { query_id, schema: statement.schema, parts, facts }))
+    }
+
+    /// Checks and types a statement without pinning or running anything.
+    pub async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
+        let parsed = parse(sql)?;
+        let values = overrides.over(&session.options());
+        match &parsed.kind {
+            StatementKind::Set { .. } | StatementKind::Reset { .. } => Ok(Prepared { schema: None, is_update: true }),
+            StatementKind::Show { name } => Ok(Prepared { schema: Some(commands::show_schema(name.is_none())), is_update: false }),
+            StatementKind::Query(_) => {
+                let statement = self.statement(parsed, &values, Tables::Current, String::new()).await?;
+                Ok(Prepared { schema: Some(statement.schema), is_update: false })
+            }
+        }
+    }
+
+    /// From a parsed query to its optimized logical plan.
+    pub(super) async fn statement(
+        &self,
+        mut parsed: ParsedStatement,
+        values: &OptionValues,
+        tables: Tables,
+        query_id: String,
+    ) -> Result<Statement, EngineError> {
+        let options = StatementOptions::resolve(&parsed.hint.over(values))?;
+        let deadline = options.max_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let meter = StatementMeter::new(options.max_bytes, deadline);
+        let facts = ExecutionFacts::new(query_id, Arc::clone(&meter));
+        let now_ns = match &tables {
+            Tables::Current => now_ns(),
+            Tables::Pinned { now_ns, .. } => *now_ns,
+        };
+        let available = view::Available::new(&self.catalog, tables);
+        let mut exposed: BTreeMap<TableName, BTreeSet<String>> = BTreeMap::new();
+        let schema = options.schema.clone();
+        {
+            let mentions: BTreeSet<&'static str> = HiddenColumn::ALL
+                .into_iter()
+                .map(HiddenColumn::name)
+                .filter(|name| !options.hide_internal_columns || parsed.mentions(name))
+                .collect();
+            let words = parsed.words().clone();
+            let mut lookup = |schema: &str, table: &str| {
+                let name = TableName { schema: schema.to_owned(), table: table.to_owned() };
+                let Some(definition) = available.definition(&name)? else { return Ok(Vec::new()) };
+                let hidden = definition.columns.iter().filter(|column| column.hidden && words.contains(&column.name));
+                let mut shown: BTreeSet<String> = hidden.map(|column| column.name.clone()).collect();
+                let mut excluded: Vec<String> = shown.iter().cloned().collect();
+                shown.extend(mentions.iter().map(|name| (*name).to_owned()));
+                if options.hide_internal_columns {
+                    excluded.extend(mentions.iter().map(|name| (*name).to_owned()));
+                }
+                exposed.insert(name, shown);
+                Ok(excluded)
+            };
+            parsed.rewrite(&schema, &mut lookup)?;
+        }
+        let StatementKind::Query(ast) = parsed.kind else {
+            return Err(EngineError::Internal("a statement that is no query cannot be planned".into()));
+        };
+        let scope = Arc::new(StatementScope {
+            options: options.clone(),
+            readers: Arc::clone(&self.readers),
+            sources: Arc::clone(&self.sources),
+            meter,
+            facts: Arc::clone(&facts),
+            target_partitions: self.config.target_partitions,
+        });
+        let streams = available.tables(&exposed, &scope)?;
+        let catalogs = view::catalogs(streams, system::Facts { catalog: self.catalog.current(), readers: Arc::clone(&self.readers) });
+        let state = self.state(&options, catalogs, now_ns);
+        let logical = state.statement_to_plan(*ast).await?;
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&logical)?;
+        let plan = state.optimize(&logical)?;
+        let schema = result_schema(plan.schema(), &options);
+        let tables = pin::scanned(&plan)?;
+        Ok(Statement { state, plan, schema, facts, options, now_ns, tables })
+    }
+
+    pub(super) async fn physical(&self, statement: &Statement) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+        Ok(statement.state.query_planner().create_physical_plan(&statement.plan, &statement.state).await?)
+    }
+
+    fn state(&self, options: &StatementOptions, catalogs: Arc<dyn datafusion::catalog::CatalogProviderList>, now_ns: i64) -> SessionState {
+        let mut config = self.template.config().clone();
+        config.options_mut().catalog.default_schema.clone_from(&options.schema);
+        if let Some(zone) = &options.time_zone {
+            config.options_mut().execution.time_zone = Some(zone.clone());
+        }
+        let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_config(config)
+            .with_catalog_list(catalogs)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .build();
+        let options = Arc::clone(state.config().options());
+        let props = state.execution_props_mut();
+        props.query_execution_start_time = Some(DateTime::from_timestamp_nanos(now_ns));
+        props.config_options = Some(options);
+        state
+    }
+}
+
+fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|age| i64::try_from(age.as_nanos()).ok()).unwrap_or(0)
+}
+
+/// One endpoint a shard; beyond the cap, neighbours share one. An answer without shards still has an endpoint.
+fn endpoint_groups(pins: Vec<ShardPin>) -> Vec<Vec<ShardPin>> {
+    if pins.is_empty() {
+        return Vec::new();
+    }
+    let size = pins.len().div_ceil(MAX_ENDPOINTS);
+    let mut groups: Vec<Vec<ShardPin>> = Vec::with_capacity(pins.len().div_ceil(size));
+    for pin in pins {
+        match groups.last_mut() {
+            Some(group) if group.len() < size => group.push(pin),
+            _ => groups.push(vec![pin]),
+        }
+    }
+    groups
+}
+
+fn split_parts(whole: &QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> {
+    let parts = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+    (0..parts)
+        .zip(groups)
+        .map(|(part, shards)| {
+            let mut own = whole.clone();
+            own.part = part;
+            own.parts = parts;
+            for table in &mut own.tables {
+                table.snapshot.shards.clone_from(&shards);
+            }
+            own
+        })
+        .collect()
+}
+
+fn snapshot_facts(query_id: &str, tables: &[PinnedTable]) -> serde_json::Value {
+    let cached: u64 = tables.iter().flat_map(|table| &table.snapshot.shards).map(|pin| pin.bytes_cached).sum();
+    let shards: Vec<_> = tables
+        .iter()
+        .flat_map(|table| table.snapshot.shards.iter().map(move |pin| (table, pin)))
+        .map(|(table, pin)| {
+            json!({
+                "table": table.name.to_string(),
+                "shard": pin.range.shard,
+                "from": pin.range.start,
+                "to": pin.range.end,
+                "complete": true,
+                "reason": format!("{:?}", pin.tip).to_lowercase(),
+            })
+        })
+        .collect();
+    json!({"query_id": query_id, "rows": serde_json::Value::Null, "bytes_cached": cached, "bytes_read": 0, "shards": shards})
+}

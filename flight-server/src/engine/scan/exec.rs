@@ -1,0 +1,320 @@
+//! The physical operator: partitions of shards, filters inside, a snapshot fixed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use catalog::{BadRecords, TableDefinition, TableName};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result as DfResult, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, conjunction};
+use datafusion::physical_plan::coop::cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::stream::{self, BoxStream, StreamExt};
+use shard_reader::{ShardPin, ShardScan, Snapshot, StatementMeter, StreamReader};
+
+use super::super::error::EngineError;
+use super::super::execute::ExecutionFacts;
+use super::super::table::ColumnSource;
+use super::super::hidden::HiddenColumn;
+use super::prune::Pruning;
+use super::rows::RowPlan;
+
+/// What a plan asks of a stream.
+pub(crate) struct ScanRequest {
+    pub(crate) table: TableName,
+    pub(crate) definition: Arc<TableDefinition>,
+    /// Schema of the table as the statement sees it, and where its columns come from.
+    pub(crate) schema: SchemaRef,
+    pub(crate) columns: Vec<ColumnSource>,
+    pub(crate) projection: Option<Vec<usize>>,
+    /// Over `schema`; all are evaluated here.
+    pub(crate) filters: Vec<Arc<dyn PhysicalExpr>>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) bad_records: BadRecords,
+    /// At most so many partitions.
+    pub(crate) target_partitions: usize,
+}
+
+/// Scans the shards of a snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardScanExec {
+    rows: Arc<RowPlan>,
+    partitions: Arc<Vec<Vec<ShardPin>>>,
+    limit: Option<usize>,
+    reader: Arc<StreamReader>,
+    meter: Arc<StatementMeter>,
+    facts: Arc<ExecutionFacts>,
+    metrics: ExecutionPlanMetricsSet,
+    properties: Arc<PlanProperties>,
+}
+
+impl ShardScanExec {
+    pub(crate) fn try_new(
+        request: ScanRequest,
+        snapshot: &Snapshot,
+        reader: Arc<StreamReader>,
+        meter: Arc<StatementMeter>,
+        facts: Arc<ExecutionFacts>,
+    ) -> DfResult<Self> {
+        let output: Vec<usize> = request.projection.unwrap_or_else(|| (0..request.columns.len()).collect());
+        let mut read = output.clone();
+        for column in request.filters.iter().flat_map(collect_columns) {
+            if !read.contains(&column.index()) {
+                read.push(column.index());
+            }
+        }
+        let read_schema = Arc::new(request.schema.project(&read)?);
+        let output_schema: SchemaRef = Arc::new(request.schema.project(&output)?);
+        let pruning = Pruning::new(&request.filters, &request.schema);
+        let predicate = if request.filters.is_empty() {
+            None
+        } else {
+            Some(reassign_expr_columns(conjunction(request.filters), &read_schema)?)
+        };
+        let mut predicate_columns: Vec<usize> =
+            predicate.iter().flat_map(collect_columns).map(|column| column.index()).collect();
+        predicate_columns.sort_unstable();
+        let sources: Vec<ColumnSource> = read.iter().map(|&index| request.columns[index]).collect();
+        let counts_records = sources.contains(&ColumnSource::Hidden(HiddenColumn::SegmentCount));
+        let pins = if counts_records { snapshot.shards.clone() } else { pruning.shards(&snapshot.shards)? };
+        let partitions = partition(pins, request.target_partitions);
+        let rows = RowPlan {
+            table: request.table,
+            definition: request.definition,
+            bad_records: request.bad_records,
+            read: sources,
+            read_schema,
+            predicate,
+            predicate_columns,
+            output_schema: Arc::clone(&output_schema),
+            late: Vec::new(),
+            pruning,
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(output_schema),
+            Partitioning::UnknownPartitioning(partitions.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(Self {
+            rows: Arc::new(rows),
+            partitions: Arc::new(partitions),
+            limit: request.limit,
+            reader,
+            meter,
+            facts,
+            metrics: ExecutionPlanMetricsSet::new(),
+            properties: Arc::new(properties),
+        })
+    }
+
+    /// Whether rows of different shards do not depend on each other: no limit is counted over them.
+    pub(crate) fn is_row_local(&self) -> bool {
+        self.limit.is_none()
+    }
+
+    /// The shards that are read, in order.
+    pub(crate) fn pins(&self) -> Vec<ShardPin> {
+        self.partitions.iter().flatten().cloned().collect()
+    }
+
+    fn shard_rows(&self, pin: ShardPin) -> BoxStream<'static, DfResult<RecordBatch>> {
+        let scan = self.reader.scan(pin.range.clone(), Arc::clone(&self.meter));
+        let state = ShardRows { pin, scan, before: 0, rows: Arc::clone(&self.rows), facts: Arc::clone(&self.facts) };
+        stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) }).boxed()
+    }
+}
+
+/// The rows of one shard, as far as they are read.
+struct ShardRows {
+    pin: ShardPin,
+    scan: ShardScan,
+    before: i64,
+    rows: Arc<RowPlan>,
+    facts: Arc<ExecutionFacts>,
+}
+
+impl ShardRows {
+    async fn next(&mut self) -> DfResult<Option<RecordBatch>> {
+        loop {
+            let slice = match self.scan.next().await {
+                Ok(Some(slice)) => slice,
+                Ok(None) => {
+                    self.facts.shard_done(&self.pin, self.scan.position());
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.facts.shard_failed(&self.pin, self.scan.position(), &error);
+                    return Err(EngineError::from(error).into_datafusion());
+                }
+            };
+            let batch = self.rows.rows(&self.pin, &slice, self.before)?;
+            self.before = self.before.saturating_add(i64::try_from(slice.rows.len()).unwrap_or(i64::MAX));
+            if batch.is_some() {
+                return Ok(batch);
+            }
+        }
+    }
+}
+
+/// Neighbours share a partition; at least one partition, so that a plan over an empty snapshot still runs.
+fn partition(pins: Vec<ShardPin>, target: usize) -> Vec<Vec<ShardPin>> {
+    let count = target.clamp(1, pins.len().max(1));
+    let mut partitions: Vec<Vec<ShardPin>> = vec![Vec::new(); count];
+    let total = pins.len().max(1);
+    for (index, pin) in pins.into_iter().enumerate() {
+        partitions[index * count / total].push(pin);
+    }
+    partitions
+}
+
+impl DisplayAs for ShardScanExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shards: usize = self.partitions.iter().map(Vec::len).sum();
+        if !matches!(format, DisplayFormatType::TreeRender) {
+            write!(f, "ShardScanExec: ")?;
+        }
+        write!(f, "table={}, stream={}, shards={shards}, partitions={}", self.rows.table, self.reader.name(), self.partitions.len())?;
+        let columns: Vec<&str> = self.rows.output_schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, ", columns=[{}]", columns.join(", "))?;
+        if let Some(predicate) = &self.rows.predicate {
+            write!(f, ", filter={predicate}")?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, ", limit={limit}")?;
+        }
+        for late in &self.rows.late {
+            write!(f, ", dynamic={late}")?;
+        }
+        if matches!(format, DisplayFormatType::Verbose) {
+            for pin in self.partitions.iter().flatten() {
+                write!(f, ", {}={:?}..{:?} ({} bytes cached)", pin.range.shard, pin.range.start, pin.range.end, pin.bytes_cached)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ExecutionPlan for ShardScanExec {
+    fn name(&self) -> &'static str {
+        "ShardScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(&self, f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>) -> DfResult<TreeNodeRecursion> {
+        for expr in self.rows.predicate.iter().chain(&self.rows.late) {
+            if f(expr)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { internal_err!("ShardScanExec has no children") }
+    }
+
+    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let Some(pins) = self.partitions.get(partition) else {
+            return internal_err!("ShardScanExec has no partition {partition}");
+        };
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        // All shards of a partition are read at once: one at a time would leave the others' read budget unused.
+        let merged = stream::select_all(pins.iter().map(|pin| self.shard_rows(pin.clone())));
+        let counted = merged.map(move |batch| {
+            if let Ok(batch) = &batch {
+                metrics.record_output(batch.num_rows());
+            }
+            batch
+        });
+        let rows: BoxStream<'static, DfResult<RecordBatch>> = match self.limit {
+            Some(limit) => limited(counted, limit).boxed(),
+            None => counted.boxed(),
+        };
+        let adapter = RecordBatchStreamAdapter::new(Arc::clone(&self.rows.output_schema), rows);
+        Ok(Box::pin(cooperative(adapter)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        false
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        let mut limited = self.clone();
+        limited.limit = match (self.limit, limit) {
+            (Some(own), Some(asked)) => Some(own.min(asked)),
+            (own, asked) => own.or(asked),
+        };
+        Some(Arc::new(limited))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.limit
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> DfResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let offered: Vec<Arc<dyn PhysicalExpr>> = result.parent_filters.into_iter().map(|offer| offer.filter).collect();
+        // A filter above a limit must not move below it.
+        if self.limit.is_some() || offered.is_empty() {
+            return Ok(FilterPushdownPropagation::with_parent_pushdown_result(vec![PushedDown::No; offered.len()]));
+        }
+        // Before the plan is final, what is left of a filter is taken over; afterwards filters are dynamic: kept here to drop rows early, while
+        // the operator that made them still decides.
+        let answer = match phase {
+            FilterPushdownPhase::Pre => PushedDown::Yes,
+            FilterPushdownPhase::Post => PushedDown::No,
+        };
+        let answers = vec![answer; offered.len()];
+        let mut rows = RowPlan::clone(&self.rows);
+        rows.late.extend(offered);
+        let mut node = self.clone();
+        node.rows = Arc::new(rows);
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(answers).with_updated_node(Arc::new(node) as Arc<dyn ExecutionPlan>))
+    }
+}
+
+fn limited(
+    rows: impl futures::Stream<Item = DfResult<RecordBatch>> + Send + Unpin + 'static,
+    limit: usize,
+) -> impl futures::Stream<Item = DfResult<RecordBatch>> + Send {
+    stream::try_unfold((rows, limit), |(mut rows, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        match rows.next().await {
+            None => Ok(None),
+            Some(Err(error)) => Err(error),
+            Some(Ok(batch)) => {
+                let batch = if batch.num_rows() > left { batch.slice(0, left) } else { batch };
+                let left = left - batch.num_rows();
+                Ok(Some((batch, (rows, left))))
+            }
+        }
+    })
+}

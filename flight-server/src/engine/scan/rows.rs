@@ -1,0 +1,187 @@
+//! Segments of one shard -> record batches.
+
+use std::sync::Arc;
+
+use catalog::{BadRecords, TableDefinition, TableName};
+use datafusion::arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{Result as DfResult, internal_datafusion_err};
+use datafusion::physical_expr::PhysicalExpr;
+use shard_reader::{SegmentSlice, ShardPin};
+
+use super::super::error::EngineError;
+use super::super::table::ColumnSource;
+use super::columns::Run;
+use super::prune::Pruning;
+
+/// How a scan turns records into rows; shared by its shards.
+#[derive(Debug, Clone)]
+pub(super) struct RowPlan {
+    pub(super) table: TableName,
+    pub(super) definition: Arc<TableDefinition>,
+    pub(super) bad_records: BadRecords,
+    /// Columns that are read: those of the output, then those that only filters need.
+    pub(super) read: Vec<ColumnSource>,
+    pub(super) read_schema: SchemaRef,
+    /// Over `read_schema`.
+    pub(super) predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// Columns of `read_schema` that the predicate needs, ascending.
+    pub(super) predicate_columns: Vec<usize>,
+    /// The first columns of `read_schema`.
+    pub(super) output_schema: SchemaRef,
+    /// Over `output_schema`: filters that the plan above handed down, dynamic ones included.
+    pub(super) late: Vec<Arc<dyn PhysicalExpr>>,
+    pub(super) pruning: Pruning,
+}
+
+impl RowPlan {
+    fn needs_verdict(&self) -> bool {
+        self.bad_records != BadRecords::NullRow || self.read.iter().any(|source| matches!(source, ColumnSource::Hidden(column) if column.needs_verdict()))
+    }
+
+    /// The rows of a run of records; `None` where none is left. `before` is the number of records of the range before it.
+    pub(super) fn rows(&self, pin: &ShardPin, slice: &SegmentSlice, before: i64) -> DfResult<Option<RecordBatch>> {
+        let segment = &slice.segment;
+        self.refuse_unsupported(slice)?;
+        if !self.pruning.meets(segment) && self.bad_records != BadRecords::Fail {
+            return Ok(None);
+        }
+        let records = segment.records().slice(slice.rows.start, slice.rows.len());
+        let judge = self.needs_verdict();
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.read.len()];
+        let mut bad = None;
+        let first: &[usize] = if self.predicate.is_some() { &self.predicate_columns } else { &[] };
+        let mut load = |wanted: &[usize], columns: &mut Vec<Option<ArrayRef>>| -> DfResult<()> {
+            let data: Vec<(usize, usize)> = wanted
+                .iter()
+                .filter_map(|&at| match self.read[at] {
+                    ColumnSource::Data(index) if columns[at].is_none() => Some((at, index)),
+                    _ => None,
+                })
+                .collect();
+            if !data.is_empty() || (judge && bad.is_none()) {
+                let indexes: Vec<usize> = data.iter().map(|(_, index)| *index).collect();
+                let decoded = segment
+                    .decoded(&self.definition, &indexes, judge)
+                    .map_err(|error| EngineError::Internal(format!("table {}: {error}", self.table)).into_datafusion())?;
+                for ((at, _), column) in data.into_iter().zip(decoded.columns) {
+                    columns[at] = Some(column.slice(slice.rows.start, slice.rows.len()));
+                }
+                bad = decoded.bad;
+            }
+            let run = Run { pin, records: &records, offset: slice.rows.start, before, bad: bad.as_ref().map(|bad| bad.as_slice()) };
+            for &at in wanted {
+                if let (ColumnSource::Hidden(column), None) = (self.read[at], &columns[at]) {
+                    columns[at] = Some(run.column(column)?);
+                }
+            }
+            Ok(())
+        };
+        load(first, &mut columns)?;
+        let mut mask = match &self.predicate {
+            Some(predicate) => Some(self.predicate_mask(predicate.as_ref(), &columns, records.len())?),
+            None => None,
+        };
+        if self.bad_records == BadRecords::NullRow && mask.as_ref().is_some_and(|mask| mask.true_count() == 0) {
+            return Ok(None);
+        }
+        let output: Vec<usize> = (0..self.output_schema.fields().len()).collect();
+        load(&output, &mut columns)?;
+        let run = Run { pin, records: &records, offset: slice.rows.start, before, bad: bad.as_ref().map(|bad| bad.as_slice()) };
+        if let Some(good) = self.good_rows(&run)? {
+            mask = Some(match mask {
+                Some(mask) => datafusion::arrow::compute::and(&mask, &good)?,
+                None => good,
+            });
+        }
+        let output = columns
+            .into_iter()
+            .take(self.output_schema.fields().len())
+            .map(|column| column.ok_or_else(|| internal_datafusion_err!("a column was not read")))
+            .collect::<DfResult<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(records.len()));
+        let mut batch = RecordBatch::try_new_with_options(Arc::clone(&self.output_schema), output, &options)?;
+        if let Some(mask) = mask
+            && mask.true_count() < mask.len()
+        {
+            batch = filter_record_batch(&batch, &mask)?;
+        }
+        batch = self.late_filtered(batch)?;
+        Ok((batch.num_rows() > 0).then_some(batch))
+    }
+
+    /// A record that this version cannot decode must never become a NULL row or a wrong count.
+    fn refuse_unsupported(&self, slice: &SegmentSlice) -> DfResult<()> {
+        let compression = self.definition.compression;
+        if slice.segment.unsupported(compression).is_none_or(|(first, _)| first >= slice.rows.end) {
+            return Ok(());
+        }
+        let records = slice.segment.records();
+        for row in slice.rows.clone() {
+            if let Some(encoding) = catalog::unsupported_encoding(records.data().value(row), compression) {
+                return Err(EngineError::NotSupported(format!(
+                    "table {}, shard {}, sequence number {}: a record encoded as {encoding} is not supported yet",
+                    self.table,
+                    slice.segment.shard(),
+                    records.sequence(row)
+                ))
+                .into_datafusion());
+            }
+        }
+        Ok(())
+    }
+
+    fn predicate_mask(&self, predicate: &dyn PhysicalExpr, columns: &[Option<ArrayRef>], rows: usize) -> DfResult<BooleanArray> {
+        // Columns that the predicate does not read need only be there; a null column of the right type costs nothing to speak of.
+        let placeholder = |at: usize| datafusion::arrow::array::new_null_array(self.read_schema.field(at).data_type(), rows);
+        let filled = columns.iter().enumerate().map(|(at, column)| column.clone().unwrap_or_else(|| placeholder(at))).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.read_schema), filled, &options)?;
+        boolean(predicate, &batch)
+    }
+
+    /// Rows that `skip` leaves; with `fail`, an error at the first bad one.
+    fn good_rows(&self, run: &Run<'_>) -> DfResult<Option<BooleanArray>> {
+        if self.bad_records == BadRecords::NullRow {
+            return Ok(None);
+        }
+        let mut bad = run.bad_rows()?.peekable();
+        let Some((first, verdict)) = bad.peek() else { return Ok(None) };
+        if self.bad_records == BadRecords::Fail {
+            return Err(EngineError::BadRecord {
+                table: self.table.to_string(),
+                shard: run.pin.range.shard.to_string(),
+                sequence: run.records.sequence(*first).to_string(),
+                reason: verdict.error.clone(),
+            }
+            .into_datafusion());
+        }
+        let mut good = BooleanBuilder::with_capacity(run.records.len());
+        for (row, _) in bad {
+            good.append_n(row - good.len(), true);
+            good.append_value(false);
+        }
+        good.append_n(run.records.len() - good.len(), true);
+        Ok(Some(good.finish()))
+    }
+
+    fn late_filtered(&self, mut batch: RecordBatch) -> DfResult<RecordBatch> {
+        for filter in &self.late {
+            if batch.num_rows() == 0 {
+                break;
+            }
+            let mask = boolean(filter.as_ref(), &batch)?;
+            if mask.true_count() < mask.len() {
+                batch = filter_record_batch(&batch, &mask)?;
+            }
+        }
+        Ok(batch)
+    }
+}
+
+fn boolean(expr: &dyn PhysicalExpr, batch: &RecordBatch) -> DfResult<BooleanArray> {
+    let value = expr.evaluate(batch)?.into_array(batch.num_rows())?;
+    let mask = value.as_boolean_opt().ok_or_else(|| internal_datafusion_err!("a filter gave {} instead of a boolean", value.data_type()))?;
+    Ok(if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() })
+}

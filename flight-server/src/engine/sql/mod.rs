@@ -1,0 +1,11 @@
+//! From a statement's text to one that the query engine can plan.
+
+mod hint;
+mod literals;
+mod parse;
+mod refuse;
+mod relations;
+mod wildcard;
+
+pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, parse};
+pub(super) use relations::CATALOG;

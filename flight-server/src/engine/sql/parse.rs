@@ -1,0 +1,198 @@
+//! Decides, in one place, what kind of statement a text is.
+
+use std::collections::BTreeSet;
+
+use datafusion::config::Dialect;
+use datafusion::sql::parser::{DFParserBuilder, ResetStatement, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast::{Expr, Set, Statement, UnaryOperator, Value};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::super::error::EngineError;
+use super::super::options::OptionValues;
+use super::wildcard::{Exposed, Rewriter};
+use super::{hint, literals, refuse};
+
+/// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
+pub(crate) const DIALECT: Dialect = Dialect::Generic;
+
+/// Depth of nesting at which parsing stops with an error.
+const RECURSION_LIMIT: usize = 50;
+
+/// A statement, parsed.
+#[derive(Debug)]
+pub(crate) struct ParsedStatement {
+    /// Options of its hint.
+    pub(crate) hint: OptionValues,
+    /// What it is.
+    pub(crate) kind: StatementKind,
+    /// Every word in it, in lower case unless quoted: what it may mention.
+    words: BTreeSet<String>,
+}
+
+/// What a statement is.
+#[derive(Debug)]
+pub(crate) enum StatementKind {
+    /// Gives rows from tables.
+    Query(Box<DfStatement>),
+    /// Sets an option of the session.
+    Set {
+        /// Name as written.
+        name: String,
+        /// Value as text.
+        value: String,
+    },
+    /// Forgets an option of the session, or all.
+    Reset {
+        /// Name as written; `None` = all.
+        name: Option<String>,
+    },
+    /// Shows an option of the session, or all.
+    Show {
+        /// Name as written; `None` = all.
+        name: Option<String>,
+    },
+}
+
+/// Parses one statement.
+pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
+    let (hint, sql) = hint::split(sql)?;
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, &sql)
+        .tokenize()
+        .map_err(|error| EngineError::Invalid(format!("SQL error: {} at line {}, column {}", error.message, error.location.line, error.location.column)))?;
+    let words = tokens
+        .iter()
+        .filter_map(|token| match token {
+            Token::Word(word) if word.quote_style.is_some() => Some(word.value.clone()),
+            Token::Word(word) => Some(word.value.to_ascii_lowercase()),
+            _ => None,
+        })
+        .collect();
+    let mut statements = DFParserBuilder::new(sql.as_str())
+        .with_dialect(&dialect)
+        .with_recursion_limit(RECURSION_LIMIT)
+        .build()?
+        .parse_statements()?;
+    let statement = match (statements.pop_front(), statements.len()) {
+        (Some(statement), 0) => statement,
+        (None, _) => return Err(EngineError::Invalid("the statement is empty".into())),
+        (Some(_), _) => return Err(EngineError::Invalid("one statement at a time, please".into())),
+    };
+    Ok(ParsedStatement { hint, kind: kind_of(statement)?, words })
+}
+
+impl ParsedStatement {
+    /// Whether the statement may mention a column of that name.
+    pub(crate) fn mentions(&self, column: &str) -> bool {
+        self.words.contains(column)
+    }
+
+    /// See [`Self::mentions`].
+    pub(crate) fn words(&self) -> &BTreeSet<String> {
+        &self.words
+    }
+
+    /// Finds the tables and makes wildcards skip the hidden columns that `exposed` names.
+    pub(crate) fn rewrite<'a>(&mut self, current_schema: &'a str, exposed: &'a mut Exposed<'a>) -> Result<(), EngineError> {
+        let StatementKind::Query(statement) = &mut self.kind else { return Ok(()) };
+        let mut rewriter = Rewriter { current_schema, exposed };
+        rewrite(statement, &mut rewriter)
+    }
+}
+
+fn rewrite(statement: &mut DfStatement, rewriter: &mut Rewriter<'_>) -> Result<(), EngineError> {
+    match statement {
+        DfStatement::Explain(explain) => rewrite(&mut explain.statement, rewriter),
+        DfStatement::Statement(inner) => {
+            literals::pad_sequence_numbers(inner);
+            rewrite_sql(inner, rewriter)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rewrite_sql(statement: &mut Statement, rewriter: &mut Rewriter<'_>) -> Result<(), EngineError> {
+    match statement {
+        Statement::Query(query) => rewriter.query(query, &[]),
+        Statement::Explain { statement, .. } => rewrite_sql(statement, rewriter),
+        _ => Ok(()),
+    }
+}
+
+fn kind_of(statement: DfStatement) -> Result<StatementKind, EngineError> {
+    match statement {
+        DfStatement::CopyTo(_) => Err(EngineError::NotSupported("COPY is not supported: a statement neither reads nor writes files".into())),
+        DfStatement::CreateExternalTable(_) => Err(EngineError::NotSupported(
+            "CREATE EXTERNAL TABLE is not supported yet: write a table definition file into the catalog's directory".into(),
+        )),
+        DfStatement::Reset(ResetStatement::Variable(name)) => {
+            let name = name.to_string();
+            let all = name.eq_ignore_ascii_case("all") || name.eq_ignore_ascii_case("kinesis.all");
+            if all { Ok(StatementKind::Reset { name: None }) } else { Ok(StatementKind::Reset { name: Some(own_option(&name)?) }) }
+        }
+        DfStatement::Explain(explain) => match kind_of(*explain.statement.clone())? {
+            StatementKind::Query(_) => Ok(StatementKind::Query(Box::new(DfStatement::Explain(explain)))),
+            _ => Err(EngineError::NotSupported("EXPLAIN explains queries".into())),
+        },
+        DfStatement::Statement(inner) => sql_kind(*inner),
+    }
+}
+
+fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
+    match statement {
+        Statement::Set(set) => set_kind(set),
+        Statement::ShowVariable { variable } => {
+            let name = variable.iter().map(|ident| ident.value.as_str()).collect::<Vec<_>>().join(".");
+            match name.to_ascii_lowercase().as_str() {
+                "all" | "kinesis" | "kinesis.all" => Ok(StatementKind::Show { name: None }),
+                _ => Ok(StatementKind::Show { name: Some(own_option(&name)?) }),
+            }
+        }
+        query @ (Statement::Query(_)
+        | Statement::ShowTables { .. }
+        | Statement::ShowColumns { .. }
+        | Statement::ShowFunctions { .. }
+        | Statement::ExplainTable { .. }) => Ok(StatementKind::Query(Box::new(DfStatement::Statement(Box::new(query))))),
+        other => Err(EngineError::NotSupported(refuse::reason(&other))),
+    }
+}
+
+fn set_kind(set: Set) -> Result<StatementKind, EngineError> {
+    match set {
+        Set::SingleAssignment { variable, values, .. } => {
+            let name = own_option(&variable.to_string())?;
+            match values.as_slice() {
+                [value] => Ok(StatementKind::Set { name, value: literal(value)? }),
+                _ => Err(EngineError::Invalid(format!("`SET {variable}` takes one value"))),
+            }
+        }
+        Set::SetTimeZone { value, .. } => Ok(StatementKind::Set { name: "time_zone".into(), value: literal(&value)? }),
+        _ => Err(EngineError::NotSupported("this form of SET is not supported; write SET kinesis.name = 'value'".into())),
+    }
+}
+
+/// Options of the query engine and the dialect are nobody's to change from SQL: they would reach past the session's own statements.
+fn own_option(name: &str) -> Result<String, EngineError> {
+    let lower = name.to_ascii_lowercase().replace('"', "");
+    if lower.starts_with("datafusion.") {
+        return Err(EngineError::NotSupported(format!("`{name}` is a setting of the engine, not of a session; the options are those of SHOW ALL")));
+    }
+    match lower.as_str() {
+        "timezone" | "time.zone" | "time zone" => Ok("time_zone".into()),
+        _ => Ok(lower),
+    }
+}
+
+fn literal(value: &Expr) -> Result<String, EngineError> {
+    match value {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) | Value::Number(text, _) => Ok(text.clone()),
+            Value::Boolean(flag) => Ok(flag.to_string()),
+            other => Err(EngineError::Invalid(format!("`{other}` is not a value of an option"))),
+        },
+        Expr::Identifier(ident) => Ok(ident.value.clone()),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{}", literal(expr)?)),
+        other => Err(EngineError::Invalid(format!("`{other}` is not a value of an option; write a text in quotes"))),
+    }
+}

@@ -1,0 +1,31 @@
+//! Why a statement is refused: a sentence for each kind.
+
+use datafusion::sql::sqlparser::ast::Statement;
+
+/// The sentence for a statement that neither queries nor sets an option of ours.
+pub(super) fn reason(statement: &Statement) -> String {
+    let text: &str = match statement {
+        Statement::Insert(_) => "INSERT is not supported yet: tables are read only in this version; put records with any AWS SDK or `shardflight datagen`",
+        Statement::Update { .. } | Statement::Delete(_) | Statement::Merge { .. } | Statement::Truncate { .. } => {
+            "records of a stream cannot be changed or deleted"
+        }
+        Statement::CreateTable(_) | Statement::CreateView { .. } | Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } => {
+            "CREATE is not supported yet: write a table definition file into the catalog's directory"
+        }
+        Statement::Drop { .. } | Statement::AlterTable { .. } => {
+            "tables are changed by their definition files in the catalog's directory; DROP and ALTER are not supported yet"
+        }
+        Statement::StartTransaction { .. } | Statement::Commit { .. } | Statement::Rollback { .. } => "transactions are not supported yet",
+        Statement::Copy { .. } | Statement::CopyIntoSnowflake { .. } | Statement::Unload { .. } => {
+            "COPY is not supported: a statement neither reads nor writes files"
+        }
+        Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => {
+            "PREPARE and EXECUTE in SQL are not supported; use the client's prepared statements"
+        }
+        Statement::CreateFunction { .. } | Statement::DropFunction { .. } => "functions cannot be created",
+        Statement::Use(_) => "USE is not supported; write SET kinesis.schema = 'name'",
+        Statement::Call(_) => "CALL is not supported yet",
+        _ => "this kind of statement is not supported",
+    };
+    text.to_owned()
+}
