@@ -5,10 +5,12 @@
 mod decode;
 mod definition;
 mod directory;
+mod encoding;
 
-pub use decode::{BadRecord, Decoded, Decoder, Encoding, unsupported_encoding};
+pub use decode::{BadRecord, Decoded, Decoder};
 pub use definition::{
-    BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Fingerprint, Format, KinesisOverrides, Start, TableDefinition,
-    TableName,
+    BadRecords, ColumnDefinition, ColumnType, Compression, DEFAULT_SCHEMA, DefinitionError, Fingerprint, Format, HIDDEN_COLUMNS,
+    KinesisOverrides, Start, TableDefinition, TableName,
 };
 pub use directory::{CatalogError, CatalogSnapshot, DirectoryCatalog};
+pub use encoding::{Encoding, unsupported_encoding};

@@ -1,11 +1,31 @@
 //! The model of a table definition; both spellings (YAML, Presto/Trino JSON) become this.
 
+mod check;
+mod column_type;
+mod cursor;
+mod fingerprint;
+mod joda;
+mod node;
+mod presto;
+mod start;
+mod suggestion;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+pub use check::HIDDEN_COLUMNS;
+pub use column_type::ColumnType;
+pub use fingerprint::Fingerprint;
+pub use start::Start;
+
+/// Schema of a table whose definition names none, unless the catalog says another.
+pub const DEFAULT_SCHEMA: &str = "default";
 
 /// `schema.table`, both lower case. The SQL catalog is always `kinesis`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,37 +68,13 @@ pub struct ColumnDefinition {
     pub path: Vec<String>,
     /// SQL type.
     pub column_type: ColumnType,
-    /// strftime pattern of a date or timestamp given as text.
+    /// strftime pattern of a date or timestamp given as text. Without one, a date is ISO 8601 (`2024-07-01`), and a timestamp is ISO 8601 or
+    /// RFC 3339 text (no offset = UTC, a date alone = midnight) or an integer, which is milliseconds since the epoch.
     pub format: Option<String>,
     /// Absent from `SELECT *` and DESCRIBE, selectable by name.
     pub hidden: bool,
     /// Shown by DESCRIBE.
     pub comment: Option<String>,
-}
-
-/// SQL types that this version can decode.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ColumnType {
-    /// `boolean`
-    Boolean,
-    /// `tinyint`
-    TinyInt,
-    /// `smallint`
-    SmallInt,
-    /// `integer`
-    Integer,
-    /// `bigint`
-    BigInt,
-    /// `real`
-    Real,
-    /// `double`
-    Double,
-    /// `varchar`, `varchar(n)`
-    Varchar,
-    /// `date`
-    Date,
-    /// `timestamp(unit)`, without zone = an instant in UTC
-    Timestamp(arrow::datatypes::TimeUnit),
 }
 
 /// Row format.
@@ -110,19 +106,6 @@ pub enum BadRecords {
     Fail,
 }
 
-/// Default start of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Start {
-    /// The oldest record kept.
-    TrimHorizon,
-    /// Records that arrive after the statement.
-    Latest,
-    /// That long before the statement.
-    Age(Duration),
-    /// Records that arrived at or after this time.
-    Timestamp(DateTime<Utc>),
-}
-
 /// Per-table AWS settings (`kinesis:` of the configuration, per table).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct KinesisOverrides {
@@ -140,37 +123,35 @@ pub struct KinesisOverrides {
     pub session_name: Option<String>,
 }
 
-/// Hash of everything in a definition that decides what rows look like; stable across processes and versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint(pub [u8; 16]);
-
 impl TableDefinition {
     /// Schema of the data columns, in order, every field nullable, hidden ones included; comments as field metadata `comment`.
     pub fn arrow_schema(&self) -> SchemaRef {
-        unimplemented!()
+        let fields = self.columns.iter().map(|column| {
+            let field = Field::new(&column.name, column.column_type.data_type(), true);
+            match &column.comment {
+                Some(comment) => field.with_metadata(HashMap::from([("comment".to_owned(), comment.clone())])),
+                None => field,
+            }
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// See [`Fingerprint`].
-    pub fn fingerprint(&self) -> Fingerprint {
-        unimplemented!()
+    /// Our YAML spelling, strict: unknown keys are errors with a suggestion. Without `schema` the table is in [`DEFAULT_SCHEMA`].
+    pub fn from_yaml(text: &str) -> Result<Arc<Self>, DefinitionError> {
+        Self::from_yaml_in(text, DEFAULT_SCHEMA)
     }
 
-    /// Our YAML spelling, strict: unknown keys are errors with a suggestion.
-    pub fn from_yaml(_text: &str) -> Result<Arc<Self>, DefinitionError> {
-        unimplemented!()
+    /// As [`Self::from_yaml`], with the schema of definitions that name none.
+    pub fn from_yaml_in(text: &str, default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
+        yaml::parse(text, default_schema).map(Arc::new)
     }
 
     /// A Presto/Trino table description, tolerant of unknown keys.
-    pub fn from_presto_json(_text: &str, _default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
-        unimplemented!()
-    }
-}
-
-impl std::str::FromStr for Start {
-    type Err = String;
-    /// `trim_horizon`, `latest`, `-24h`, RFC 3339 or `yyyy-MM-dd[ HH:mm:ss[.SSS]]` (UTC).
-    fn from_str(_s: &str) -> Result<Self, Self::Err> {
-        unimplemented!()
+    ///
+    /// As in those connectors column names are lower case and paths know no escapes. What this version cannot decode (formats but `json` and
+    /// `dummy`, field decoders but `_default`, `iso8601`, `rfc2822` and `custom-date-time`, `GZIP`) is an error.
+    pub fn from_presto_json(text: &str, default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
+        presto::parse(text, default_schema).map(Arc::new)
     }
 }
 

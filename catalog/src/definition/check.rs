@@ -1,0 +1,122 @@
+//! Rules that both spellings share.
+
+use super::cursor::Cursor;
+use super::node::Problem;
+use super::{ColumnDefinition, ColumnType, TableName};
+use crate::decode::Pattern;
+
+/// Hidden columns of every table: names that no data column may have.
+pub const HIDDEN_COLUMNS: [&str; 14] = [
+    "_shard_id",
+    "_shard_sequence_id",
+    "_sub_sequence",
+    "_segment_start",
+    "_segment_end",
+    "_segment_count",
+    "_partition_key",
+    "_message_timestamp",
+    "_message",
+    "_message_length",
+    "_message_valid",
+    "_message_error",
+    "_row_index",
+    "_row_id",
+];
+
+/// Schemas that hold the server's own tables.
+const RESERVED_SCHEMAS: [&str; 2] = ["system", "information_schema"];
+
+pub(super) fn table_name(table: &Cursor<'_>, schema: Option<&Cursor<'_>>, default_schema: &str) -> Result<TableName, Problem> {
+    let name = table.non_empty_text()?.trim().to_lowercase();
+    let schema_name = match schema {
+        Some(schema) => schema.non_empty_text()?.trim().to_lowercase(),
+        None => default_schema.trim().to_lowercase(),
+    };
+    if RESERVED_SCHEMAS.contains(&&*schema_name) {
+        let place = schema.unwrap_or(table);
+        return Err(place.keyed_problem(format!("schema `{schema_name}` belongs to the server: choose another")));
+    }
+    Ok(TableName { schema: schema_name, table: name })
+}
+
+/// A stream's name (1 to 128 of `a-zA-Z0-9_.-`, API reference of CreateStream) or ARN.
+pub(super) fn stream(place: &Cursor<'_>) -> Result<String, Problem> {
+    let text = place.non_empty_text()?.trim();
+    let name = match text.strip_prefix("arn:") {
+        None => text,
+        Some(rest) => {
+            // partition:kinesis:region:account:stream/name
+            let parts: Vec<&str> = rest.splitn(5, ':').collect();
+            match parts[..] {
+                [_, "kinesis", region, account, resource] if !region.is_empty() && !account.is_empty() => resource.strip_prefix("stream/"),
+                _ => None,
+            }
+            .ok_or_else(|| place.keyed_problem(format!("`{text}` is not a stream's ARN (arn:aws:kinesis:REGION:ACCOUNT:stream/NAME)")))?
+        }
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.is_empty() || name.len() > 128 || !name.chars().all(allowed) {
+        return Err(place.keyed_problem(format!("`{name}` is not a stream name: 1 to 128 letters, digits, `_`, `.` or `-`")));
+    }
+    Ok(text.to_owned())
+}
+
+/// `a/b/c`, empty segments omitted; where `escapes`, `~1` stands for `/` and `~0` for `~` (RFC 6901).
+pub(super) fn path(text: &str, escapes: bool) -> Result<Vec<String>, String> {
+    let segments = text.split('/').filter(|segment| !segment.is_empty());
+    if !escapes {
+        return Ok(segments.map(str::to_owned).collect());
+    }
+    segments.map(unescape).collect::<Option<_>>().ok_or_else(|| format!("`{text}`: `~` is written `~0`, and `/` in a key `~1`"))
+}
+
+fn unescape(segment: &str) -> Option<String> {
+    let mut parts = segment.split('~');
+    let mut key = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        key.push(match part.as_bytes().first()? {
+            b'0' => '~',
+            b'1' => '/',
+            _ => return None,
+        });
+        key.push_str(&part[1..]);
+    }
+    Some(key)
+}
+
+/// Where the parts of a column stand.
+pub(super) struct ColumnPlaces<'a, 'n> {
+    pub(super) column: &'a Cursor<'n>,
+    pub(super) name: &'a Cursor<'n>,
+    pub(super) path: Option<&'a Cursor<'n>>,
+    pub(super) format: Option<&'a Cursor<'n>>,
+}
+
+/// Adds a column after all checks.
+pub(super) fn add_column(columns: &mut Vec<ColumnDefinition>, column: ColumnDefinition, places: &ColumnPlaces<'_, '_>) -> Result<(), Problem> {
+    let name = column.name.to_lowercase();
+    if name.trim().is_empty() {
+        return Err(places.name.keyed_problem("must not be empty"));
+    }
+    if HIDDEN_COLUMNS.contains(&&*name) {
+        return Err(places.name.keyed_problem(format!("`{}` is the name of a hidden column of every table", column.name)));
+    }
+    if columns.iter().any(|other| other.name.to_lowercase() == name) {
+        return Err(places.name.keyed_problem(format!("column `{}` is given twice (upper and lower case count as the same)", column.name)));
+    }
+    if column.path.is_empty() && column.column_type != ColumnType::Varchar {
+        let place = places.path.unwrap_or(places.column);
+        return Err(place.keyed_problem(format!("the whole document (`/`) is a varchar, not a {}", column.column_type)));
+    }
+    if let Some(pattern) = &column.format {
+        let place = places.format.unwrap_or(places.column);
+        match column.column_type {
+            ColumnType::Date => Pattern::date(pattern).map(drop),
+            ColumnType::Timestamp(_) => Pattern::timestamp(pattern).map(drop),
+            ref other => Err(format!("a {other} takes no format; only date and timestamp do")),
+        }
+        .map_err(|message| place.keyed_problem(message))?;
+    }
+    columns.push(column);
+    Ok(())
+}
