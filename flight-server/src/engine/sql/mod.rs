@@ -5,6 +5,8 @@ mod literals;
 mod parse;
 mod refuse;
 mod relations;
+#[cfg(test)]
+mod tests;
 mod wildcard;
 
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, parse};
