@@ -1,0 +1,182 @@
+//! DoAction: prepared statements, sessions, cancelling. Unknown actions, and those that this version lacks, are UNIMPLEMENTED.
+//!
+//! Flight SQL's own actions carry their message in an `Any`; Flight's (sessions, CancelFlightInfo) carry it bare.
+
+use std::collections::HashMap;
+
+use arrow_flight::sql::{ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Any, Command, ProstMessageExt};
+use arrow_flight::{Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus};
+use bytes::Bytes;
+use prost::Message;
+use tonic::Status;
+
+use super::caller::Caller;
+use super::flight::Inner;
+use super::metadata::default_of;
+use super::ticket::open_ticket;
+use super::wire::{
+    CloseSessionRequest, CloseSessionResult, CloseSessionStatus, GetSessionOptionsRequest, GetSessionOptionsResult, SessionOptionError,
+    SessionOptionErrorValue, SetSessionOptionsRequest, SetSessionOptionsResult,
+};
+use crate::engine::{OptionError, OptionValue, Session};
+
+const CREATE_PREPARED: &str = "CreatePreparedStatement";
+const CLOSE_PREPARED: &str = "ClosePreparedStatement";
+const SET_OPTIONS: &str = "SetSessionOptions";
+const GET_OPTIONS: &str = "GetSessionOptions";
+const CLOSE_SESSION: &str = "CloseSession";
+const CANCEL: &str = "CancelFlightInfo";
+
+/// The actions there are, with their messages.
+const ACTIONS: [(&str, &str); 6] = [
+    (
+        CREATE_PREPARED,
+        "Checks and types a statement. ActionCreatePreparedStatementRequest -> ActionCreatePreparedStatementResult",
+    ),
+    (
+        CLOSE_PREPARED,
+        "Forgets a prepared statement. ActionClosePreparedStatementRequest -> nothing",
+    ),
+    (
+        SET_OPTIONS,
+        "Sets options of the session. SetSessionOptionsRequest -> SetSessionOptionsResult",
+    ),
+    (
+        GET_OPTIONS,
+        "Options of the session. GetSessionOptionsRequest -> GetSessionOptionsResult",
+    ),
+    (CLOSE_SESSION, "Ends the session. CloseSessionRequest -> CloseSessionResult"),
+    (
+        CANCEL,
+        "Cancels the running streams of a query. CancelFlightInfoRequest -> CancelFlightInfoResult",
+    ),
+];
+
+/// Sessions' current catalog and schema: always there, set or not.
+const CURRENT: [&str; 2] = ["catalog", "schema"];
+
+/// What ListActions answers.
+pub(crate) fn list() -> Vec<ActionType> {
+    ACTIONS
+        .iter()
+        .map(|(name, description)| ActionType {
+            r#type: (*name).to_owned(),
+            description: (*description).to_owned(),
+        })
+        .collect()
+}
+
+impl Inner {
+    /// DoAction: the bodies of its results.
+    pub(crate) async fn act(&self, caller: &Caller, action: &Action) -> Result<Vec<Bytes>, Status> {
+        let kind = action.r#type.as_str();
+        match kind {
+            CREATE_PREPARED => {
+                let request: ActionCreatePreparedStatementRequest = unpack(kind, &action.body)?;
+                Ok(vec![self.create_prepared(caller, request).await?])
+            }
+            CLOSE_PREPARED => {
+                let request: ActionClosePreparedStatementRequest = unpack(kind, &action.body)?;
+                self.close_prepared(caller, &request.prepared_statement_handle)?;
+                Ok(vec![])
+            }
+            SET_OPTIONS => one(&self.set_options(caller, decode(kind, &action.body)?)?),
+            GET_OPTIONS => {
+                let _: GetSessionOptionsRequest = decode(kind, &action.body)?;
+                one(&self.get_options(caller)?)
+            }
+            CLOSE_SESSION => {
+                let _: CloseSessionRequest = decode(kind, &action.body)?;
+                let status = if self.sessions.close(caller)? {
+                    CloseSessionStatus::Closed
+                } else {
+                    CloseSessionStatus::NotCloseable
+                };
+                one(&CloseSessionResult { status: status.into() })
+            }
+            CANCEL => one(&self.cancel(caller, decode(kind, &action.body)?)?),
+            "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint" => Err(Status::unimplemented(format!(
+                "{kind}: this version has no transactions; every statement stands alone"
+            ))),
+            "CancelQuery" => Err(Status::unimplemented("CancelQuery is deprecated; send CancelFlightInfo")),
+            "CreatePreparedSubstraitPlan" => Err(Status::unimplemented("this server takes SQL, no Substrait plans")),
+            other => Err(Status::unimplemented(format!(
+                "there is no action `{other}`; ListActions names those there are"
+            ))),
+        }
+    }
+
+    fn set_options(&self, caller: &Caller, request: SetSessionOptionsRequest) -> Result<SetSessionOptionsResult, Status> {
+        let session = self.sessions.of(caller, None)?;
+        let mut errors = HashMap::new();
+        for (name, value) in request.session_options {
+            let value = value.value.map(OptionValue::from);
+            if let Err(error) = session.set_option(&name, value.as_ref()) {
+                let kind = match error {
+                    OptionError::UnknownName { .. } => SessionOptionErrorValue::InvalidName,
+                    OptionError::InvalidValue { .. } => SessionOptionErrorValue::InvalidValue,
+                };
+                errors.insert(name, SessionOptionError { value: kind.into() });
+            }
+        }
+        Ok(SetSessionOptionsResult { errors })
+    }
+
+    /// Opens no session: clients ask this to see whether theirs still lives.
+    fn get_options(&self, caller: &Caller) -> Result<GetSessionOptionsResult, Status> {
+        let session = self.sessions.existing(caller)?;
+        let set = session.map(|session| Session::options(&session)).unwrap_or_default();
+        let mut session_options: HashMap<String, _> = CURRENT
+            .iter()
+            .map(|name| ((*name).to_owned(), OptionValue::Text(default_of(name).to_owned()).into()))
+            .collect();
+        session_options.extend(set.iter().map(|(name, value)| (name.to_owned(), value.clone().into())));
+        Ok(GetSessionOptionsResult { session_options })
+    }
+
+    /// The tickets in the FlightInfo say which query, and that the caller may cancel it.
+    fn cancel(&self, caller: &Caller, request: CancelFlightInfoRequest) -> Result<CancelFlightInfoResult, Status> {
+        let principal = self.sessions.principal(caller)?;
+        let info = request
+            .info
+            .ok_or_else(|| Status::invalid_argument("CancelFlightInfo: the request has no FlightInfo"))?;
+        let mut running = false;
+        for endpoint in info.endpoint {
+            let ticket = endpoint
+                .ticket
+                .ok_or_else(|| Status::invalid_argument("CancelFlightInfo: an endpoint has no ticket"))?;
+            let Command::TicketStatementQuery(ticket) = command(&ticket.ticket)? else {
+                continue;
+            };
+            let content = open_ticket(&self.sealer, &ticket.statement_handle, &principal)?;
+            running |= self.running.cancel(content.query_id());
+        }
+        let status = if running {
+            CancelStatus::Cancelled
+        } else {
+            CancelStatus::NotCancellable
+        };
+        Ok(CancelFlightInfoResult::new(status))
+    }
+}
+
+/// The Flight SQL command in a descriptor or ticket.
+pub(crate) fn command(bytes: &[u8]) -> Result<Command, Status> {
+    let any = Any::decode(bytes).map_err(|error| Status::invalid_argument(format!("no Flight SQL command: {error}")))?;
+    Command::try_from(any).map_err(|error| Status::invalid_argument(format!("no Flight SQL command: {error}")))
+}
+
+fn one<T: Message>(message: &T) -> Result<Vec<Bytes>, Status> {
+    Ok(vec![message.encode_to_vec().into()])
+}
+
+fn decode<T: Message + Default>(action: &str, body: &[u8]) -> Result<T, Status> {
+    T::decode(body).map_err(|error| Status::invalid_argument(format!("{action}: the body cannot be read: {error}")))
+}
+
+fn unpack<T: ProstMessageExt>(action: &str, body: &[u8]) -> Result<T, Status> {
+    let any: Any = decode(action, body)?;
+    any.unpack()
+        .map_err(|error| Status::invalid_argument(format!("{action}: the body cannot be read: {error}")))?
+        .ok_or_else(|| Status::invalid_argument(format!("{action}: the body is a {}", any.type_url)))
+}

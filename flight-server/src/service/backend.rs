@@ -1,0 +1,25 @@
+//! What the protocol needs of an engine.
+//!
+//! The trait inverts a dependency: protocol tests run on a scripted backend, over real sockets.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::engine::{EngineError, Execution, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry};
+
+/// An engine, as the protocol sees it.
+#[async_trait]
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Plans a statement; session statements run here, once.
+    async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError>;
+
+    /// Checks and types a statement without running anything of it.
+    async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError>;
+
+    /// Runs what a ticket carried.
+    async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError>;
+
+    /// Tables for metadata calls, sorted by schema and name.
+    fn tables(&self) -> Vec<TableEntry>;
+}

@@ -1,0 +1,241 @@
+//! The gRPC service: every call of Flight, and for each command of Flight SQL what answers it.
+//!
+//! `arrow-flight`'s own server trait refuses GetSchema, advertises actions that are not there, and answers broken requests with INTERNAL;
+//! so the calls are matched here, over its `Command`.
+
+use std::sync::Arc;
+
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::flight_service_server::FlightService as FlightProtocol;
+use arrow_flight::sql::{Command, DoPutUpdateResult};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use prost::Message;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::actions::{self, command};
+use super::backend::Backend;
+use super::caller::Caller;
+use super::running::RunningQueries;
+use super::sealing::Sealer;
+use super::sessions::Sessions;
+use super::statements::{Sent, no_transaction, schema_message};
+use super::{ServiceConfig, metadata, status};
+
+/// Flight SQL over a [`Backend`].
+#[derive(Debug, Clone)]
+pub struct FlightService {
+    inner: Arc<Inner>,
+}
+
+/// What all calls share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) sessions: Sessions,
+    pub(crate) running: RunningQueries,
+    pub(crate) config: ServiceConfig,
+}
+
+type Messages<T> = BoxStream<'static, Result<T, Status>>;
+
+impl FlightService {
+    /// Over any backend.
+    pub fn with_backend(backend: Arc<dyn Backend>, sealer: Sealer, config: ServiceConfig) -> Self {
+        let sealer = Arc::new(sealer);
+        let inner = Inner {
+            backend,
+            sessions: Sessions::new(Arc::clone(&sealer), config.session_idle, config.max_sessions),
+            sealer,
+            running: RunningQueries::default(),
+            config,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl Inner {
+    fn metadata_info(&self, caller: &Caller, command: &Command, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("GetFlightInfo", command))??;
+        self.sessions.of(caller, None)?;
+        let ticket = Ticket::new(descriptor.cmd.clone());
+        FlightInfo::new()
+            .try_with_schema(batch.schema_ref())
+            .map(|info| {
+                info.with_descriptor(descriptor)
+                    .with_ordered(true)
+                    .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+            })
+            .map_err(|error| status::internal("encoding the schema", &error))
+    }
+
+    fn metadata_rows(&self, caller: &Caller, command: &Command) -> Result<Messages<FlightData>, Status> {
+        let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("DoGet", command))??;
+        self.sessions.principal(caller)?;
+        let messages = FlightDataEncoderBuilder::new()
+            .with_schema(batch.schema())
+            .build(stream::iter([Ok(batch)]));
+        Ok(messages.map_err(status::encoding).boxed())
+    }
+}
+
+/// The sentence for a command that has no answer in this call.
+fn no_command(call: &str, command: &Command) -> Status {
+    let name = command.type_url().rsplit('.').next().unwrap_or_default();
+    Status::unimplemented(match command {
+        Command::CommandStatementSubstraitPlan(_) => "this server takes SQL, no Substrait plans".to_owned(),
+        Command::CommandStatementIngest(_) => "this version writes to no stream".to_owned(),
+        _ => format!("{call} has no answer to `{name}`"),
+    })
+}
+
+fn of_command(descriptor: &FlightDescriptor) -> Result<Command, Status> {
+    if descriptor.cmd.is_empty() && !descriptor.path.is_empty() {
+        return Err(Status::invalid_argument("the descriptor is a path; send a Flight SQL command"));
+    }
+    command(&descriptor.cmd)
+}
+
+#[tonic::async_trait]
+impl FlightProtocol for FlightService {
+    type HandshakeStream = Messages<HandshakeResponse>;
+    type ListFlightsStream = Messages<FlightInfo>;
+    type DoGetStream = Messages<FlightData>;
+    type DoPutStream = Messages<PutResult>;
+    type DoActionStream = Messages<arrow_flight::Result>;
+    type ListActionsStream = Messages<ActionType>;
+    type DoExchangeStream = Messages<FlightData>;
+
+    async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+        let token = self.inner.sessions.handshake(&Caller::of(&request))?;
+        let response = HandshakeResponse {
+            protocol_version: 0,
+            payload: token.into(),
+        };
+        // Clients send no message, or one, before or after the answer: it comes first, and what they send is read to its end.
+        let rest = request.into_inner().filter_map(|message| async { message.err().map(Err) });
+        Ok(Response::new(stream::iter([Ok(response)]).chain(rest).boxed()))
+    }
+
+    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        Err(Status::unimplemented(
+            "ListFlights: tables are listed by the Flight SQL command CommandGetTables",
+        ))
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let caller = Caller::of(&request);
+        let descriptor = request.into_inner();
+        let inner = &self.inner;
+        let info = match of_command(&descriptor)? {
+            Command::CommandStatementQuery(query) => {
+                no_transaction(query.transaction_id.as_ref())?;
+                inner.flight_info(&caller, Sent::Text(&query.query), descriptor).await?
+            }
+            Command::CommandPreparedStatementQuery(query) => {
+                let handle = query.prepared_statement_handle;
+                inner.flight_info(&caller, Sent::Handle(&handle), descriptor).await?
+            }
+            command => inner.metadata_info(&caller, &command, descriptor)?,
+        };
+        Ok(Response::new(info))
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Err(Status::unimplemented(
+            "PollFlightInfo: this version plans in GetFlightInfo, which answers without waiting for rows",
+        ))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let caller = Caller::of(&request);
+        let inner = &self.inner;
+        let schema = match of_command(&request.into_inner())? {
+            Command::CommandStatementQuery(query) => {
+                no_transaction(query.transaction_id.as_ref())?;
+                inner.statement_schema(&caller, Sent::Text(&query.query)).await?
+            }
+            Command::CommandPreparedStatementQuery(query) => {
+                inner
+                    .statement_schema(&caller, Sent::Handle(&query.prepared_statement_handle))
+                    .await?
+            }
+            command => metadata::batch(inner.backend.as_ref(), &command)
+                .ok_or_else(|| no_command("GetSchema", &command))??
+                .schema(),
+        };
+        Ok(Response::new(SchemaResult {
+            schema: schema_message(&schema)?,
+        }))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let caller = Caller::of(&request);
+        let messages = match command(&request.into_inner().ticket)? {
+            Command::TicketStatementQuery(ticket) => self.inner.rows(&caller, &ticket.statement_handle).await?.boxed(),
+            Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
+                return Err(Status::invalid_argument(
+                    "a statement is no ticket; GetFlightInfo gives its tickets",
+                ));
+            }
+            command => self.inner.metadata_rows(&caller, &command)?,
+        };
+        Ok(Response::new(messages))
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        let caller = Caller::of(&request);
+        let inner = &self.inner;
+        let mut messages = request.into_inner();
+        let mut first = messages
+            .message()
+            .await?
+            .ok_or_else(|| Status::invalid_argument("DoPut: no message came"))?;
+        let descriptor = first
+            .flight_descriptor
+            .take()
+            .ok_or_else(|| Status::invalid_argument("DoPut: the first message has no descriptor"))?;
+        let rows = stream::iter([Ok(first)]).chain(messages);
+        let count = |record_count| DoPutUpdateResult { record_count }.encode_to_vec();
+        let result = match of_command(&descriptor)? {
+            Command::CommandStatementUpdate(update) => {
+                no_transaction(update.transaction_id.as_ref())?;
+                count(inner.update(&caller, Sent::Text(&update.query), rows).await?)
+            }
+            Command::CommandPreparedStatementUpdate(update) => {
+                let handle = update.prepared_statement_handle;
+                count(inner.update(&caller, Sent::Handle(&handle), rows).await?)
+            }
+            Command::CommandPreparedStatementQuery(query) => {
+                let bound = inner.bind(&caller, query.prepared_statement_handle, rows).await?;
+                bound.encode_to_vec()
+            }
+            command => return Err(no_command("DoPut", &command)),
+        };
+        let result = PutResult {
+            app_metadata: Bytes::from(result),
+        };
+        Ok(Response::new(stream::iter([Ok(result)]).boxed()))
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let caller = Caller::of(&request);
+        let bodies = self.inner.act(&caller, request.get_ref()).await?;
+        let results = bodies.into_iter().map(|body| Ok(arrow_flight::Result { body }));
+        Ok(Response::new(stream::iter(results).boxed()))
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Ok(Response::new(stream::iter(actions::list().into_iter().map(Ok)).boxed()))
+    }
+
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        Err(Status::unimplemented("DoExchange has no meaning here"))
+    }
+}

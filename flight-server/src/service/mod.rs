@@ -1,0 +1,74 @@
+//! Flight SQL: commands <-> engine calls.
+//!
+//! ```text
+//! GetFlightInfo(statement)      session -> Backend::plan -> one endpoint for each part, each with its sealed ticket
+//! DoGet(ticket)                 opened -> Backend::execute -> schema, rows, last message with what was read
+//! CreatePreparedStatement       Backend::prepare -> a handle that holds the statement, sealed; the server keeps nothing
+//! GetCatalogs, GetTables, ...   Backend::tables -> rows; the command is its own ticket
+//! SetSessionOptions, ...        the caller's session
+//! ```
+//!
+//! # What a client can hold
+//! Tickets, prepared handles and session tokens are sealed ([`Sealer`]): they cannot be read, changed or made by anybody without the key
+//! file. A ticket holds everything that its rows depend on, so any connection may use it, it outlives a restart of the server, and until it
+//! expires it gives the same rows. A ticket or handle that another principal shows is refused.
+//!
+//! # What is not here
+//! Transactions, parameters, updates, Substrait, PollFlightInfo, ListFlights: UNIMPLEMENTED with a sentence. This version authenticates
+//! nobody: every caller is the anonymous principal, and Basic credentials are accepted unread.
+
+mod actions;
+mod backend;
+mod caller;
+mod connection;
+mod flight;
+mod metadata;
+mod reply;
+mod running;
+mod sealing;
+mod server;
+mod sessions;
+mod sql_info;
+mod statements;
+mod status;
+mod stream;
+mod ticket;
+mod wire;
+mod xdbc;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use backend::Backend;
+pub use flight::FlightService;
+pub use sealing::{SealError, SealKind, Sealer};
+pub use server::{ServeError, serve};
+
+/// A prepared handle holds nothing but its statement, and pools keep them for long: this only bounds what an old key can still open.
+const PREPARED_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+
+/// How the service behaves.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// How long a ticket is good for.
+    pub ticket_ttl: Duration,
+    /// A DoGet stream that was silent for so long carries an empty batch.
+    pub keep_alive: Duration,
+    /// A session without open connection ends so long after its last use.
+    pub session_idle: Duration,
+    /// Sessions at once; beyond, calls that need a new one are UNAVAILABLE.
+    pub max_sessions: usize,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            ticket_ttl: Duration::from_secs(3600),
+            keep_alive: Duration::from_secs(15),
+            session_idle: Duration::from_secs(1800),
+            max_sessions: 10_000,
+        }
+    }
+}

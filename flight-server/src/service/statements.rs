@@ -1,0 +1,246 @@
+//! Statements: planning, preparing, running.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::sql::{ActionCreatePreparedStatementRequest, DoPutPreparedStatementResult, ProstMessageExt};
+use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use prost::Message;
+use prost_types::Timestamp;
+use tonic::Status;
+
+use super::caller::Caller;
+use super::flight::Inner;
+use super::stream::{RowStream, StreamTerms, done_facts, wire_schema};
+use super::ticket::{Content, Parked, PreparedHandle, open_ticket, seal_ticket};
+use super::wire::CreatePreparedStatementResult;
+use super::{PREPARED_LIFETIME, status};
+use crate::engine::{Planned, Prepared, Session, StatementRequest};
+
+/// What a result of GetFlightInfo is made of.
+struct Endpoints {
+    query_id: String,
+    schema: SchemaRef,
+    contents: Vec<Content>,
+    facts: serde_json::Value,
+}
+
+/// A statement as a client sends it: text, or the handle of a prepared one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sent<'a> {
+    /// SQL text.
+    Text(&'a str),
+    /// What CreatePreparedStatement gave.
+    Handle(&'a [u8]),
+}
+
+/// A transaction that the client says it is in.
+pub(crate) fn no_transaction(id: Option<&Bytes>) -> Result<(), Status> {
+    match id {
+        Some(id) if !id.is_empty() => Err(Status::invalid_argument(
+            "this server has no transactions, so it gave no transaction id",
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl Inner {
+    /// GetFlightInfo: plans the statement, and runs it if it is none that reads.
+    pub(crate) async fn flight_info(&self, caller: &Caller, sent: Sent<'_>, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        let (session, sql) = self.statement(caller, sent)?;
+        let endpoints = match self.plan(caller, &session, sql).await? {
+            Planned::Query(query) => Endpoints {
+                query_id: query.query_id,
+                schema: query.schema,
+                contents: query.parts.into_iter().map(Content::Part).collect(),
+                facts: query.facts,
+            },
+            Planned::Done(done) => Endpoints {
+                contents: vec![Content::Parked(Parked::new(&done)?)],
+                facts: done_facts(&done),
+                query_id: done.query_id,
+                schema: done.schema,
+            },
+        };
+        tracing::debug!(query_id = %endpoints.query_id, endpoints = endpoints.contents.len(), "planned");
+        self.describe(&session, endpoints, descriptor)
+    }
+
+    fn describe(&self, session: &Session, planned: Endpoints, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        if planned.contents.is_empty() {
+            return Err(Status::internal("the plan has no endpoint"));
+        }
+        let expires = SystemTime::now() + self.config.ticket_ttl;
+        let single = planned.contents.len() == 1;
+        let mut info = FlightInfo::new()
+            .with_descriptor(descriptor)
+            .with_ordered(single)
+            .with_app_metadata(planned.facts.to_string())
+            .try_with_schema(&*wire_schema(&planned.schema)?)
+            .map_err(|error| status::internal("encoding the schema", &error))?;
+        for content in planned.contents {
+            let ticket = seal_ticket(&self.sealer, content, session.principal(), expires)?;
+            let endpoint = FlightEndpoint::new()
+                .with_ticket(ticket)
+                .with_expiration_time(Timestamp::from(expires));
+            info = info.with_endpoint(endpoint);
+        }
+        Ok(info)
+    }
+
+    /// GetSchema of a statement: typed, and nothing of it is run.
+    pub(crate) async fn statement_schema(&self, caller: &Caller, sent: Sent<'_>) -> Result<SchemaRef, Status> {
+        let (session, sql) = self.statement(caller, sent)?;
+        match self.prepare(caller, &session, &sql).await?.schema {
+            Some(schema) => wire_schema(&schema),
+            None => Ok(SchemaRef::new(arrow::datatypes::Schema::empty())),
+        }
+    }
+
+    /// CreatePreparedStatement.
+    pub(crate) async fn create_prepared(&self, caller: &Caller, request: ActionCreatePreparedStatementRequest) -> Result<Bytes, Status> {
+        no_transaction(request.transaction_id.as_ref())?;
+        let session = self.sessions.of(caller, None)?;
+        let prepared = self.prepare(caller, &session, &request.query).await?;
+        let handle = PreparedHandle::new(request.query, session.principal(), session.id());
+        let result = CreatePreparedStatementResult {
+            prepared_statement_handle: handle.seal(&self.sealer, SystemTime::now() + PREPARED_LIFETIME)?,
+            dataset_schema: match prepared.schema {
+                Some(schema) => schema_message(&wire_schema(&schema)?)?,
+                None => Bytes::new(),
+            },
+            parameter_schema: Bytes::new(),
+            is_update: Some(prepared.is_update),
+        };
+        let any = arrow_flight::sql::Any {
+            type_url: arrow_flight::sql::ActionCreatePreparedStatementResult::type_url().to_owned(),
+            value: result.encode_to_vec().into(),
+        };
+        Ok(any.encode_to_vec().into())
+    }
+
+    /// ClosePreparedStatement: a handle holds nothing of the server's.
+    pub(crate) fn close_prepared(&self, caller: &Caller, handle: &[u8]) -> Result<(), Status> {
+        let principal = self.sessions.principal(caller)?;
+        PreparedHandle::open(&self.sealer, handle, &principal).map(|_| ())
+    }
+
+    /// DoPut of parameters. Without any the handle stays what it is.
+    pub(crate) async fn bind<S>(&self, caller: &Caller, handle: Bytes, rows: S) -> Result<DoPutPreparedStatementResult, Status>
+    where
+        S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
+    {
+        let principal = self.sessions.principal(caller)?;
+        PreparedHandle::open(&self.sealer, &handle, &principal)?;
+        no_parameters(rows).await?;
+        Ok(DoPutPreparedStatementResult {
+            prepared_statement_handle: Some(handle),
+        })
+    }
+
+    /// DoPut of a statement without rows: SET and its like, sent by clients as updates. What else there is the engine refuses.
+    pub(crate) async fn update<S>(&self, caller: &Caller, sent: Sent<'_>, rows: S) -> Result<i64, Status>
+    where
+        S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
+    {
+        no_parameters(rows).await?;
+        let (session, sql) = self.statement(caller, sent)?;
+        // Asked first: planning a query would read streams for rows that nobody fetches.
+        let prepared = self.prepare(caller, &session, &sql).await?;
+        let reads = || Status::invalid_argument("the statement gives rows; send it as a query");
+        if prepared.schema.is_some() && !prepared.is_update {
+            return Err(reads());
+        }
+        match self.plan(caller, &session, sql).await? {
+            Planned::Done(_) => Ok(0),
+            Planned::Query(_) => Err(reads()),
+        }
+    }
+
+    /// DoGet of a ticket that GetFlightInfo gave. Needs no session: whoever shows the ticket as its principal gets its rows.
+    pub(crate) async fn rows(&self, caller: &Caller, handle: &[u8]) -> Result<RowStream, Status> {
+        let principal = self.sessions.principal(caller)?;
+        let content = open_ticket(&self.sealer, handle, &principal)?;
+        let terms = StreamTerms {
+            keep_alive: self.config.keep_alive,
+            deadline: caller.deadline()?,
+            running: self.running.enter(content.query_id()),
+        };
+        match content {
+            Content::Part(part) => {
+                let execution = self.backend.execute(part).await.map_err(|error| status::engine(&error))?;
+                RowStream::execution(execution, terms)
+            }
+            Content::Parked(parked) => RowStream::done(parked.open()?, terms),
+        }
+    }
+
+    fn statement(&self, caller: &Caller, sent: Sent<'_>) -> Result<(Arc<Session>, String), Status> {
+        match sent {
+            Sent::Text(sql) => Ok((self.sessions.of(caller, None)?, sql.to_owned())),
+            Sent::Handle(handle) => {
+                let principal = self.sessions.principal(caller)?;
+                let handle = PreparedHandle::open(&self.sealer, handle, &principal)?;
+                Ok((self.sessions.of(caller, Some(&handle.session()))?, handle.sql))
+            }
+        }
+    }
+
+    async fn plan(&self, caller: &Caller, session: &Session, sql: String) -> Result<Planned, Status> {
+        let overrides = caller.options()?;
+        let request = StatementRequest {
+            sql,
+            per_shard: caller.per_shard(&overrides, session),
+            overrides,
+            arrived: caller.arrived,
+        };
+        self.backend.plan(session, request).await.map_err(|error| status::engine(&error))
+    }
+
+    async fn prepare(&self, caller: &Caller, session: &Session, sql: &str) -> Result<Prepared, Status> {
+        self.backend
+            .prepare(session, sql, &caller.options()?)
+            .await
+            .map_err(|error| status::engine(&error))
+    }
+}
+
+/// A schema as an encapsulated IPC message.
+pub(crate) fn schema_message(schema: &SchemaRef) -> Result<Bytes, Status> {
+    let options = IpcWriteOptions::default();
+    let IpcMessage(bytes) = SchemaAsIpc::new(schema, &options)
+        .try_into()
+        .map_err(|error: arrow::error::ArrowError| status::internal("encoding a schema", &error))?;
+    Ok(bytes)
+}
+
+/// Reads the rest of a DoPut. Some clients send no schema, some an empty one; values are what this version does not take.
+async fn no_parameters<S>(rows: S) -> Result<(), Status>
+where
+    S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
+{
+    let messages = rows
+        .filter(|message| std::future::ready(message.as_ref().map_or(true, |data| !data.data_header.is_empty())))
+        .map(|message| message.map_err(|status| arrow_flight::error::FlightError::Tonic(Box::new(status))));
+    let mut decoder = FlightDataDecoder::new(messages);
+    while let Some(message) = decoder.next().await {
+        let decoded = message.map_err(|error| match error {
+            arrow_flight::error::FlightError::Tonic(status) => *status,
+            other => Status::invalid_argument(format!("the parameters cannot be read: {other}")),
+        })?;
+        if let DecodedPayload::RecordBatch(batch) = decoded.payload
+            && batch.num_rows() > 0
+            && batch.num_columns() > 0
+        {
+            return Err(Status::unimplemented(
+                "this version takes no parameters; write the values into the statement",
+            ));
+        }
+    }
+    Ok(())
+}

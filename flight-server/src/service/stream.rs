@@ -1,0 +1,226 @@
+//! Rows -> messages of a DoGet stream.
+//!
+//! The first message is always the schema, the last a batch without rows whose `app_metadata` says what was read; it comes only after all
+//! rows, so a client that has it knows that nothing is missing. An error ends the stream with its status.
+//!
+//! A silent stream (a selective filter over a long range) carries a batch without rows every few seconds: proxies cut connections that
+//! carry nothing, HTTP/2 pings are not end to end, and a message without header breaks pyarrow.
+//!
+//! Dropping the stream, which is what happens when a client goes away, drops the engine's.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
+use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, utils};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+
+use super::running::Running;
+use super::status;
+use crate::engine::{DoneResult, Execution, ExecutionFacts};
+
+/// Batches are split above this many bytes of columns. Clients refuse messages above 16 MiB, and megabytes are slower than less.
+const LARGEST_MESSAGE: usize = 2 << 20;
+
+/// The result schema as it travels: dictionaries as their values.
+pub(crate) fn wire_schema(schema: &SchemaRef) -> Result<SchemaRef, Status> {
+    encoder(schema, stream::empty().boxed())
+        .known_schema()
+        .ok_or_else(|| Status::internal("the encoder knows no schema"))
+}
+
+fn encoder(schema: &SchemaRef, batches: BoxStream<'static, Result<RecordBatch, FlightError>>) -> FlightDataEncoder {
+    FlightDataEncoderBuilder::new()
+        .with_schema(Arc::clone(schema))
+        // The encoder measures whole buffers, of which a batch may be a small slice; we split ourselves.
+        .with_max_flight_data_size(usize::MAX)
+        .build(batches)
+}
+
+/// What the last message says.
+#[derive(Debug)]
+enum Facts {
+    Execution(Arc<ExecutionFacts>),
+    Known(serde_json::Value),
+}
+
+/// How a stream is kept.
+#[derive(Debug)]
+pub(crate) struct StreamTerms {
+    /// A batch without rows after so long a silence.
+    pub(crate) keep_alive: Duration,
+    /// When the client gives up.
+    pub(crate) deadline: Option<Instant>,
+    /// The stream's entry among those that can be cancelled.
+    pub(crate) running: Running,
+}
+
+/// The messages of one DoGet.
+pub(crate) struct RowStream {
+    encoder: Option<FlightDataEncoder>,
+    facts: Option<Facts>,
+    empty: FlightData,
+    keep_alive: Duration,
+    silence: Pin<Box<Sleep>>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    _running: Running,
+}
+
+impl fmt::Debug for RowStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowStream").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+impl RowStream {
+    /// Rows that the engine reads.
+    pub(crate) fn execution(execution: Execution, terms: StreamTerms) -> Result<Self, Status> {
+        let batches = execution
+            .batches
+            .map(|batch| batch.map_err(|error| FlightError::Tonic(Box::new(status::engine(&error)))))
+            .boxed();
+        Self::new(&execution.schema, batches, Facts::Execution(execution.facts), terms)
+    }
+
+    /// Rows of a statement that ran already.
+    pub(crate) fn done(done: DoneResult, terms: StreamTerms) -> Result<Self, Status> {
+        let facts = done_facts(&done);
+        let batches = stream::iter(done.batches.into_iter().map(Ok)).boxed();
+        Self::new(&done.schema, batches, Facts::Known(facts), terms)
+    }
+
+    fn new(
+        schema: &SchemaRef,
+        batches: BoxStream<'static, Result<RecordBatch, FlightError>>,
+        facts: Facts,
+        terms: StreamTerms,
+    ) -> Result<Self, Status> {
+        let encoder = encoder(schema, batches.flat_map(|batch| stream::iter(split(batch))).boxed());
+        let wire = encoder
+            .known_schema()
+            .ok_or_else(|| Status::internal("the encoder knows no schema"))?;
+        Ok(Self {
+            empty: empty_message(&wire)?,
+            encoder: Some(encoder),
+            facts: Some(facts),
+            keep_alive: terms.keep_alive,
+            silence: Box::pin(tokio::time::sleep(terms.keep_alive)),
+            deadline: terms.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
+            cancelled: Box::pin(terms.running.token().cancelled_owned()),
+            _running: terms.running,
+        })
+    }
+
+    fn fail(&mut self, status: Status) -> Poll<Option<Result<FlightData, Status>>> {
+        self.encoder = None;
+        self.facts = None;
+        Poll::Ready(Some(Err(status)))
+    }
+
+    fn last_message(&mut self) -> Option<FlightData> {
+        let facts = match self.facts.take()? {
+            Facts::Execution(facts) => facts.to_json(),
+            Facts::Known(facts) => facts,
+        };
+        let mut message = self.empty.clone();
+        message.app_metadata = Bytes::from(facts.to_string());
+        Some(message)
+    }
+}
+
+impl Stream for RowStream {
+    type Item = Result<FlightData, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(encoder) = this.encoder.as_mut() else {
+            return Poll::Ready(None);
+        };
+        if this.cancelled.as_mut().poll(cx).is_ready() {
+            return this.fail(Status::cancelled("the query was cancelled"));
+        }
+        if let Some(deadline) = this.deadline.as_mut()
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return this.fail(Status::deadline_exceeded("the call's own timeout (grpc-timeout) is over"));
+        }
+        let message = match encoder.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(message))) => message,
+            Poll::Ready(Some(Err(error))) => return this.fail(status::encoding(error)),
+            Poll::Ready(None) => {
+                this.encoder = None;
+                return Poll::Ready(this.last_message().map(Ok));
+            }
+            Poll::Pending => {
+                if this.silence.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.empty.clone()
+            }
+        };
+        let next = Instant::now() + this.keep_alive;
+        this.silence.as_mut().reset(next);
+        Poll::Ready(Some(Ok(message)))
+    }
+}
+
+/// A message of a batch without rows. The encoder itself sends none.
+fn empty_message(schema: &SchemaRef) -> Result<FlightData, Status> {
+    let batch = RecordBatch::new_empty(Arc::clone(schema));
+    utils::batches_to_flight_data(schema, vec![batch])
+        .map_err(|error| status::internal("encoding an empty batch", &error))?
+        .pop()
+        .ok_or_else(|| Status::internal("an empty batch gives no message"))
+}
+
+/// Pieces of at most about [`LARGEST_MESSAGE`] bytes, by what the batch itself holds of its buffers.
+fn split(batch: Result<RecordBatch, FlightError>) -> Vec<Result<RecordBatch, FlightError>> {
+    let batch = match batch {
+        Ok(batch) => batch,
+        Err(error) => return vec![Err(error)],
+    };
+    let mut bytes = 0;
+    for column in batch.columns() {
+        match column.to_data().get_slice_memory_size() {
+            Ok(size) => bytes += size,
+            Err(error) => return vec![Err(error.into())],
+        }
+    }
+    let rows = batch.num_rows();
+    let pieces = bytes.div_ceil(LARGEST_MESSAGE).clamp(1, rows.max(1));
+    if pieces == 1 {
+        return vec![Ok(batch)];
+    }
+    let step = rows.div_ceil(pieces);
+    (0..rows)
+        .step_by(step)
+        .map(|start| Ok(batch.slice(start, step.min(rows - start))))
+        .collect()
+}
+
+/// The facts of a statement that read no stream, under the keys that a query's have.
+pub(crate) fn done_facts(done: &DoneResult) -> serde_json::Value {
+    serde_json::json!({
+        "query_id": done.query_id,
+        "rows": done.batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
+        "bytes_cached": 0,
+        "bytes_read": 0,
+        "shards": [],
+    })
+}
+
+#[cfg(test)]
+mod tests;

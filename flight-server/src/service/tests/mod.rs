@@ -1,0 +1,1 @@
+//! Protocol tests over real sockets, on a scripted backend.
