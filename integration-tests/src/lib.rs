@@ -1,1 +1,8 @@
-//! Room `integration-tests`.
+//! What the tests of the whole need: environments of other languages, processes, Kinesis services that nobody here wrote, and the program itself.
+//!
+//! The tests are in `tests/all`, one executable.
+
+pub mod backends;
+pub mod environment;
+pub mod kinesis;
+pub mod process;

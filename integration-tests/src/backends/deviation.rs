@@ -1,0 +1,50 @@
+//! Known deviations of test services from what Kinesis promises, by name.
+
+/// One deviation.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Deviation {
+    /// A stream cannot be created on demand, or the shard count is wanted all the same.
+    OnDemandRefused,
+    /// A stream created on demand has one shard instead of four.
+    OnDemandOneShard,
+    /// Some calls take a stream's name but not its ARN.
+    ArnRefused,
+    /// Sequence numbers are not numbers of 56 digits.
+    ShortSequenceNumbers,
+    /// Arrival times are cut to whole seconds, so AT_TIMESTAMP is off by up to a second.
+    ArrivalInWholeSeconds,
+    /// AT_TIMESTAMP later than the last record reads the whole shard.
+    TimestampAfterLastReadsAll,
+    /// MillisBehindLatest is 0 however far behind the reader is.
+    NeverBehind,
+    /// A page may hold more than 10 MiB.
+    NoPageByteCap,
+    /// A Limit beyond 10,000 is accepted.
+    LimitUnchecked,
+    /// An iterator that is none is answered with something else than InvalidArgumentException.
+    BadIteratorOtherError,
+    /// ListShards ignores its ShardFilter.
+    ShardFilterIgnored,
+    /// The ShardFilters by time list shards that were closed by then.
+    TimeFilterListsClosed,
+    /// ListShards refuses the ShardFilters by time.
+    TimeShardFilterRefused,
+    /// The NextToken of ListShards does not lead to the next page.
+    NextTokenBroken,
+    /// A shard that was split or merged disappears with its records.
+    ClosedShardsDeleted,
+    /// The shards that UpdateShardCount makes do not name their parents.
+    UpdateWithoutLineage,
+    /// UpdateShardCount accepts more than twice the shards.
+    UpdateBeyondDouble,
+    /// The last page of a closed shard does not name the children.
+    NoChildShards,
+    /// PutRecords accepts more than 500 records.
+    BatchCountUnchecked,
+    /// PutRecords accepts no records.
+    EmptyBatchAccepted,
+    /// An explicit hash key that is no 128-bit number is accepted, or answered with an internal error.
+    ExplicitHashKeyUnchecked,
+    /// Shards whose ranges do not touch can be merged.
+    MergeUnchecked,
+}
