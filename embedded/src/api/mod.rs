@@ -1,0 +1,126 @@
+//! The operations: requests in, responses out, nothing about HTTP.
+
+mod error;
+mod get;
+mod iterate;
+mod put;
+mod request;
+mod reshard;
+mod response;
+mod settings;
+mod shards;
+mod streams;
+mod validate;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::counters::{CallCounters, CallCounts};
+use crate::faults::Faults;
+use crate::operation::Operation;
+use crate::options::{EmbeddedError, Options};
+use crate::stream::{Stream, StreamDirectory};
+use crate::wire::Protocol;
+
+pub(crate) use error::{ApiError, ErrorCode};
+pub(crate) use get::expired;
+pub(crate) use request::Request;
+
+/// The service without its listener.
+#[derive(Debug)]
+pub(crate) struct Kinesis {
+    pub(crate) clock: Clock,
+    pub(crate) faults: Faults,
+    pub(crate) counters: CallCounters,
+    streams: StreamDirectory,
+    account: String,
+    limits: bool,
+    shard_limit: u32,
+    iterator_ttl_ms: i64,
+}
+
+/// How faults bend the work of a call that goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bend {
+    /// `GetRecords` gives no records.
+    pub(crate) empty: bool,
+    /// Every so manieth entry of `PutRecords` fails.
+    pub(crate) fail_every: Option<usize>,
+}
+
+/// One call: how to answer it, and what it was found to be about.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    pub(crate) protocol: Protocol,
+    pub(crate) bend: Bend,
+}
+
+impl Call {
+    fn answer<T: serde::Serialize>(&self, value: &T) -> Result<Vec<u8>, ApiError> {
+        self.protocol.encode(value).map_err(ApiError::defect)
+    }
+}
+
+impl Kinesis {
+    pub(crate) fn open(options: &Options) -> Result<Self, EmbeddedError> {
+        Ok(Self {
+            clock: options.clock.clone(),
+            faults: Faults::default(),
+            counters: CallCounters::default(),
+            streams: StreamDirectory::open(options)?,
+            account: options.account.clone(),
+            limits: options.limits,
+            shard_limit: options.shard_limit,
+            iterator_ttl_ms: i64::try_from(options.iterator_ttl.as_millis()).unwrap_or(i64::MAX),
+        })
+    }
+
+    /// Carries a request out; the answer is the response's body, empty where AWS gives none.
+    pub(crate) fn run(&self, call: &Call, request: Request) -> Result<Vec<u8>, ApiError> {
+        let none = |()| Vec::new();
+        match request {
+            Request::AddTagsToStream(request) => self.add_tags(request).map(none),
+            Request::CreateStream(request) => self.create_stream(request).map(none),
+            Request::DecreaseStreamRetentionPeriod(request) => self.decrease_retention(&request).map(none),
+            Request::DeleteStream(request) => self.delete_stream(&request).map(none),
+            Request::DescribeStream(request) => call.answer(&self.describe_stream(&request)?),
+            Request::DescribeStreamSummary(request) => call.answer(&self.describe_stream_summary(&request)?),
+            Request::GetRecords(request) => self.get_records(call, &request),
+            Request::GetShardIterator(request) => call.answer(&self.get_shard_iterator(&request)?),
+            Request::IncreaseStreamRetentionPeriod(request) => self.increase_retention(&request).map(none),
+            Request::ListShards(request) => call.answer(&self.list_shards(&request)?),
+            Request::ListStreams(request) => call.answer(&self.list_streams(&request)?),
+            Request::ListTagsForStream(request) => call.answer(&self.list_tags(&request)?),
+            Request::MergeShards(request) => self.merge_shards(&request).map(none),
+            Request::PutRecord(request) => call.answer(&self.put_record(request)?),
+            Request::PutRecords(request) => call.answer(&self.put_records(call, request)?),
+            Request::RemoveTagsFromStream(request) => self.remove_tags(&request).map(none),
+            Request::SplitShard(request) => self.split_shard(&request).map(none),
+            Request::UpdateShardCount(request) => call.answer(&self.update_shard_count(&request)?),
+            Request::UpdateStreamMode(request) => self.update_stream_mode(&request).map(none),
+        }
+    }
+
+    /// Counts a call that was answered, in `shard` if it was about one.
+    pub(crate) fn count_call(&self, operation: Operation, stream: Option<&str>, shard: Option<&str>, failed: bool) {
+        let counts = CallCounts {
+            calls: 1,
+            errors: u64::from(failed),
+            records: 0,
+            bytes: 0,
+        };
+        self.counters
+            .add(operation, stream.map(Arc::from).as_ref(), shard.map(Arc::from).as_ref(), counts);
+    }
+
+    fn count_records(&self, operation: Operation, stream: &Stream, shard: &Arc<str>, records: u64, bytes: u64) {
+        let counts = CallCounts {
+            calls: 0,
+            errors: 0,
+            records,
+            bytes,
+        };
+        self.counters.add(operation, Some(&stream.name), Some(shard), counts);
+    }
+}
