@@ -58,15 +58,21 @@ pub fn unsupported_encoding(payload: &[u8], compression: Compression) -> Option<
 }
 
 fn is_kpl_aggregate(payload: &[u8]) -> bool {
-    let Some(rest) = payload.strip_prefix(KPL_MAGIC) else { return false };
-    let Some(body) = rest.len().checked_sub(KPL_DIGEST) else { return false };
+    let Some(rest) = payload.strip_prefix(KPL_MAGIC) else {
+        return false;
+    };
+    let Some(body) = rest.len().checked_sub(KPL_DIGEST) else {
+        return false;
+    };
     let (message, digest) = rest.split_at(body);
     Md5::digest(message).as_slice() == digest
 }
 
 /// RFC 1950 header with a 32 KiB window and no preset dictionary; RFC 1951 reserves block type 3.
 fn is_zlib(payload: &[u8]) -> bool {
-    let [cmf, flg @ (0x01 | 0x5e | 0x9c | 0xda), first_block, ..] = *payload else { return false };
+    let [cmf, flg @ (0x01 | 0x5e | 0x9c | 0xda), first_block, ..] = *payload else {
+        return false;
+    };
     (u16::from(cmf) * 256 + u16::from(flg)).is_multiple_of(31) && (first_block >> 1) & 0b11 != 0b11
 }
 
@@ -78,7 +84,9 @@ mod tests {
     fn kpl() -> Vec<u8> {
         let mut bytes = KPL_MAGIC.to_vec();
         bytes.extend(b"hello");
-        bytes.extend([0x5d, 0x41, 0x40, 0x2a, 0xbc, 0x4b, 0x2a, 0x76, 0xb9, 0x71, 0x9d, 0x91, 0x10, 0x17, 0xc5, 0x92]);
+        bytes.extend([
+            0x5d, 0x41, 0x40, 0x2a, 0xbc, 0x4b, 0x2a, 0x76, 0xb9, 0x71, 0x9d, 0x91, 0x10, 0x17, 0xc5, 0x92,
+        ]);
         bytes
     }
 
@@ -98,13 +106,19 @@ mod tests {
     fn compression_is_recognised_under_auto_only() {
         // Python: gzip.compress(b'{}'), zlib.compress(b'{}') at levels 0, 1, 6, 9; the others are their formats' magic.
         let cases: [(&[u8], Encoding); 7] = [
-            (&[0x1f, 0x8b, 0x08, 0x00, 0, 0, 0, 0, 2, 0xff, 0xab, 0xae, 0x05, 0x00], Encoding::Gzip),
+            (
+                &[0x1f, 0x8b, 0x08, 0x00, 0, 0, 0, 0, 2, 0xff, 0xab, 0xae, 0x05, 0x00],
+                Encoding::Gzip,
+            ),
             (&[0x78, 0x01, 0x01, 0x02, 0x00, 0xfd, 0xff, 0x7b, 0x7d], Encoding::Zlib),
             (&[0x78, 0x5e, 0xab, 0xae, 0x05, 0x00], Encoding::Zlib),
             (&[0x78, 0x9c, 0xab, 0xae, 0x05, 0x00], Encoding::Zlib),
             (&[0x78, 0xda, 0xab, 0xae, 0x05, 0x00], Encoding::Zlib),
             (&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x02], Encoding::Zstd),
-            (&[0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50, 0x70, 0x59, 0x01], Encoding::Snappy),
+            (
+                &[0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50, 0x70, 0x59, 0x01],
+                Encoding::Snappy,
+            ),
         ];
         for (payload, encoding) in cases {
             assert_eq!(unsupported_encoding(payload, Compression::Auto), Some(encoding), "{payload:02x?}");

@@ -77,7 +77,10 @@ fn clamped_exponent(text: &str) -> Option<i64> {
 pub(super) fn float<T: FromStr + Copy + Into<f64>>(text: &str) -> Option<T> {
     let text = text.trim_ascii();
     // Rust also parses `inf` and `nan`, which JSON has no word for.
-    if !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E')) {
+    if !text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
+    {
         return None;
     }
     text.parse().ok().filter(|value: &T| (*value).into().is_finite())

@@ -65,7 +65,10 @@ fn walk<'a>(raw: &'a str, tree: &PathTree, found: &mut [Found<'a>]) -> Result<()
         return Ok(());
     }
     let mut values: Vec<Option<&'a RawValue>> = vec![None; tree.children.len()];
-    let fields = Fields { children: &tree.children, values: &mut values };
+    let fields = Fields {
+        children: &tree.children,
+        values: &mut values,
+    };
     serde_json::Deserializer::from_str(raw).deserialize_map(fields)?;
     for (child, value) in tree.children.iter().zip(values) {
         if let Some(value) = value {

@@ -32,7 +32,14 @@ impl FixedPattern {
     pub(super) fn compile(items: &[Item<'_>]) -> Option<Self> {
         let parts = items.iter().map(part).collect::<Option<Box<[Part]>>>()?;
         let count = |wanted: &[Part]| parts.iter().filter(|part| wanted.contains(part)).count();
-        let once = [&[Part::Year][..], &[Part::Month, Part::MonthName], &[Part::Day], &[Part::Hour], &[Part::Minute], &[Part::Second]];
+        let once = [
+            &[Part::Year][..],
+            &[Part::Month, Part::MonthName],
+            &[Part::Day],
+            &[Part::Hour],
+            &[Part::Minute],
+            &[Part::Second],
+        ];
         if once.iter().any(|wanted| count(wanted) != 1) || count(&[Part::Offset]) > 1 {
             return None;
         }
@@ -143,7 +150,14 @@ mod tests {
         assert!(compiles("%d/%b/%Y:%H:%M:%S %z"));
         assert!(compiles("%Y-%m-%dT%H:%M:%SZ"));
         assert!(compiles("%F %T"));
-        for text in ["%Y-%m-%d", "%d/%B/%Y:%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%e/%b/%Y:%H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%m %b %d %Y %T"] {
+        for text in [
+            "%Y-%m-%d",
+            "%d/%B/%Y:%H:%M:%S",
+            "%Y-%m-%d %H:%M:%S%.f",
+            "%e/%b/%Y:%H:%M:%S",
+            "%Y-%m-%d %I:%M:%S %p",
+            "%m %b %d %Y %T",
+        ] {
             assert!(!compiles(text), "{text}");
         }
     }

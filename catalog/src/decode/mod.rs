@@ -93,17 +93,26 @@ impl Decoder {
     /// # Errors
     /// An index without a column; a pattern that does not compile (which parsing a definition has ruled out).
     pub fn new(definition: &Arc<TableDefinition>, columns: &[usize]) -> Result<Self, DefinitionError> {
-        let refuse = |message: String| DefinitionError { line: None, column: None, message };
+        let refuse = |message: String| DefinitionError {
+            line: None,
+            column: None,
+            message,
+        };
         let mut sinks = Vec::with_capacity(columns.len());
         let mut paths: Vec<&[String]> = Vec::with_capacity(columns.len());
         for index in columns {
             let column = definition.columns.get(*index).ok_or_else(|| {
-                refuse(format!("table {} has {} columns; there is no column number {index}", definition.name, definition.columns.len()))
+                refuse(format!(
+                    "table {} has {} columns; there is no column number {index}",
+                    definition.name,
+                    definition.columns.len()
+                ))
             })?;
             sinks.push(Sink::new(column).map_err(|message| refuse(format!("column {}: {message}", column.name)))?);
             paths.push(&column.path);
         }
-        let (mut all, mut documents, mut document_columns, mut scalars) = (PathTree::default(), PathTree::default(), Vec::new(), Vec::new());
+        let (mut all, mut documents, mut document_columns, mut scalars) =
+            (PathTree::default(), PathTree::default(), Vec::new(), Vec::new());
         for (place, path) in paths.iter().enumerate() {
             all.insert(path, place);
             // arrow-json has one type for a field, so a field that is also a parent of another column is read apart.
@@ -133,7 +142,10 @@ impl Decoder {
     /// Decodes all of `payloads`; never fails for a bad record. A NULL counts as an empty record.
     pub fn decode(&mut self, payloads: &BinaryArray) -> Decoded {
         if self.definition.format == Format::Dummy {
-            return Decoded { columns: Vec::new(), bad: Vec::new() };
+            return Decoded {
+                columns: Vec::new(),
+                bad: Vec::new(),
+            };
         }
         for sink in &mut self.sinks {
             sink.reserve(payloads.len());
@@ -145,13 +157,20 @@ impl Decoder {
             self.decode_chunk(payloads, start..end, &mut verdicts);
             start = end;
         }
-        Decoded { columns: self.sinks.iter_mut().map(Sink::finish).collect(), bad: by_row(verdicts) }
+        Decoded {
+            columns: self.sinks.iter_mut().map(Sink::finish).collect(),
+            bad: by_row(verdicts),
+        }
     }
 
     fn decode_chunk(&mut self, payloads: &BinaryArray, range: Range<usize>, verdicts: &mut Vec<BadRecord>) {
         let rows: Vec<&[u8]> = range.clone().map(|row| payload(payloads, row)).collect();
         let mut slow = vec![self.always_slow; rows.len()];
-        let root = if self.always_slow { None } else { self.decode_batch(&rows, &mut slow) };
+        let root = if self.always_slow {
+            None
+        } else {
+            self.decode_batch(&rows, &mut slow)
+        };
         if let Some(root) = &root {
             self.mark_composites(root, &rows, &mut slow);
         }
@@ -177,7 +196,10 @@ impl Decoder {
         }
         for (row, result) in &careful {
             if let Err(reason) = result {
-                verdicts.push(BadRecord { row: range.start + row, error: reason.clone() });
+                verdicts.push(BadRecord {
+                    row: range.start + row,
+                    error: reason.clone(),
+                });
             }
         }
         self.append_scalars(root.as_ref(), rows.len(), range.start, &careful, verdicts);
@@ -192,7 +214,11 @@ impl Decoder {
         for (row, slow) in rows.iter().zip(slow.iter_mut()) {
             *slow = !self.is_readable(row);
         }
-        let root = if slow.iter().all(|slow| *slow) { None } else { self.try_batch(rows, slow) };
+        let root = if slow.iter().all(|slow| *slow) {
+            None
+        } else {
+            self.try_batch(rows, slow)
+        };
         if root.is_none() {
             slow.fill(true);
         }
@@ -231,7 +257,9 @@ impl Decoder {
     /// arrow-json gives NULL for an object or array where text is asked for; such rows are read again.
     fn mark_composites(&self, root: &ArrayRef, rows: &[&[u8]], slow: &mut [bool]) {
         for leaf in &self.fast.leaves {
-            let Some(texts) = leaf.texts(root).filter(|texts| texts.null_count() > 0) else { continue };
+            let Some(texts) = leaf.texts(root).filter(|texts| texts.null_count() > 0) else {
+                continue;
+            };
             for (row, slow) in slow.iter_mut().enumerate() {
                 *slow = *slow || texts.is_null(row) && leaf.may_be_composite(rows[row]);
             }
@@ -257,9 +285,10 @@ impl Decoder {
                     let Some(texts) = texts else { return };
                     refused.clear();
                     sink.append_run(texts, rows, &mut refused);
-                    verdicts.extend(
-                        refused.iter().map(|row| BadRecord { row: first + row, error: refusal(column, &shown(texts.value(*row))) }),
-                    );
+                    verdicts.extend(refused.iter().map(|row| BadRecord {
+                        row: first + row,
+                        error: refusal(column, &shown(texts.value(*row))),
+                    }));
                 };
                 for (row, result) in careful {
                     run(sink, next..*row, verdicts);
@@ -340,33 +369,51 @@ fn append_found(sink: &mut Sink, column: &ColumnDefinition, row: usize, found: O
         }
         Some(Found::Composite(raw)) => {
             sink.append(None);
-            if raw.starts_with('{') { "an object".to_owned() } else { "an array".to_owned() }
+            if raw.starts_with('{') {
+                "an object".to_owned()
+            } else {
+                "an array".to_owned()
+            }
         }
         Some(Found::Broken) => {
             sink.append(None);
-            verdicts.push(BadRecord { row, error: format!("{}: a string with broken escapes or control characters", path_text(column)) });
+            verdicts.push(BadRecord {
+                row,
+                error: format!("{}: a string with broken escapes or control characters", path_text(column)),
+            });
             return;
         }
     };
-    verdicts.push(BadRecord { row, error: refusal(column, &refused) });
+    verdicts.push(BadRecord {
+        row,
+        error: refusal(column, &refused),
+    });
 }
 
 fn path_text(column: &ColumnDefinition) -> String {
-    if column.path.is_empty() { "/".to_owned() } else { column.path.join("/") }
+    if column.path.is_empty() {
+        "/".to_owned()
+    } else {
+        column.path.join("/")
+    }
 }
 
 fn refusal(column: &ColumnDefinition, refused: &str) -> String {
     let article = if column.column_type == ColumnType::Integer { "an" } else { "a" };
     let path = path_text(column);
     match &column.format {
-        Some(pattern) => format!("{path}: {refused} is not {article} {} of the pattern \"{pattern}\"", column.column_type),
+        Some(pattern) => format!(
+            "{path}: {refused} is not {article} {} of the pattern \"{pattern}\"",
+            column.column_type
+        ),
         None => format!("{path}: {refused} is not {article} {}", column.column_type),
     }
 }
 
 /// A value as an error shows it: shortened, and in quotes unless JSON would write it without.
 fn shown(text: &str) -> String {
-    let bare = matches!(text, "true" | "false") || text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && text.parse::<f64>().is_ok();
+    let bare =
+        matches!(text, "true" | "false") || text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && text.parse::<f64>().is_ok();
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None if bare => text.to_owned(),

@@ -22,7 +22,10 @@ impl PathTree {
             return;
         };
         let at = self.children.iter().position(|child| child.key == *key).unwrap_or_else(|| {
-            self.children.push(Self { key: key.clone(), ..Self::default() });
+            self.children.push(Self {
+                key: key.clone(),
+                ..Self::default()
+            });
             self.children.len() - 1
         });
         self.children[at].insert(rest, column);
@@ -72,7 +75,11 @@ fn fields(tree: &PathTree, way: &mut Vec<usize>, leaves: &mut Vec<Leaf>) -> Fiel
             way.push(index);
             let data_type = if child.children.is_empty() {
                 let key = Finder::new(&format!("\"{}\"", child.key)).into_owned();
-                leaves.push(Leaf { indexes: way.clone(), columns: child.columns.clone(), key });
+                leaves.push(Leaf {
+                    indexes: way.clone(),
+                    columns: child.columns.clone(),
+                    key,
+                });
                 DataType::Utf8
             } else {
                 DataType::Struct(fields(child, way, leaves))

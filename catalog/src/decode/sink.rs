@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BooleanBuilder, PrimitiveBuilder, StringArray, StringBuilder};
 use arrow::compute::concat;
 use arrow::datatypes::{
-    Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
 
@@ -43,9 +43,11 @@ impl Sink {
             ColumnType::Real => Self::Real(PrimitiveBuilder::new()),
             ColumnType::Double => Self::Double(PrimitiveBuilder::new()),
             ColumnType::Date => Self::Date(PrimitiveBuilder::new(), DateParser::new(pattern(Pattern::date)?)),
-            ColumnType::Timestamp(unit) => {
-                Self::Timestamp(PrimitiveBuilder::new(), TimestampParser::new(pattern(Pattern::timestamp)?, unit), unit)
-            }
+            ColumnType::Timestamp(unit) => Self::Timestamp(
+                PrimitiveBuilder::new(),
+                TimestampParser::new(pattern(Pattern::timestamp)?, unit),
+                unit,
+            ),
         })
     }
 
@@ -164,7 +166,11 @@ fn run<T: ArrowPrimitiveType>(
     }
 }
 
-fn one<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>, text: Option<&str>, parse: impl FnOnce(&str) -> Option<T::Native>) -> bool {
+fn one<T: ArrowPrimitiveType>(
+    builder: &mut PrimitiveBuilder<T>,
+    text: Option<&str>,
+    parse: impl FnOnce(&str) -> Option<T::Native>,
+) -> bool {
     let value = text.and_then(parse);
     builder.append_option(value);
     value.is_some() || text.is_none()

@@ -34,7 +34,9 @@ impl Pattern {
     }
 
     fn new(text: &str) -> Result<Self, String> {
-        let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| format!("`{text}` is not a strftime pattern"))?;
+        let items = StrftimeItems::new(text)
+            .parse_to_owned()
+            .map_err(|_| format!("`{text}` is not a strftime pattern"))?;
         if items.contains(&Item::Fixed(chrono::format::Fixed::TimezoneName)) {
             return Err(format!("`{text}`: `%Z` does not say an offset; use %z or %:z"));
         }
@@ -72,7 +74,10 @@ impl Pattern {
             Err(_) => parsed.to_naive_date().ok()?.and_time(NaiveTime::MIN),
         };
         let instant = local.and_utc();
-        Some((instant.timestamp().checked_sub(i64::from(offset))?, instant.timestamp_subsec_nanos()))
+        Some((
+            instant.timestamp().checked_sub(i64::from(offset))?,
+            instant.timestamp_subsec_nanos(),
+        ))
     }
 
     /// Days since the epoch.
@@ -110,7 +115,12 @@ pub(super) struct TimestampParser {
 
 impl TimestampParser {
     pub(super) fn new(pattern: Option<Pattern>, unit: TimeUnit) -> Self {
-        Self { pattern, unit, last_text: String::new(), last_value: None }
+        Self {
+            pattern,
+            unit,
+            last_text: String::new(),
+            last_value: None,
+        }
     }
 
     /// Units since the epoch.
@@ -175,7 +185,10 @@ impl DateParser {
             None => {
                 let text = text.trim_ascii();
                 let shape = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-                NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shape).map(days_since_epoch)
+                NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                    .ok()
+                    .filter(|_| shape)
+                    .map(days_since_epoch)
             }
         }
     }
@@ -197,12 +210,25 @@ mod tests {
         // date -d '1995-08-01 00:00:01 -0400' +%s
         let log = Some("%d/%b/%Y:%H:%M:%S %z");
         assert_eq!(parse(log, TimeUnit::Second, "01/Aug/1995:00:00:01 -0400"), Some(807_249_601));
-        assert_eq!(parse(log, TimeUnit::Millisecond, "01/aug/1995:00:00:01 -0400"), Some(807_249_601_000));
-        for bad in ["", "junk", "32/Aug/1995:00:00:01 -0400", "01/Aug/1995:00:00:01", "01/Aug/1995:00:00:01 -0400 x", "01/Aug/1995:24:00:00 -0400"] {
+        assert_eq!(
+            parse(log, TimeUnit::Millisecond, "01/aug/1995:00:00:01 -0400"),
+            Some(807_249_601_000)
+        );
+        for bad in [
+            "",
+            "junk",
+            "32/Aug/1995:00:00:01 -0400",
+            "01/Aug/1995:00:00:01",
+            "01/Aug/1995:00:00:01 -0400 x",
+            "01/Aug/1995:24:00:00 -0400",
+        ] {
             assert_eq!(parse(log, TimeUnit::Second, bad), None, "{bad}");
         }
         // The whole minute before the epoch with a fraction: cut off towards the past.
-        assert_eq!(parse(Some("%Y-%m-%d %H:%M:%S%.f"), TimeUnit::Second, "1969-12-31 23:59:59.9"), Some(-1));
+        assert_eq!(
+            parse(Some("%Y-%m-%d %H:%M:%S%.f"), TimeUnit::Second, "1969-12-31 23:59:59.9"),
+            Some(-1)
+        );
         assert_eq!(parse(Some("%s"), TimeUnit::Millisecond, "12"), Some(12_000));
         assert_eq!(parse(Some("%Y%m%d"), TimeUnit::Second, "19700102"), Some(86_400));
     }
@@ -211,16 +237,42 @@ mod tests {
     fn plain_timestamps() {
         let ms = |text: &str| parse(None, TimeUnit::Millisecond, text);
         // date -u -d '2016-07-10 12:03:56.124' +%s%3N
-        for text in ["2016-07-10T12:03:56.124Z", "2016-07-10 12:03:56.124", "2016-07-10T05:03:56.124-07:00", "1468152236124", "1468152236124.0"] {
+        for text in [
+            "2016-07-10T12:03:56.124Z",
+            "2016-07-10 12:03:56.124",
+            "2016-07-10T05:03:56.124-07:00",
+            "1468152236124",
+            "1468152236124.0",
+        ] {
             assert_eq!(ms(text), Some(1_468_152_236_124), "{text}");
         }
         assert_eq!(ms("2016-07-10"), Some(1_468_108_800_000));
-        assert_eq!(parse(None, TimeUnit::Second, "-1"), Some(-1), "one millisecond before the epoch lies in second -1");
-        assert_eq!(parse(None, TimeUnit::Nanosecond, "1677-09-21T00:12:43.145224192Z"), Some(i64::MIN), "the first nanosecond that fits");
-        for bad in ["", "12.5", "yesterday", "2016-07-10T25:00:00Z", "2016-02-30", "2016-07-10 12:03:56 Europe/Berlin", "true"] {
+        assert_eq!(
+            parse(None, TimeUnit::Second, "-1"),
+            Some(-1),
+            "one millisecond before the epoch lies in second -1"
+        );
+        assert_eq!(
+            parse(None, TimeUnit::Nanosecond, "1677-09-21T00:12:43.145224192Z"),
+            Some(i64::MIN),
+            "the first nanosecond that fits"
+        );
+        for bad in [
+            "",
+            "12.5",
+            "yesterday",
+            "2016-07-10T25:00:00Z",
+            "2016-02-30",
+            "2016-07-10 12:03:56 Europe/Berlin",
+            "true",
+        ] {
             assert_eq!(ms(bad), None, "{bad}");
         }
-        assert_eq!(parse(None, TimeUnit::Nanosecond, "2300-01-01"), None, "beyond 64 bits of nanoseconds");
+        assert_eq!(
+            parse(None, TimeUnit::Nanosecond, "2300-01-01"),
+            None,
+            "beyond 64 bits of nanoseconds"
+        );
     }
 
     #[test]

@@ -36,7 +36,10 @@ pub(super) fn table_name(table: &Cursor<'_>, schema: Option<&Cursor<'_>>, defaul
         let place = schema.unwrap_or(table);
         return Err(place.keyed_problem(format!("schema `{schema_name}` belongs to the server: choose another")));
     }
-    Ok(TableName { schema: schema_name, table: name })
+    Ok(TableName {
+        schema: schema_name,
+        table: name,
+    })
 }
 
 /// A stream's name (1 to 128 of `a-zA-Z0-9_.-`, API reference of CreateStream) or ARN.
@@ -51,7 +54,11 @@ pub(super) fn stream(place: &Cursor<'_>) -> Result<String, Problem> {
                 [_, "kinesis", region, account, resource] if !region.is_empty() && !account.is_empty() => resource.strip_prefix("stream/"),
                 _ => None,
             }
-            .ok_or_else(|| place.keyed_problem(format!("`{text}` is not a stream's ARN (arn:aws:kinesis:REGION:ACCOUNT:stream/NAME)")))?
+            .ok_or_else(|| {
+                place.keyed_problem(format!(
+                    "`{text}` is not a stream's ARN (arn:aws:kinesis:REGION:ACCOUNT:stream/NAME)"
+                ))
+            })?
         }
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
@@ -67,7 +74,10 @@ pub(super) fn path(text: &str, escapes: bool) -> Result<Vec<String>, String> {
     if !escapes {
         return Ok(segments.map(str::to_owned).collect());
     }
-    segments.map(unescape).collect::<Option<_>>().ok_or_else(|| format!("`{text}`: `~` is written `~0`, and `/` in a key `~1`"))
+    segments
+        .map(unescape)
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("`{text}`: `~` is written `~0`, and `/` in a key `~1`"))
 }
 
 fn unescape(segment: &str) -> Option<String> {
@@ -93,16 +103,25 @@ pub(super) struct ColumnPlaces<'a, 'n> {
 }
 
 /// Adds a column after all checks.
-pub(super) fn add_column(columns: &mut Vec<ColumnDefinition>, column: ColumnDefinition, places: &ColumnPlaces<'_, '_>) -> Result<(), Problem> {
+pub(super) fn add_column(
+    columns: &mut Vec<ColumnDefinition>,
+    column: ColumnDefinition,
+    places: &ColumnPlaces<'_, '_>,
+) -> Result<(), Problem> {
     let name = column.name.to_lowercase();
     if name.trim().is_empty() {
         return Err(places.name.keyed_problem("must not be empty"));
     }
     if HIDDEN_COLUMNS.contains(&&*name) {
-        return Err(places.name.keyed_problem(format!("`{}` is the name of a hidden column of every table", column.name)));
+        return Err(places
+            .name
+            .keyed_problem(format!("`{}` is the name of a hidden column of every table", column.name)));
     }
     if columns.iter().any(|other| other.name.to_lowercase() == name) {
-        return Err(places.name.keyed_problem(format!("column `{}` is given twice (upper and lower case count as the same)", column.name)));
+        return Err(places.name.keyed_problem(format!(
+            "column `{}` is given twice (upper and lower case count as the same)",
+            column.name
+        )));
     }
     if column.path.is_empty() && column.column_type != ColumnType::Varchar {
         let place = places.path.unwrap_or(places.column);

@@ -34,8 +34,25 @@ pub enum ColumnType {
 /// Types of the interface that no version before has decoded.
 const LATER: &[&str] = &["decimal", "varbinary", "time", "uuid", "json", "array", "map", "row"];
 const KNOWN: &[&str] = &[
-    "boolean", "tinyint", "smallint", "integer", "int", "bigint", "real", "double", "varchar", "date", "timestamp", "decimal", "varbinary", "time",
-    "uuid", "json", "array", "map", "row",
+    "boolean",
+    "tinyint",
+    "smallint",
+    "integer",
+    "int",
+    "bigint",
+    "real",
+    "double",
+    "varchar",
+    "date",
+    "timestamp",
+    "decimal",
+    "varbinary",
+    "time",
+    "uuid",
+    "json",
+    "array",
+    "map",
+    "row",
 ];
 
 impl ColumnType {
@@ -89,7 +106,9 @@ impl ColumnType {
                 Some("s" | "0") => Ok(Self::Timestamp(TimeUnit::Second)),
                 Some("us" | "6") => Ok(Self::Timestamp(TimeUnit::Microsecond)),
                 Some("ns" | "9") => Ok(Self::Timestamp(TimeUnit::Nanosecond)),
-                Some(other) => Err(format!("`{text}`: the unit of a timestamp is s, ms, us or ns (or 0, 3, 6, 9), not `{other}`")),
+                Some(other) => Err(format!(
+                    "`{text}`: the unit of a timestamp is s, ms, us or ns (or 0, 3, 6, 9), not `{other}`"
+                )),
             },
             ("boolean", None) => Ok(Self::Boolean),
             ("tinyint", None) => Ok(Self::TinyInt),

@@ -16,7 +16,11 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { steps: self.steps.clone(), at_key: false, message: message.into() }
+        Problem {
+            steps: self.steps.clone(),
+            at_key: false,
+            message: message.into(),
+        }
     }
 
     /// The key by which this value was reached; empty for items and the root.
@@ -56,7 +60,11 @@ impl<'a> Cursor<'a> {
             } else {
                 format!("unknown key `{key}`{}", did_you_mean(key, known))
             };
-            return Err(Problem { steps, at_key: true, message });
+            return Err(Problem {
+                steps,
+                at_key: true,
+                message,
+            });
         }
         Ok(())
     }
@@ -125,7 +133,10 @@ impl<'a> Cursor<'a> {
         if let Some((_, value)) = now.iter().find(|(word, _)| *word == lower) {
             return Ok(*value);
         }
-        if later.iter().any(|word| lower == *word || word.strip_suffix('*').is_some_and(|prefix| lower.starts_with(prefix))) {
+        if later
+            .iter()
+            .any(|word| lower == *word || word.strip_suffix('*').is_some_and(|prefix| lower.starts_with(prefix)))
+        {
             return Err(self.keyed_problem(format!("`{text}` is not supported yet")));
         }
         let words: Vec<&str> = now.iter().map(|(word, _)| *word).chain(later.iter().copied()).collect();

@@ -23,7 +23,9 @@ pub(super) fn to_strftime(joda: &str) -> Result<String, String> {
                 "ZZ" => "%:z",
                 "EEE" => "%a",
                 _ => {
-                    return Err(format!("`{joda}`: `{letters}` is not supported yet (supported: yyyy MM MMM dd HH mm ss SSS Z ZZ EEE)"));
+                    return Err(format!(
+                        "`{joda}`: `{letters}` is not supported yet (supported: yyyy MM MMM dd HH mm ss SSS Z ZZ EEE)"
+                    ));
                 }
             });
             rest = &rest[run..];

@@ -34,24 +34,27 @@ impl Node {
     }
 
     pub(super) fn from_yaml(text: &str) -> Result<Self, DefinitionError> {
-        NodeSeed { unique_keys: true }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
-            let location = error.location();
-            DefinitionError {
-                line: location.as_ref().map(serde_yaml::Location::line),
-                column: location.as_ref().map(serde_yaml::Location::column),
-                message: format!("not valid YAML: {error}"),
-            }
-        })
+        NodeSeed { unique_keys: true }
+            .deserialize(serde_yaml::Deserializer::from_str(text))
+            .map_err(|error| {
+                let location = error.location();
+                DefinitionError {
+                    line: location.as_ref().map(serde_yaml::Location::line),
+                    column: location.as_ref().map(serde_yaml::Location::column),
+                    message: format!("not valid YAML: {error}"),
+                }
+            })
     }
 
     pub(super) fn from_json(text: &str) -> Result<Self, DefinitionError> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let node = NodeSeed { unique_keys: false }.deserialize(&mut deserializer);
-        node.and_then(|node| deserializer.end().map(|()| node)).map_err(|error| DefinitionError {
-            line: Some(error.line()).filter(|line| *line > 0),
-            column: Some(error.column()).filter(|column| *column > 0),
-            message: format!("not valid JSON: {error}"),
-        })
+        node.and_then(|node| deserializer.end().map(|()| node))
+            .map_err(|error| DefinitionError {
+                line: Some(error.line()).filter(|line| *line > 0),
+                column: Some(error.column()).filter(|column| *column > 0),
+                message: format!("not valid JSON: {error}"),
+            })
     }
 }
 
@@ -73,8 +76,14 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn in_yaml(self, text: &str) -> DefinitionError {
-        let seed = Locate { steps: &self.steps, at_key: self.at_key };
-        let location = seed.deserialize(serde_yaml::Deserializer::from_str(text)).err().and_then(|error| error.location());
+        let seed = Locate {
+            steps: &self.steps,
+            at_key: self.at_key,
+        };
+        let location = seed
+            .deserialize(serde_yaml::Deserializer::from_str(text))
+            .err()
+            .and_then(|error| error.location());
         DefinitionError {
             line: location.as_ref().map(serde_yaml::Location::line),
             column: location.as_ref().map(serde_yaml::Location::column),
@@ -83,7 +92,10 @@ impl Problem {
     }
 
     pub(super) fn in_json(self, text: &str) -> DefinitionError {
-        let seed = Locate { steps: &self.steps, at_key: self.at_key };
+        let seed = Locate {
+            steps: &self.steps,
+            at_key: self.at_key,
+        };
         let error = seed.deserialize(&mut serde_json::Deserializer::from_str(text)).err();
         DefinitionError {
             line: error.as_ref().map(serde_json::Error::line).filter(|line| *line > 0),
@@ -141,7 +153,9 @@ impl<'de> Visitor<'de> for NodeSeed {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let mut entries: Vec<(String, Node)> = Vec::new();
-        while let Some(key) = access.next_key_seed(KeySeed { seen: self.unique_keys.then_some(&entries) })? {
+        while let Some(key) = access.next_key_seed(KeySeed {
+            seen: self.unique_keys.then_some(&entries),
+        })? {
             let value = access.next_value_seed(self)?;
             match entries.iter_mut().find(|(seen, _)| *seen == key) {
                 Some((_, earlier)) => *earlier = value,
@@ -202,19 +216,32 @@ impl<'de> Visitor<'de> for Locate<'_> {
         f.write_str("the place")
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let Some((Step::Index(wanted), rest)) = self.steps.split_first() else { return Err(Self::here()) };
+        let Some((Step::Index(wanted), rest)) = self.steps.split_first() else {
+            return Err(Self::here());
+        };
         for _ in 0..*wanted {
             access.next_element::<IgnoredAny>()?;
         }
-        access.next_element_seed(Locate { steps: rest, at_key: self.at_key })?;
+        access.next_element_seed(Locate {
+            steps: rest,
+            at_key: self.at_key,
+        })?;
         Err(Self::here())
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let Some((Step::Key(wanted), rest)) = self.steps.split_first() else { return Err(Self::here()) };
-        let key = LocateKey { wanted, fail: self.at_key && rest.is_empty() };
+        let Some((Step::Key(wanted), rest)) = self.steps.split_first() else {
+            return Err(Self::here());
+        };
+        let key = LocateKey {
+            wanted,
+            fail: self.at_key && rest.is_empty(),
+        };
         while let Some(found) = access.next_key_seed(key)? {
             if found {
-                access.next_value_seed(Locate { steps: rest, at_key: self.at_key })?;
+                access.next_value_seed(Locate {
+                    steps: rest,
+                    at_key: self.at_key,
+                })?;
             } else {
                 access.next_value::<IgnoredAny>()?;
             }

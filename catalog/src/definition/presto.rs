@@ -36,7 +36,11 @@ pub(super) fn parse(text: &str, default_schema: &str) -> Result<TableDefinition,
 }
 
 fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Problem> {
-    let name = check::table_name(&root.require("tableName")?, root.get_non_null("schemaName")?.as_ref(), default_schema)?;
+    let name = check::table_name(
+        &root.require("tableName")?,
+        root.get_non_null("schemaName")?.as_ref(),
+        default_schema,
+    )?;
     let stream = check::stream(&root.require("streamName")?)?;
     let mut format = Format::Dummy;
     // A compressed record must never pass for a bad one, so only an explicit `UNCOMPRESSED` switches recognition off.
@@ -89,7 +93,16 @@ fn column(field: &Cursor<'_>, columns: &mut Vec<ColumnDefinition>) -> Result<(),
         hidden: hidden(field)?,
         comment: comment(field)?,
     };
-    check::add_column(columns, column, &ColumnPlaces { column: field, name: &name, path: Some(&mapping), format: hint.as_ref() })
+    check::add_column(
+        columns,
+        column,
+        &ColumnPlaces {
+            column: field,
+            name: &name,
+            path: Some(&mapping),
+            format: hint.as_ref(),
+        },
+    )
 }
 
 /// The strftime pattern that a field's decoder stands for.
@@ -115,7 +128,9 @@ fn pattern(data_format: &Cursor<'_>, hint: Option<&Cursor<'_>>, column_type: &Co
 
 /// `true`, `false`, or the same as text.
 fn hidden(field: &Cursor<'_>) -> Result<bool, Problem> {
-    let Some(hidden) = field.get_non_null("hidden")? else { return Ok(false) };
+    let Some(hidden) = field.get_non_null("hidden")? else {
+        return Ok(false);
+    };
     match hidden.node {
         Node::Text(_) => hidden.choice(&[("true", true), ("false", false)], &[]),
         _ => hidden.boolean(),

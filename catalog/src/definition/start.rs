@@ -105,17 +105,34 @@ mod tests {
         assert_eq!(start("-1h30m"), Start::Age(Duration::from_secs(5_400)));
         assert_eq!(start("-500ms"), Start::Age(Duration::from_millis(500)));
         // date -u -d '2016-07-10 12:03:56.124' +%s%3N
-        let Start::Timestamp(at) = start("2016-07-10 12:03:56.124") else { panic!("a time") };
+        let Start::Timestamp(at) = start("2016-07-10 12:03:56.124") else {
+            panic!("a time")
+        };
         assert_eq!(at.timestamp_millis(), 1_468_152_236_124);
-        let Start::Timestamp(at) = start("2016-07-10T05:03:56-07:00") else { panic!("a time") };
+        let Start::Timestamp(at) = start("2016-07-10T05:03:56-07:00") else {
+            panic!("a time")
+        };
         assert_eq!(at.timestamp(), 1_468_152_236);
-        let Start::Timestamp(at) = start("2016-07-10") else { panic!("a time") };
+        let Start::Timestamp(at) = start("2016-07-10") else {
+            panic!("a time")
+        };
         assert_eq!(at.timestamp(), 1_468_108_800);
     }
 
     #[test]
     fn what_is_refused() {
-        for text in ["", "-", "-24", "-h", "-1y", "24h", "tomorrow", "2016-13-01", "-99999999999999999999d", "-9999999w"] {
+        for text in [
+            "",
+            "-",
+            "-24",
+            "-h",
+            "-1y",
+            "24h",
+            "tomorrow",
+            "2016-13-01",
+            "-99999999999999999999d",
+            "-9999999w",
+        ] {
             assert!(text.parse::<Start>().is_err(), "{text}");
         }
     }

@@ -2,12 +2,17 @@
 
 /// `: did you mean `x`?`, or nothing where no candidate is near.
 pub(crate) fn did_you_mean(word: &str, candidates: &[&str]) -> String {
-    nearest(word, candidates).map(|near| format!(": did you mean `{near}`?")).unwrap_or_default()
+    nearest(word, candidates)
+        .map(|near| format!(": did you mean `{near}`?"))
+        .unwrap_or_default()
 }
 
 fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let (distance, near) = candidates.iter().map(|candidate| (strsim::damerau_levenshtein(&word, candidate), *candidate)).min()?;
+    let (distance, near) = candidates
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), *candidate))
+        .min()?;
     (distance <= (near.chars().count() / 3).max(1)).then_some(near)
 }
 

@@ -3,20 +3,42 @@
 use super::check::{self, ColumnPlaces};
 use super::cursor::Cursor;
 use super::node::{Node, Problem};
-use super::{
-    BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, KinesisOverrides, Start, TableDefinition,
-};
+use super::{BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, KinesisOverrides, Start, TableDefinition};
 
-const TABLE_KEYS: &[&str] =
-    &["table", "schema", "stream", "format", "compression", "start", "bad_records", "columns", "comment", "kinesis"];
+const TABLE_KEYS: &[&str] = &[
+    "table",
+    "schema",
+    "stream",
+    "format",
+    "compression",
+    "start",
+    "bad_records",
+    "columns",
+    "comment",
+    "kinesis",
+];
 const TABLE_KEYS_LATER: &[&str] = &["event_time"];
 const COLUMN_KEYS: &[&str] = &["name", "path", "type", "format", "hidden", "comment"];
 const KINESIS_KEYS: &[&str] = &["region", "endpoint", "profile", "role_arn", "external_id", "session_name"];
 const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("dummy", Format::Dummy)];
-const FORMATS_LATER: &[&str] = &["ndjson", "csv", "raw", "avro", "protobuf", "clf", "regex", "cloudwatch_logs", "cloudevents"];
+const FORMATS_LATER: &[&str] = &[
+    "ndjson",
+    "csv",
+    "raw",
+    "avro",
+    "protobuf",
+    "clf",
+    "regex",
+    "cloudwatch_logs",
+    "cloudevents",
+];
 const COMPRESSIONS: &[(&str, Compression)] = &[("auto", Compression::Auto), ("none", Compression::None)];
 const COMPRESSIONS_LATER: &[&str] = &["gzip", "zlib", "zstd", "snappy", "base64*"];
-const BAD_RECORDS: &[(&str, BadRecords)] = &[("null_row", BadRecords::NullRow), ("skip", BadRecords::Skip), ("fail", BadRecords::Fail)];
+const BAD_RECORDS: &[(&str, BadRecords)] = &[
+    ("null_row", BadRecords::NullRow),
+    ("skip", BadRecords::Skip),
+    ("fail", BadRecords::Fail),
+];
 
 pub(super) fn parse(text: &str, default_schema: &str) -> Result<TableDefinition, DefinitionError> {
     let node = Node::from_yaml(text)?;
@@ -85,11 +107,23 @@ fn column(item: &Cursor<'_>, columns: &mut Vec<ColumnDefinition>) -> Result<(), 
             None => vec![name.text()?.to_owned()],
         },
         column_type: ColumnType::parse(column_type.text()?).map_err(|message| column_type.keyed_problem(message))?,
-        format: format.as_ref().map(|format| format.non_empty_text().map(str::to_owned)).transpose()?,
+        format: format
+            .as_ref()
+            .map(|format| format.non_empty_text().map(str::to_owned))
+            .transpose()?,
         hidden: item.get("hidden")?.map(|hidden| hidden.boolean()).transpose()?.unwrap_or(false),
         comment: comment(item)?,
     };
-    check::add_column(columns, column, &ColumnPlaces { column: item, name: &name, path: path.as_ref(), format: format.as_ref() })
+    check::add_column(
+        columns,
+        column,
+        &ColumnPlaces {
+            column: item,
+            name: &name,
+            path: path.as_ref(),
+            format: format.as_ref(),
+        },
+    )
 }
 
 fn comment(place: &Cursor<'_>) -> Result<Option<String>, Problem> {

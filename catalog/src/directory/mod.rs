@@ -71,7 +71,11 @@ struct Stamp {
 impl DirectoryCatalog {
     /// Nothing is read yet. A directory that is missing is an empty catalog. `default_schema` is the schema of definitions that name none.
     pub fn new(path: impl Into<PathBuf>, default_schema: impl Into<String>) -> Self {
-        Self { path: path.into(), default_schema: default_schema.into(), state: Mutex::default() }
+        Self {
+            path: path.into(),
+            default_schema: default_schema.into(),
+            state: Mutex::default(),
+        }
     }
 
     /// Re-reads what changed (by modification time and length), and returns the present state. A file that was good and became bad is reported
@@ -89,7 +93,11 @@ impl DirectoryCatalog {
                 let error = io_error("cannot list the directory", &error);
                 let known = state.unlisted.as_ref().is_some_and(|unlisted| unlisted.error == error);
                 if !known {
-                    state.unlisted = Some(CatalogError { file: self.path.clone(), error, since: SystemTime::now() });
+                    state.unlisted = Some(CatalogError {
+                        file: self.path.clone(),
+                        error,
+                        since: SystemTime::now(),
+                    });
                 }
                 !known
             }
@@ -114,7 +122,10 @@ impl DirectoryCatalog {
         let mut changed = files.len() != before;
         for (path, stamp) in found {
             let known = files.get_mut(&path);
-            if known.as_ref().is_some_and(|known| known.settled && stamp.is_some() && known.stamp == stamp) {
+            if known
+                .as_ref()
+                .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == stamp)
+            {
                 continue;
             }
             let now = SystemTime::now();
@@ -131,7 +142,16 @@ impl DirectoryCatalog {
                         Ok(text) => self.parse(&path, text),
                         Err(error) => Err(error.clone()),
                     };
-                    files.insert(path, FileState { stamp, settled, content, outcome, since: now });
+                    files.insert(
+                        path,
+                        FileState {
+                            stamp,
+                            settled,
+                            content,
+                            outcome,
+                            since: now,
+                        },
+                    );
                 }
             }
         }
@@ -170,7 +190,13 @@ fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stamp>>> {
         match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => {}
             Ok(metadata) => {
-                found.insert(path, metadata.modified().ok().map(|modified| Stamp { modified, length: metadata.len() }));
+                found.insert(
+                    path,
+                    metadata.modified().ok().map(|modified| Stamp {
+                        modified,
+                        length: metadata.len(),
+                    }),
+                );
             }
             Err(_) => {
                 // Reading it will fail and say why, unless it is gone by then.
@@ -184,7 +210,11 @@ fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stamp>>> {
 fn read(path: &Path, stamp: Option<Stamp>) -> Result<String, DefinitionError> {
     if let Some(stamp) = stamp.filter(|stamp| stamp.length > MAX_BYTES) {
         let message = format!("the file has {} bytes; a definition has at most {MAX_BYTES}", stamp.length);
-        return Err(DefinitionError { line: None, column: None, message });
+        return Err(DefinitionError {
+            line: None,
+            column: None,
+            message,
+        });
     }
     let bytes = fs::read(path).map_err(|error| io_error("cannot read the file", &error))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -198,7 +228,11 @@ fn read(path: &Path, stamp: Option<Stamp>) -> Result<String, DefinitionError> {
 }
 
 fn io_error(what: &str, error: &io::Error) -> DefinitionError {
-    DefinitionError { line: None, column: None, message: format!("{what}: {error}") }
+    DefinitionError {
+        line: None,
+        column: None,
+        message: format!("{what}: {error}"),
+    }
 }
 
 fn assemble(state: &State) -> CatalogSnapshot {
@@ -221,7 +255,11 @@ fn assemble(state: &State) -> CatalogSnapshot {
                 },
             },
         };
-        snapshot.errors.push(CatalogError { file: path.clone(), error, since: file.since });
+        snapshot.errors.push(CatalogError {
+            file: path.clone(),
+            error,
+            since: file.since,
+        });
     }
     snapshot
 }
@@ -241,3 +279,6 @@ fn log_changes(before: &CatalogSnapshot, after: &CatalogSnapshot) {
         tracing::warn!(file = %bad.file.display(), line = bad.error.line, column = bad.error.column, "definition refused: {}", bad.error);
     }
 }
+
+#[cfg(test)]
+mod tests;
