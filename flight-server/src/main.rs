@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `shardflight`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flight_server::cli::main()
+}

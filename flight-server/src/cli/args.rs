@@ -1,0 +1,265 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use super::sql::url::ServerUrl;
+
+/// SQL over Amazon Kinesis Data Streams through Arrow Flight SQL.
+#[derive(Debug, Parser)]
+#[command(name = "shardflight", version, about, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// How log lines are written (to stderr).
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Log more: -v debug, -vv trace. RUST_LOG, where set, wins.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Try it all on this machine: an embedded stream service, real NASA logs, the query, a server until Ctrl-C.
+    Demo(DemoArgs),
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Run SQL on a server: statements, a file, or an interactive prompt.
+    Sql(SqlArgs),
+    /// Put the lines of a web server's log into a stream, as JSON records.
+    Datagen(DatagenArgs),
+    /// Look after table definitions.
+    Catalog(CatalogArgs),
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `shardflight demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Exit after the results are printed.
+    #[arg(long)]
+    pub once: bool,
+    /// Shards of the stream.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub shards: NonZeroU16,
+    /// Push the log this many times.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub repeat: NonZeroU32,
+    /// Keep the stream and everything else here, across restarts [default: a temporary directory].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Flight SQL address; port 0 is a free port [default: 127.0.0.1:32010, with --once a free port].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Health and metrics address [default: 127.0.0.1:8080, with --once a free port].
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Address of the embedded stream service, for any AWS SDK or CLI [default: 127.0.0.1:4567, with --once a free port].
+    #[arg(long, value_name = "ADDR")]
+    pub kinesis: Option<SocketAddr>,
+}
+
+/// `shardflight serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration; every key can also be set as SHARDFLIGHT_KEY or SHARDFLIGHT_SECTION__KEY [default: AWS's default credentials and region,
+    /// tables in ./tables].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `shardflight sql`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("input").args(["execute", "file"]))]
+pub struct SqlArgs {
+    /// The server.
+    #[arg(long, value_name = "URL", default_value = "grpc://127.0.0.1:32010")]
+    pub url: ServerUrl,
+    /// Statements to run, separated by `;`.
+    #[arg(short = 'e', long, visible_short_alias = 'c', value_name = "SQL")]
+    pub execute: Option<String>,
+    /// A file of statements, `-` for stdin. Without statements or a file: the prompt, or stdin where it is no terminal.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How results are written to stdout.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+    /// An option for every statement, such as `freshness=cached` (sent as header `x-shardflight-freshness`). Can be given more than once.
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub options: Vec<(String, String)>,
+}
+
+/// Form of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// A drawn table.
+    Table,
+    /// With header; NULL is empty.
+    Csv,
+    /// One object a line.
+    Json,
+    /// An Arrow IPC stream a statement.
+    Arrow,
+}
+
+/// `shardflight datagen`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("making").args(["create", "recreate"]))]
+#[command(group = ArgGroup::new("dry").args(["parse_only", "read_only"]))]
+#[command(after_help = "The long options can be written with a single dash too: -f etc/sample_data.txt -create -n nasahttp -s 1")]
+pub struct DatagenArgs {
+    /// The log, in Common Log Format.
+    #[arg(short = 'f', long, alias = "sample-file", value_name = "FILE")]
+    pub file: PathBuf,
+    /// The stream.
+    #[arg(short = 'n', long, alias = "kinesis-stream", value_name = "STREAM", required_unless_present = "dry")]
+    pub stream: Option<String>,
+    /// Make the stream if it is missing.
+    #[arg(long)]
+    pub create: bool,
+    /// Delete the stream first, with all that is in it, and make it anew.
+    #[arg(long)]
+    pub recreate: bool,
+    /// Shards of the stream that is made [default: 1].
+    #[arg(short = 's', long, alias = "num-shards", value_name = "SHARDS", requires = "making")]
+    pub shards: Option<NonZeroU16>,
+    /// PutRecords calls under way at a time.
+    #[arg(short = 'w', long, alias = "num-workers", value_name = "WORKERS", default_value = "4")]
+    pub workers: NonZeroUsize,
+    /// What a record holds.
+    #[arg(long, value_enum, default_value_t = RecordFormat::Json)]
+    pub format: RecordFormat,
+    /// Records a second, in all.
+    #[arg(long, value_name = "N", value_parser = positive_rate)]
+    pub rate: Option<f64>,
+    /// Put the file this many times.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub repeat: NonZeroU32,
+    /// Shift all timestamps by the same span, so that the last line is now.
+    #[arg(long)]
+    pub shift_time: bool,
+    /// Read the stream back and compare key and bytes of every acknowledged record.
+    #[arg(long, conflicts_with = "dry")]
+    pub verify: bool,
+    /// Parse the file and put nothing.
+    #[arg(short = 'p', long)]
+    pub parse_only: bool,
+    /// Read the file and do nothing with it.
+    #[arg(short = 'r', long)]
+    pub read_only: bool,
+    /// Endpoint of Kinesis or of a service that speaks its protocol.
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// AWS region.
+    #[arg(long, value_name = "R")]
+    pub region: Option<String>,
+    /// Profile of the AWS configuration.
+    #[arg(long, value_name = "P")]
+    pub profile: Option<String>,
+}
+
+/// What a record of `datagen` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    /// `{host, timestamp, request, code, bytes}`
+    Json,
+}
+
+/// `shardflight catalog`
+#[derive(Debug, Args)]
+pub struct CatalogArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CatalogCommand,
+}
+
+/// Commands on table definitions.
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Validate a definition, or all of a directory: errors with file, line and column.
+    Check {
+        /// A definition file or a directory of them.
+        path: PathBuf,
+    },
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE, such as freshness=cached".to_owned()),
+    }
+}
+
+fn positive_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("expected a number of records a second above 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(super::super::argv::rewrite(line.split(' ').map(std::ffi::OsString::from)))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_articles_command_line_works_verbatim() {
+        let cli = parse("shardflight datagen -f etc/sample_data.txt -create -n nasahttp -s 1").unwrap();
+        let Command::Datagen(args) = cli.command else { panic!("not datagen") };
+        assert_eq!(args.file, PathBuf::from("etc/sample_data.txt"));
+        assert!(args.create && !args.recreate);
+        assert_eq!(args.stream.as_deref(), Some("nasahttp"));
+        assert_eq!(args.shards.map(NonZeroU16::get), Some(1));
+    }
+
+    #[test]
+    fn datagen_says_what_is_missing_or_contradicts() {
+        let kind = |line: &str| parse(line).unwrap_err().kind();
+        assert_eq!(kind("shardflight datagen -n s"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(kind("shardflight datagen -f a"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(kind("shardflight datagen -f a -n s -s 2"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(kind("shardflight datagen -f a -n s -create -recreate"), ErrorKind::ArgumentConflict);
+        assert_eq!(kind("shardflight datagen -f a -n s --rate 0"), ErrorKind::ValueValidation);
+        assert_eq!(kind("shardflight datagen -f a -p --verify"), ErrorKind::ArgumentConflict);
+        assert!(parse("shardflight datagen -f a -p").is_ok());
+        assert!(parse("shardflight datagen -f a -r").is_ok());
+    }
+
+    #[test]
+    fn sql_takes_e_and_c_and_options() {
+        for line in ["shardflight sql -e q", "shardflight sql -c q"] {
+            let Command::Sql(args) = parse(line).unwrap().command else { panic!("not sql") };
+            assert_eq!(args.execute.as_deref(), Some("q"));
+        }
+        let Command::Sql(args) = parse("shardflight sql --option start=-1h --option freshness=cached").unwrap().command else { panic!("not sql") };
+        assert_eq!(args.options, [("start".to_owned(), "-1h".to_owned()), ("freshness".to_owned(), "cached".to_owned())]);
+        assert_eq!(parse("shardflight sql -e q file.sql").unwrap_err().kind(), ErrorKind::ArgumentConflict);
+        assert_eq!(parse("shardflight sql --url grpc+tls://h:1").unwrap_err().kind(), ErrorKind::ValueValidation);
+    }
+}

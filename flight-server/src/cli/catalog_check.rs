@@ -1,0 +1,66 @@
+//! `shardflight catalog check`: definitions are judged without a server.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use catalog::{DefinitionError, TableDefinition};
+
+use super::stdout;
+
+/// Schema of definitions that name none.
+const DEFAULT_SCHEMA: &str = "default";
+
+/// One line for each definition on stdout, good or bad. Fails if one is bad.
+pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+    let files = definitions(path)?;
+    if files.is_empty() {
+        bail!("{}: no definition (*.yaml, *.yml, *.json) is here", path.display());
+    }
+    let mut report = String::new();
+    let mut bad = 0;
+    for file in &files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let judged = if is_json { TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA) } else { TableDefinition::from_yaml(&text) };
+        match judged {
+            Ok(definition) => {
+                writeln!(report, "{}: ok: kinesis.{} over stream {}, {} columns", file.display(), definition.name, definition.stream, definition.columns.len())?;
+            }
+            Err(error) => {
+                bad += 1;
+                writeln!(report, "{}: {}", place(file, &error), error.message)?;
+            }
+        }
+    }
+    stdout::write(report.as_bytes())?;
+    if bad > 0 {
+        bail!("{bad} of {} definitions cannot be used", files.len());
+    }
+    Ok(())
+}
+
+fn place(file: &Path, error: &DefinitionError) -> String {
+    match (error.line, error.column) {
+        (Some(line), Some(column)) => format!("{}:{line}:{column}", file.display()),
+        (Some(line), None) => format!("{}:{line}", file.display()),
+        _ => file.display().to_string(),
+    }
+}
+
+fn definitions(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let context = || format!("cannot read {}", path.display());
+    if !std::fs::metadata(path).with_context(context)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(context)? {
+        let file = entry.with_context(context)?.path();
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        if file.is_file() && matches!(extension, Some("yaml" | "yml" | "json")) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

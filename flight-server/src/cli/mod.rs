@@ -1,0 +1,85 @@
+//! The program `shardflight`: its commands, and what they print.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage.
+
+mod args;
+mod argv;
+mod catalog_check;
+mod datagen;
+mod demo_data;
+mod logging;
+mod sql;
+mod stdout;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{CatalogCommand, Cli, Command};
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with code 0, usage errors to stderr with 2; if neither can be written, the code still tells.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if stdout::is_closed() => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do if stderr is closed too.
+            drop(writeln!(std::io::stderr().lock(), "error: {}", in_one_line(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let level = match cli.command {
+        Command::Sql(_) => "warn",
+        _ => "info,aws_config=warn",
+    };
+    logging::start(cli.log_format, cli.verbose, level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Sql(args) => Box::pin(sql::run(args)).await,
+            Command::Datagen(args) => Box::pin(datagen::run(&args)).await,
+            Command::Catalog(args) => match args.command {
+                CatalogCommand::Check { path } => catalog_check::run(&path),
+            },
+            Command::Demo(_) | Command::Serve(_) => anyhow::bail!("being wired"),
+        }
+    })
+}
+
+/// The whole chain, without the repetitions that come of errors that print their source themselves.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&text);
+        }
+    }
+    line.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    #[test]
+    fn a_chain_is_one_line_without_repetition() {
+        let error = Err::<(), _>(std::io::Error::other("disk is full\nreally")).context("cannot write x: disk is full\nreally").context("saving");
+        assert_eq!(super::in_one_line(&error.unwrap_err()), "saving: cannot write x: disk is full; really");
+    }
+}

@@ -1,0 +1,96 @@
+//! One statement from text to printed rows.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::client::Client;
+use super::output::Printer;
+use super::results::{Received, Results};
+use crate::cli::args::OutputFormat;
+use crate::cli::stdout;
+
+/// How often the spinner moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a statement came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ran {
+    /// Rows printed.
+    pub(crate) rows: u64,
+    /// From sending it to its last row.
+    pub(crate) elapsed: Duration,
+}
+
+/// Runs `sql` and prints its rows on stdout, with a spinner on stderr where that is a terminal.
+pub(crate) async fn statement(client: &Client, sql: &str, format: OutputFormat) -> anyhow::Result<Ran> {
+    let started = Instant::now();
+    let spinner = Spinner::new();
+    let mut results = Results::fetch(client, client.plan(sql).await?);
+    let received = results.received();
+    let mut printer = Printer::new(format, results.schema())?;
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        let batch = tokio::select! {
+            batch = results.next() => batch?,
+            _ = tick.tick() => {
+                spinner.show(&received);
+                continue;
+            }
+        };
+        let Some(batch) = batch else { break };
+        let bytes = printer.batch(batch)?;
+        if !bytes.is_empty() {
+            spinner.write(&bytes)?;
+        }
+    }
+    let bytes = printer.finish()?;
+    drop(spinner);
+    stdout::write(&bytes)?;
+    Ok(Ran { rows: received.rows.load(Ordering::Relaxed), elapsed: started.elapsed() })
+}
+
+/// `(2 rows, 0.012 s)` on stderr.
+pub(crate) fn report(ran: Ran, timing: bool) {
+    let rows = if ran.rows == 1 { "1 row".to_owned() } else { format!("{} rows", ran.rows) };
+    let seconds = if timing { format!(", {:.3} s", ran.elapsed.as_secs_f64()) } else { String::new() };
+    // Whoever closed stderr does not want to know.
+    drop(writeln!(std::io::stderr().lock(), "({rows}{seconds})"));
+}
+
+struct Spinner(ProgressBar);
+
+impl Spinner {
+    fn new() -> Self {
+        let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+
+    fn show(&self, received: &Received) {
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let mut message = format!("{} rows", HumanCount(count(&received.rows)));
+        let (cached, read) = (count(&received.bytes_cached), count(&received.bytes_read));
+        if cached + read > 0 {
+            message.push_str(&format!(", {} cached, {} read", HumanBytes(cached), HumanBytes(read)));
+        }
+        self.0.set_message(message);
+    }
+
+    /// Writes rows while the spinner is out of the way.
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.suspend(|| stdout::write(bytes))
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,160 @@
+//! Which keys there are, and the check of a document's keys where they stand, with line and column.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub(super) enum Key {
+    /// Has keys below it.
+    Section(&'static [(&'static str, Key)]),
+    /// Text, kept as text even if it looks like a number.
+    Text,
+    /// Anything else: as YAML reads it.
+    Plain,
+    /// Planned; this version does not have it.
+    NotYet,
+}
+
+use Key::{NotYet, Plain, Section, Text};
+
+/// All keys.
+pub(super) const KEYS: &[(&str, Key)] = &[
+    ("listen", Text),
+    ("http", Text),
+    ("insecure", Plain),
+    ("data_dir", Text),
+    (
+        "kinesis",
+        Section(&[
+            ("region", Text),
+            ("endpoint", Text),
+            ("profile", Text),
+            ("role_arn", Text),
+            ("external_id", Text),
+            ("session_name", Text),
+        ]),
+    ),
+    ("catalog", Section(&[("path", Text), ("refresh", Text), ("default_schema", Text)])),
+    (
+        "reader",
+        Section(&[
+            ("memory", Text),
+            ("idle_stop", Text),
+            ("calls_per_second", Plain),
+            ("bytes_per_second", Text),
+            ("warm", NotYet),
+            ("fan_out", NotYet),
+        ]),
+    ),
+    (
+        "query",
+        Section(&[
+            ("memory", Text),
+            ("spill", Text),
+            ("spill_disk", Text),
+            ("timeout", Text),
+            ("max_bytes", Text),
+            ("max_concurrent", NotYet),
+            ("queue", NotYet),
+            ("queue_timeout", NotYet),
+        ]),
+    ),
+    ("tickets", Section(&[("ttl", Text)])),
+    ("metrics", Section(&[("max_shards", Plain)])),
+    ("tls", NotYet),
+    ("auth", NotYet),
+    ("allow", NotYet),
+    ("checkpoints", NotYet),
+    ("segments", NotYet),
+    ("cluster", NotYet),
+];
+
+/// Finds `name` among `keys`; `prefix` is the dotted path to them. The error is a sentence.
+pub(super) fn find(keys: &'static [(&'static str, Key)], prefix: &str, name: &str) -> Result<&'static Key, String> {
+    match keys.iter().find(|(known, _)| *known == name) {
+        Some((_, NotYet)) => Err(format!("`{}` is not supported yet in this version; remove it", dotted(prefix, name))),
+        Some((_, key)) => Ok(key),
+        None => Err(format!("unknown key `{}`{}", dotted(prefix, name), suggestion(keys, name))),
+    }
+}
+
+pub(super) fn dotted(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+fn suggestion(keys: &[(&str, Key)], name: &str) -> String {
+    let supported = || keys.iter().filter(|(_, key)| !matches!(key, NotYet)).map(|(known, _)| *known);
+    let nearest = supported().map(|known| (strsim::jaro_winkler(known, name), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, known)) if likeness > 0.8 => format!("; did you mean `{known}`?"),
+        _ => format!("; known here: {}", supported().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Walks a document and checks its keys only; values are the model's concern.
+pub(super) struct CheckKeys {
+    keys: &'static [(&'static str, Key)],
+    prefix: String,
+}
+
+impl CheckKeys {
+    pub(super) fn top() -> Self {
+        Self { keys: KEYS, prefix: String::new() }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for CheckKeys {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CheckKeys {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a section of `key: value` lines")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, key)) = map.next_key_seed(CheckKey(&self))? {
+            match key {
+                Section(keys) => map.next_value_seed(Self { keys, prefix: dotted(&self.prefix, &name) })?,
+                Text | Plain | NotYet => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct CheckKey<'a>(&'a CheckKeys);
+
+impl<'de> DeserializeSeed<'de> for CheckKey<'_> {
+    type Value = (String, &'static Key);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for CheckKey<'_> {
+    type Value = (String, &'static Key);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        find(self.0.keys, &self.0.prefix, name).map(|key| (name.to_owned(), key)).map_err(E::custom)
+    }
+}

@@ -1,0 +1,16 @@
+//! `shardflight.yaml`, and the same keys as `SHARDFLIGHT_…` variables.
+//!
+//! A key `section.key` is the variable `SHARDFLIGHT_SECTION__KEY`; lists are JSON there. A variable wins over the file. Unknown keys are errors
+//! with a suggestion; so are keys whose feature this version does not have.
+
+mod keys;
+mod load;
+mod model;
+mod units;
+
+pub use load::ConfigError;
+pub use model::{CatalogSection, Config, KinesisSection, MetricsSection, QuerySection, ReaderSection, TicketsSection};
+pub use units::{ByteCount, ListenAddr, MemoryShare};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! The keys and their defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
+
+/// What `serve` runs with.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Flight SQL (gRPC).
+    pub listen: ListenAddr,
+    /// Health and metrics.
+    pub http: ListenAddr,
+    /// Listen beyond loopback without TLS and authentication.
+    pub insecure: bool,
+    /// Where the server keeps what must outlive it.
+    pub data_dir: PathBuf,
+    /// How streams are reached; tables can say otherwise.
+    #[serde(deserialize_with = "section")]
+    pub kinesis: KinesisSection,
+    /// Table definitions.
+    #[serde(deserialize_with = "section")]
+    pub catalog: CatalogSection,
+    /// Reading of streams.
+    #[serde(deserialize_with = "section")]
+    pub reader: ReaderSection,
+    /// Running of statements.
+    #[serde(deserialize_with = "section")]
+    pub query: QuerySection,
+    /// Tickets handed to clients.
+    #[serde(deserialize_with = "section")]
+    pub tickets: TicketsSection,
+    /// Metrics.
+    #[serde(deserialize_with = "section")]
+    pub metrics: MetricsSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ListenAddr::loopback(32010),
+            http: ListenAddr::loopback(8080),
+            insecure: false,
+            data_dir: "data".into(),
+            kinesis: KinesisSection::default(),
+            catalog: CatalogSection::default(),
+            reader: ReaderSection::default(),
+            query: QuerySection::default(),
+            tickets: TicketsSection::default(),
+            metrics: MetricsSection::default(),
+        }
+    }
+}
+
+/// `kinesis:`; what is absent is AWS's default chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KinesisSection {
+    /// Region.
+    pub region: Option<String>,
+    /// Endpoint URL.
+    pub endpoint: Option<String>,
+    /// Profile of the AWS configuration.
+    pub profile: Option<String>,
+    /// Role to assume.
+    pub role_arn: Option<String>,
+    /// External id for it.
+    pub external_id: Option<String>,
+    /// Session name for it.
+    pub session_name: Option<String>,
+}
+
+/// `catalog:`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogSection {
+    /// Directory of definitions.
+    pub path: PathBuf,
+    /// How often it is looked at.
+    #[serde(deserialize_with = "duration")]
+    pub refresh: Duration,
+    /// Schema of definitions that name none.
+    pub default_schema: String,
+}
+
+impl Default for CatalogSection {
+    fn default() -> Self {
+        Self { path: "tables".into(), refresh: Duration::from_secs(10), default_schema: "default".to_owned() }
+    }
+}
+
+/// `reader:`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReaderSection {
+    /// Memory for records held.
+    pub memory: MemoryShare,
+    /// A shard's reader stops after that long without a statement.
+    #[serde(deserialize_with = "duration")]
+    pub idle_stop: Duration,
+    /// GetRecords calls a second and shard; AWS allows 5 to all consumers together.
+    pub calls_per_second: f64,
+    /// Bytes a second and shard; AWS allows 2 MB to all consumers together.
+    pub bytes_per_second: ByteCount,
+}
+
+impl Default for ReaderSection {
+    fn default() -> Self {
+        Self {
+            memory: MemoryShare::Percent(25.0),
+            idle_stop: Duration::from_secs(600),
+            calls_per_second: 2.0,
+            bytes_per_second: ByteCount(1_000_000),
+        }
+    }
+}
+
+/// `query:`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerySection {
+    /// Memory of all statements together.
+    pub memory: MemoryShare,
+    /// Directory for what does not fit [default: `spill` in `data_dir`].
+    pub spill: Option<PathBuf>,
+    /// Disk for that.
+    pub spill_disk: ByteCount,
+    /// A statement's time.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// Bytes that a statement may read from Kinesis.
+    pub max_bytes: ByteCount,
+}
+
+impl Default for QuerySection {
+    fn default() -> Self {
+        Self {
+            memory: MemoryShare::Percent(25.0),
+            spill: None,
+            spill_disk: ByteCount(20 << 30),
+            timeout: Duration::from_secs(600),
+            max_bytes: ByteCount(20 << 30),
+        }
+    }
+}
+
+/// `tickets:`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TicketsSection {
+    /// How long a ticket can be redeemed.
+    #[serde(deserialize_with = "duration")]
+    pub ttl: Duration,
+}
+
+impl Default for TicketsSection {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(3600) }
+    }
+}
+
+/// `metrics:`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSection {
+    /// Per-shard series for at most that many shards.
+    pub max_shards: usize,
+}
+
+impl Default for MetricsSection {
+    fn default() -> Self {
+        Self { max_shards: 1000 }
+    }
+}
+
+impl Config {
+    /// The spill directory.
+    pub fn spill_dir(&self) -> PathBuf {
+        self.query.spill.clone().unwrap_or_else(|| self.data_dir.join("spill"))
+    }
+
+    /// What no single key shows: addresses that need protection, numbers that make no sense.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        for (key, address) in [("listen", self.listen), ("http", self.http)] {
+            if !address.0.ip().is_loopback() && !self.insecure {
+                return Err(format!(
+                    "{key}: {address} can be reached from other machines, and this version has neither TLS nor authentication; \
+                     use an address such as 127.0.0.1, or set `insecure: true` where the network itself keeps others out"
+                ));
+            }
+        }
+        if !(self.reader.calls_per_second.is_finite() && self.reader.calls_per_second > 0.0) {
+            return Err(format!("reader.calls_per_second: {} is not a number above 0", self.reader.calls_per_second));
+        }
+        for (key, bytes) in [
+            ("reader.bytes_per_second", self.reader.bytes_per_second),
+            ("query.max_bytes", self.query.max_bytes),
+            ("query.spill_disk", self.query.spill_disk),
+        ] {
+            if bytes.0 == 0 {
+                return Err(format!("{key}: must be more than 0 bytes"));
+            }
+        }
+        if self.catalog.default_schema.is_empty() {
+            return Err("catalog.default_schema: must not be empty".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A section with nothing in it is all defaults.
+fn section<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,173 @@
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn from_file(text: &str) -> Result<Config, String> {
+    let file = file(text);
+    Config::load(Some(file.path()), []).map_err(|error| error.to_string().replace(&file.path().display().to_string(), "FILE"))
+}
+
+fn from_env(variables: &[(&str, &str)]) -> Result<Config, String> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(None, variables).map_err(|error| error.to_string())
+}
+
+/// Every key of this version: YAML, variable, value there, and what must come of both.
+type Case = (&'static str, &'static str, &'static str, fn(&mut Config));
+const EVERY_KEY: &[Case] = &[
+    ("listen: 127.0.0.1:1", "SHARDFLIGHT_LISTEN", "127.0.0.1:1", |c| c.listen = ListenAddr::loopback(1)),
+    ("http: localhost:0", "SHARDFLIGHT_HTTP", "localhost:0", |c| c.http = ListenAddr::loopback(0)),
+    ("insecure: true", "SHARDFLIGHT_INSECURE", "true", |c| c.insecure = true),
+    ("data_dir: /d", "SHARDFLIGHT_DATA_DIR", "/d", |c| c.data_dir = "/d".into()),
+    ("kinesis: { region: eu-west-1 }", "SHARDFLIGHT_KINESIS__REGION", "eu-west-1", |c| c.kinesis.region = Some("eu-west-1".into())),
+    ("kinesis: { endpoint: 'http://h:1' }", "SHARDFLIGHT_KINESIS__ENDPOINT", "http://h:1", |c| c.kinesis.endpoint = Some("http://h:1".into())),
+    ("kinesis: { profile: p }", "SHARDFLIGHT_KINESIS__PROFILE", "p", |c| c.kinesis.profile = Some("p".into())),
+    ("kinesis: { role_arn: 'arn:r' }", "SHARDFLIGHT_KINESIS__ROLE_ARN", "arn:r", |c| c.kinesis.role_arn = Some("arn:r".into())),
+    ("kinesis: { external_id: '0123' }", "SHARDFLIGHT_KINESIS__EXTERNAL_ID", "0123", |c| c.kinesis.external_id = Some("0123".into())),
+    ("kinesis: { session_name: s }", "SHARDFLIGHT_KINESIS__SESSION_NAME", "s", |c| c.kinesis.session_name = Some("s".into())),
+    ("catalog: { path: /t }", "SHARDFLIGHT_CATALOG__PATH", "/t", |c| c.catalog.path = "/t".into()),
+    ("catalog: { refresh: 1m }", "SHARDFLIGHT_CATALOG__REFRESH", "1m", |c| c.catalog.refresh = Duration::from_secs(60)),
+    ("catalog: { default_schema: web }", "SHARDFLIGHT_CATALOG__DEFAULT_SCHEMA", "web", |c| c.catalog.default_schema = "web".into()),
+    ("reader: { memory: 10% }", "SHARDFLIGHT_READER__MEMORY", "10%", |c| c.reader.memory = MemoryShare::Percent(10.0)),
+    ("reader: { idle_stop: 90s }", "SHARDFLIGHT_READER__IDLE_STOP", "90s", |c| c.reader.idle_stop = Duration::from_secs(90)),
+    ("reader: { calls_per_second: 1 }", "SHARDFLIGHT_READER__CALLS_PER_SECOND", "1", |c| c.reader.calls_per_second = 1.0),
+    ("reader: { bytes_per_second: 2MB }", "SHARDFLIGHT_READER__BYTES_PER_SECOND", "2MB", |c| c.reader.bytes_per_second = ByteCount(2_000_000)),
+    ("query: { memory: 1GiB }", "SHARDFLIGHT_QUERY__MEMORY", "1GiB", |c| c.query.memory = MemoryShare::Bytes(ByteCount(1 << 30))),
+    ("query: { spill: /s }", "SHARDFLIGHT_QUERY__SPILL", "/s", |c| c.query.spill = Some("/s".into())),
+    ("query: { spill_disk: 1073741824 }", "SHARDFLIGHT_QUERY__SPILL_DISK", "1073741824", |c| c.query.spill_disk = ByteCount(1 << 30)),
+    ("query: { timeout: 1h }", "SHARDFLIGHT_QUERY__TIMEOUT", "1h", |c| c.query.timeout = Duration::from_secs(3600)),
+    ("query: { max_bytes: 1KiB }", "SHARDFLIGHT_QUERY__MAX_BYTES", "1KiB", |c| c.query.max_bytes = ByteCount(1024)),
+    ("tickets: { ttl: 5m }", "SHARDFLIGHT_TICKETS__TTL", "5m", |c| c.tickets.ttl = Duration::from_secs(300)),
+    ("metrics: { max_shards: 7 }", "SHARDFLIGHT_METRICS__MAX_SHARDS", "7", |c| c.metrics.max_shards = 7),
+];
+
+#[test]
+fn every_key_by_file_and_by_variable() {
+    for (yaml, variable, value, change) in EVERY_KEY {
+        let mut expected = Config::default();
+        change(&mut expected);
+        assert_ne!(expected, Config::default(), "{yaml} must differ from the default to show anything");
+        assert_eq!(from_file(yaml), Ok(expected.clone()), "{yaml}");
+        assert_eq!(from_env(&[(variable, value)]), Ok(expected), "{variable}");
+    }
+}
+
+#[test]
+fn every_supported_key_is_in_the_list_above() {
+    fn count(keys: &[(&str, keys::Key)]) -> usize {
+        let size = |(_, key): &(&str, keys::Key)| match key {
+            keys::Key::Section(below) => count(below),
+            keys::Key::Text | keys::Key::Plain => 1,
+            keys::Key::NotYet => 0,
+        };
+        keys.iter().map(size).sum()
+    }
+    assert_eq!(count(keys::KEYS), EVERY_KEY.len());
+}
+
+#[test]
+fn nothing_said_is_the_documented_default() {
+    for text in ["", "# nothing\n", "kinesis:\nreader:\n"] {
+        assert_eq!(from_file(text), Ok(Config::default()), "{text:?}");
+    }
+    let config = Config::default();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:32010");
+    assert_eq!(config.http.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.catalog.path, Path::new("tables"));
+    assert_eq!(config.spill_dir(), Path::new("data/spill"));
+    assert_eq!((config.reader.calls_per_second, config.reader.bytes_per_second), (2.0, ByteCount(1_000_000)));
+}
+
+#[test]
+fn a_variable_wins_over_the_file_and_leaves_its_neighbours() {
+    let file = file("kinesis:\n  region: eu-west-1\n  endpoint: http://file:1\n");
+    let variables = [("SHARDFLIGHT_KINESIS__ENDPOINT".to_owned(), "http://env:2".to_owned()), ("HOME".to_owned(), "/h".to_owned())];
+    let config = Config::load(Some(file.path()), variables).unwrap();
+    assert_eq!(config.kinesis.endpoint.as_deref(), Some("http://env:2"));
+    assert_eq!(config.kinesis.region.as_deref(), Some("eu-west-1"));
+}
+
+#[test]
+fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
+    assert_eq!(from_file("listen: 127.0.0.1:1\nlistn: x\n").unwrap_err(), "FILE:2:1: unknown key `listn`; did you mean `listen`?");
+    assert_eq!(
+        from_file("kinesis:\n  region: r\n  endpont: x\n").unwrap_err(),
+        "FILE:3:3: kinesis: unknown key `kinesis.endpont`; did you mean `endpoint`?"
+    );
+    let error = from_file("zzz: 1").unwrap_err();
+    assert!(error.contains("unknown key `zzz`; known here: listen, http"), "{error}");
+    assert!(!error.contains("tls"), "what is not supported is not offered: {error}");
+    let error = from_env(&[("SHARDFLIGHT_LISTN", "x")]).unwrap_err();
+    assert_eq!(error, "environment variable SHARDFLIGHT_LISTN: unknown key `listn`; did you mean `listen`?");
+}
+
+#[test]
+fn keys_of_later_versions_are_refused_as_such() {
+    for key in ["tls", "auth", "allow", "checkpoints", "segments", "cluster"] {
+        let error = from_file(&format!("{key}: {{}}")).unwrap_err();
+        assert_eq!(error, format!("FILE:1:1: `{key}` is not supported yet in this version; remove it"));
+    }
+    for (section, key) in [("reader", "warm"), ("reader", "fan_out"), ("query", "max_concurrent"), ("query", "queue"), ("query", "queue_timeout")] {
+        let error = from_file(&format!("{section}:\n  {key}: 1")).unwrap_err();
+        assert!(error.starts_with("FILE:2:3: "), "{error}");
+        assert!(error.contains(&format!("`{section}.{key}` is not supported yet")), "{error}");
+    }
+    let error = from_env(&[("SHARDFLIGHT_TLS__CERT", "x")]).unwrap_err();
+    assert!(error.contains("`tls` is not supported yet"), "{error}");
+}
+
+#[test]
+fn bad_values_are_named_where_they_stand() {
+    for (text, place, what) in [
+        ("catalog:\n  refresh: 10\n", "FILE:2:12: ", "is not a duration"),
+        ("catalog:\n  refresh: soon\n", "FILE:2:12: ", "`soon` is not a duration"),
+        ("reader:\n  memory: lots\n", "FILE:2:11: ", "`lots` is not an amount of memory"),
+        ("listen: nowhere\n", "FILE:1:9: ", "`nowhere` is not an address and port"),
+        ("insecure: maybe\n", "FILE:1:11: ", "boolean"),
+        ("kinesis: x\n", "FILE:1:10: ", "a section of `key: value` lines"),
+        ("listen: [\n", "FILE:", "did not find"),
+    ] {
+        let error = from_file(text).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+    }
+    assert_eq!(
+        from_env(&[("SHARDFLIGHT_READER__CALLS_PER_SECOND", "0")]).unwrap_err(),
+        "configuration: reader.calls_per_second: 0 is not a number above 0"
+    );
+    assert!(from_env(&[("SHARDFLIGHT_INSECURE", "maybe")]).unwrap_err().starts_with("environment variable SHARDFLIGHT_INSECURE: "));
+}
+
+#[test]
+fn variables_that_are_no_keys() {
+    let error = from_env(&[("SHARDFLIGHT_KINESIS", "x")]).unwrap_err();
+    assert!(error.contains("is a section; set one of SHARDFLIGHT_KINESIS__REGION"), "{error}");
+    let error = from_env(&[("SHARDFLIGHT_LISTEN__PORT", "x")]).unwrap_err();
+    assert!(error.contains("`listen` has no keys below it"), "{error}");
+    let kubernetes = [
+        ("SHARDFLIGHT_SERVICE_HOST", "10.0.0.1"),
+        ("SHARDFLIGHT_SERVICE_PORT_GRPC", "32010"),
+        ("SHARDFLIGHT_PORT", "tcp://10.0.0.1:32010"),
+        ("SHARDFLIGHT_PORT_32010_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert_eq!(from_env(&kubernetes), Ok(Config::default()));
+}
+
+#[test]
+fn beyond_loopback_needs_the_word_insecure() {
+    for key in ["listen", "http"] {
+        for address in ["0.0.0.0:1", "'[::]:1'", "192.0.2.1:1"] {
+            let error = from_file(&format!("{key}: {address}")).unwrap_err();
+            assert!(error.contains(&format!("{key}: ")) && error.contains("insecure: true"), "{error}");
+            assert!(from_file(&format!("insecure: true\n{key}: {address}")).is_ok());
+        }
+        assert!(from_file(&format!("{key}: '[::1]:1'")).is_ok());
+    }
+}
