@@ -6,3 +6,4 @@ pub mod backends;
 pub mod environment;
 pub mod kinesis;
 pub mod process;
+pub mod server;

@@ -1,0 +1,131 @@
+//! The program itself, as a process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::environment::{Python, profile_directory, python};
+use crate::process::{Process, READY_TIMEOUT, free_port, without_aws_settings};
+
+/// How long the demonstration may take to load its data, unoptimized, on a busy machine.
+const DEMO_TIMEOUT: Duration = Duration::from_secs(240);
+
+/// How long a script of checks may take.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(240);
+
+/// The program that cargo built beside this test executable.
+pub fn program() -> anyhow::Result<PathBuf> {
+    let path = profile_directory()?.join("shardflight");
+    if !path.exists() {
+        bail!("{} is missing: `cargo test --workspace` builds it", path.display());
+    }
+    Ok(path)
+}
+
+/// A command of the program, with a clean AWS environment and no settings of the caller.
+pub fn command(arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(program()?);
+    command.args(arguments);
+    without_aws_settings(&mut command);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SHARDFLIGHT_") {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
+}
+
+/// A running `shardflight demo`.
+#[derive(Debug)]
+pub struct Demo {
+    /// The process.
+    pub process: Process,
+    /// `grpc://127.0.0.1:port`
+    pub flight: String,
+    /// `http://127.0.0.1:port` of the stream service.
+    pub kinesis: String,
+    /// `http://127.0.0.1:port` of health and metrics.
+    pub http: String,
+}
+
+impl Demo {
+    /// Starts the demonstration on free ports and waits until it serves.
+    pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut command = command(&["demo", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kinesis", "127.0.0.1:0"])?;
+        command.args(arguments);
+        let process = Process::start("shardflight demo", &command)?;
+        process.wait_for_line(DEMO_TIMEOUT, "ready", |line| (line.trim() == "ready").then_some(()))?;
+        let lines = process.stdout();
+        let value = |name: &str| {
+            let found = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            found.map(str::to_owned).with_context(|| format!("no line `{name}: ...` in\n{}", lines.join("\n")))
+        };
+        let (flight, kinesis, http) = (value("flight")?, value("kinesis")?, value("http")?);
+        Ok(Self { process, flight, kinesis, http })
+    }
+}
+
+/// A running `shardflight serve`.
+#[derive(Debug)]
+pub struct Server {
+    /// The process.
+    pub process: Process,
+    /// Where Flight SQL is served.
+    pub flight: SocketAddr,
+}
+
+impl Server {
+    /// Serves the tables of a directory from a Kinesis endpoint; `settings` are further lines of the configuration.
+    pub fn start(directory: &Path, endpoint: &str, settings: &str) -> anyhow::Result<Self> {
+        let configuration = directory.join("shardflight.yaml");
+        let tables = directory.join("tables");
+        let data = directory.join("data");
+        let (process, flight) = Process::serve("shardflight serve", |port| {
+            let text = format!(
+                "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{http}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
+                 catalog: {{ path: \"{tables}\", refresh: 1s }}\ndata_dir: \"{data}\"\n{settings}",
+                http = free_port()?,
+                tables = tables.display(),
+                data = data.display(),
+            );
+            std::fs::write(&configuration, text)?;
+            let mut command = command(&["serve", "--config"])?;
+            command.arg(&configuration).current_dir(directory);
+            Ok(command)
+        })?;
+        Ok(Self { process, flight })
+    }
+}
+
+/// Runs the program to its end and gives its stdout; anything but exit code 0 is an error with its output.
+pub fn run(arguments: &[&str], timeout: Duration) -> anyhow::Result<Vec<String>> {
+    let mut process = Process::start("shardflight", &command(arguments)?)?;
+    let status = process.wait(timeout)?;
+    if !status.success() {
+        bail!("shardflight {}: {status}\n{}", arguments.join(" "), process.output());
+    }
+    Ok(process.stdout())
+}
+
+/// Runs a script of `integration-tests/python` to its end; its checks print what failed.
+pub fn run_script(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command: Command = python()?.command(script);
+    command.args(arguments);
+    let mut process = Process::start(script, &command)?;
+    let status = process.wait(SCRIPT_TIMEOUT.max(READY_TIMEOUT))?;
+    if !status.success() {
+        bail!("{} {}: {status}\n{}", Python::script(script).display(), arguments.join(" "), process.output());
+    }
+    for line in process.stdout() {
+        println_line(&line);
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the harness captures it and shows it with a failure")]
+fn println_line(line: &str) {
+    println!("{line}");
+}
