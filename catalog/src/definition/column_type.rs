@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use super::suggestion::did_you_mean;
 
 /// SQL types that this version can decode.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum ColumnType {
     /// `boolean`
     Boolean,
@@ -142,6 +143,20 @@ fn suggest(word: &str) -> String {
     match usual {
         Some(name) => format!(": did you mean `{name}`?"),
         None => did_you_mean(word, KNOWN),
+    }
+}
+
+impl From<ColumnType> for String {
+    fn from(column_type: ColumnType) -> Self {
+        column_type.to_string()
+    }
+}
+
+impl TryFrom<String> for ColumnType {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
     }
 }
 

@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
 
 pub use check::HIDDEN_COLUMNS;
 pub use column_type::ColumnType;
@@ -28,7 +29,7 @@ pub use start::Start;
 pub const DEFAULT_SCHEMA: &str = "default";
 
 /// `schema.table`, both lower case. The SQL catalog is always `kinesis`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TableName {
     /// Schema, `default` unless said.
     pub schema: String,
@@ -36,8 +37,8 @@ pub struct TableName {
     pub table: String,
 }
 
-/// A definition, checked: everything in it is supported by this version.
-#[derive(Debug, Clone, PartialEq)]
+/// A definition, checked: everything in it is supported by this version. Its serialised form is for a program's own use: tickets, not files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableDefinition {
     /// Name in SQL.
     pub name: TableName,
@@ -60,7 +61,7 @@ pub struct TableDefinition {
 }
 
 /// One data column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnDefinition {
     /// Name in SQL, as written (case kept); lookups are by DataFusion's rules.
     pub name: String,
@@ -78,7 +79,7 @@ pub struct ColumnDefinition {
 }
 
 /// Row format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Format {
     /// One JSON value a record.
     Json,
@@ -87,7 +88,7 @@ pub enum Format {
 }
 
 /// Compression of a record's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Compression {
     /// Recognised by magic bytes; in this version a compressed record fails the statement.
     Auto,
@@ -96,7 +97,7 @@ pub enum Compression {
 }
 
 /// What a record that cannot be decoded, or a field that cannot be converted, does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BadRecords {
     /// A row of NULLs (or the field NULL) with `_message_valid = false`.
     NullRow,
@@ -107,7 +108,7 @@ pub enum BadRecords {
 }
 
 /// Per-table AWS settings (`kinesis:` of the configuration, per table).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KinesisOverrides {
     /// Region.
     pub region: Option<String>,
