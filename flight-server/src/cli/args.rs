@@ -11,23 +11,23 @@ use super::sql::url::ServerUrl;
 /// SQL over Amazon Kinesis Data Streams through Arrow Flight SQL.
 #[derive(Debug, Parser)]
 #[command(name = "shardflight", version, about, propagate_version = true, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// How log lines are written (to stderr).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
 
     /// Log more: -v debug, -vv trace. RUST_LOG, where set, wins.
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Try it all on this machine: an embedded stream service, real NASA logs, the query, a server until Ctrl-C.
     Demo(DemoArgs),
     /// Run the server.
@@ -42,7 +42,7 @@ pub enum Command {
 
 /// Form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -51,63 +51,63 @@ pub enum LogFormat {
 
 /// `shardflight demo`
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Exit after the results are printed.
     #[arg(long)]
-    pub once: bool,
+    pub(crate) once: bool,
     /// Shards of the stream.
     #[arg(long, value_name = "N", default_value = "4")]
-    pub shards: NonZeroU16,
+    pub(crate) shards: NonZeroU16,
     /// Push the log this many times.
     #[arg(long, value_name = "N", default_value = "1")]
-    pub repeat: NonZeroU32,
+    pub(crate) repeat: NonZeroU32,
     /// Keep the stream and everything else here, across restarts [default: a temporary directory].
     #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
     /// Flight SQL address; port 0 is a free port [default: 127.0.0.1:32010, with --once a free port].
     #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
     /// Health and metrics address [default: 127.0.0.1:8080, with --once a free port].
     #[arg(long, value_name = "ADDR")]
-    pub http: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
     /// Address of the embedded stream service, for any AWS SDK or CLI [default: 127.0.0.1:4567, with --once a free port].
     #[arg(long, value_name = "ADDR")]
-    pub kinesis: Option<SocketAddr>,
+    pub(crate) kinesis: Option<SocketAddr>,
 }
 
 /// `shardflight serve`
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Configuration; every key can also be set as SHARDFLIGHT_KEY or SHARDFLIGHT_SECTION__KEY [default: AWS's default credentials and region,
     /// tables in ./tables].
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `shardflight sql`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("input").args(["execute", "file"]))]
-pub struct SqlArgs {
+pub(crate) struct SqlArgs {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "grpc://127.0.0.1:32010")]
-    pub url: ServerUrl,
+    pub(crate) url: ServerUrl,
     /// Statements to run, separated by `;`.
     #[arg(short = 'e', long, visible_short_alias = 'c', value_name = "SQL")]
-    pub execute: Option<String>,
+    pub(crate) execute: Option<String>,
     /// A file of statements, `-` for stdin. Without statements or a file: the prompt, or stdin where it is no terminal.
     #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// How results are written to stdout.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub format: OutputFormat,
+    pub(crate) format: OutputFormat,
     /// An option for every statement, such as `freshness=cached` (sent as header `x-shardflight-freshness`). Can be given more than once.
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub options: Vec<(String, String)>,
+    pub(crate) options: Vec<(String, String)>,
 }
 
 /// Form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
+pub(crate) enum OutputFormat {
     /// A drawn table.
     Table,
     /// With header; NULL is empty.
@@ -123,75 +123,75 @@ pub enum OutputFormat {
 #[command(group = ArgGroup::new("making").args(["create", "recreate"]))]
 #[command(group = ArgGroup::new("dry").args(["parse_only", "read_only"]))]
 #[command(after_help = "The long options can be written with a single dash too: -f etc/sample_data.txt -create -n nasahttp -s 1")]
-pub struct DatagenArgs {
+pub(crate) struct DatagenArgs {
     /// The log, in Common Log Format.
     #[arg(short = 'f', long, alias = "sample-file", value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The stream.
     #[arg(short = 'n', long, alias = "kinesis-stream", value_name = "STREAM", required_unless_present = "dry")]
-    pub stream: Option<String>,
+    pub(crate) stream: Option<String>,
     /// Make the stream if it is missing.
     #[arg(long)]
-    pub create: bool,
+    pub(crate) create: bool,
     /// Delete the stream first, with all that is in it, and make it anew.
     #[arg(long)]
-    pub recreate: bool,
+    pub(crate) recreate: bool,
     /// Shards of the stream that is made [default: 1].
     #[arg(short = 's', long, alias = "num-shards", value_name = "SHARDS", requires = "making")]
-    pub shards: Option<NonZeroU16>,
+    pub(crate) shards: Option<NonZeroU16>,
     /// PutRecords calls under way at a time.
     #[arg(short = 'w', long, alias = "num-workers", value_name = "WORKERS", default_value = "4")]
-    pub workers: NonZeroUsize,
+    pub(crate) workers: NonZeroUsize,
     /// What a record holds.
     #[arg(long, value_enum, default_value_t = RecordFormat::Json)]
-    pub format: RecordFormat,
+    pub(crate) format: RecordFormat,
     /// Records a second, in all.
     #[arg(long, value_name = "N", value_parser = positive_rate)]
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Put the file this many times.
     #[arg(long, value_name = "N", default_value = "1")]
-    pub repeat: NonZeroU32,
+    pub(crate) repeat: NonZeroU32,
     /// Shift all timestamps by the same span, so that the last line is now.
     #[arg(long)]
-    pub shift_time: bool,
+    pub(crate) shift_time: bool,
     /// Read the stream back and compare key and bytes of every acknowledged record.
     #[arg(long, conflicts_with = "dry")]
-    pub verify: bool,
+    pub(crate) verify: bool,
     /// Parse the file and put nothing.
     #[arg(short = 'p', long)]
-    pub parse_only: bool,
+    pub(crate) parse_only: bool,
     /// Read the file and do nothing with it.
     #[arg(short = 'r', long)]
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// Endpoint of Kinesis or of a service that speaks its protocol.
     #[arg(long, value_name = "URL")]
-    pub endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// AWS region.
     #[arg(long, value_name = "R")]
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// Profile of the AWS configuration.
     #[arg(long, value_name = "P")]
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
 }
 
 /// What a record of `datagen` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RecordFormat {
+pub(crate) enum RecordFormat {
     /// `{host, timestamp, request, code, bytes}`
     Json,
 }
 
 /// `shardflight catalog`
 #[derive(Debug, Args)]
-pub struct CatalogArgs {
+pub(crate) struct CatalogArgs {
     /// What to do.
     #[command(subcommand)]
-    pub command: CatalogCommand,
+    pub(crate) command: CatalogCommand,
 }
 
 /// Commands on table definitions.
 #[derive(Debug, Subcommand)]
-pub enum CatalogCommand {
+pub(crate) enum CatalogCommand {
     /// Validate a definition, or all of a directory: errors with file, line and column.
     Check {
         /// A definition file or a directory of them.

@@ -35,7 +35,7 @@ const SINGLE_DASH: &[&str] = &[
 const GLOBAL_WITH_VALUE: &[&str] = &["--log-format"];
 
 /// Rewrites `-create` to `--create` and so on where the command is `datagen`; everything else passes through untouched.
-pub fn rewrite(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+pub(crate) fn rewrite(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     let Some(command) = command_index(&args) else { return args };
     if args[command] != "datagen" {

@@ -4,19 +4,30 @@
 
 mod args;
 mod argv;
+mod backend;
 mod catalog_check;
 mod datagen;
+mod demo;
+mod demo_clients;
 mod demo_data;
 mod logging;
+mod reader_facts;
+mod serve;
+mod server;
+mod signals;
 mod sql;
 mod stdout;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use self::args::{CatalogCommand, Cli, Command};
+
+/// For threads that wait for a disk or a name server when all else has ended.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -46,16 +57,20 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     };
     logging::start(cli.log_format, cli.verbose, level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match cli.command {
             Command::Sql(args) => Box::pin(sql::run(args)).await,
             Command::Datagen(args) => Box::pin(datagen::run(&args)).await,
             Command::Catalog(args) => match args.command {
                 CatalogCommand::Check { path } => catalog_check::run(&path),
             },
-            Command::Demo(_) | Command::Serve(_) => anyhow::bail!("being wired"),
+            Command::Demo(args) => Box::pin(demo::run(&args)).await,
+            Command::Serve(args) => Box::pin(serve::run(&args)).await,
         }
-    })
+    });
+    // What still runs in the background must not hold up the end.
+    runtime.shutdown_timeout(SHUTDOWN);
+    outcome
 }
 
 /// The whole chain, without the repetitions that come of errors that print their source themselves.

@@ -83,7 +83,10 @@ fn read(file: &Path) -> Result<Mapping, ConfigError> {
 fn located(file: &Path, error: &serde_yaml::Error) -> ConfigError {
     let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
     let text = error.to_string();
-    let message = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]).to_owned();
+    let message = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    // A message about a key holds the whole of it; one about a value does not, and the parser puts its key in front.
+    let of_a_key = |rest: &str| rest.starts_with("unknown key") || rest.contains("is not supported yet");
+    let message = message.split_once(": ").map_or(message, |(_, rest)| if of_a_key(rest) { rest } else { message }).to_owned();
     ConfigError::File { file: file.to_owned(), line, column, message }
 }
 

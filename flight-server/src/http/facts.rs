@@ -6,7 +6,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// One shard's figures. Totals count from the start of the process.
+/// One shard's figures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardSample {
     /// Stream name.
@@ -15,16 +15,14 @@ pub struct ShardSample {
     pub shard: String,
     /// Milliseconds behind the tip, where known.
     pub lag_ms: Option<u64>,
-    /// Records read.
-    pub records: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// GetRecords calls.
-    pub get_records_calls: u64,
-    /// Refused calls.
-    pub throttles: u64,
-    /// Iterators that expired.
-    pub iterator_expiries: u64,
+    /// Records in memory.
+    pub held_records: u64,
+    /// Bytes in memory, decoded columns too.
+    pub held_bytes: u64,
+    /// Segments in memory.
+    pub segments: u64,
+    /// Scans that read the shard now.
+    pub scans: u64,
 }
 
 /// Where the figures come from.
@@ -42,15 +40,14 @@ pub(super) struct FactsCollector<F> {
     pub(super) max_shards: usize,
 }
 
-type Series = (&'static str, &'static str, MetricType, fn(&ShardSample) -> Option<u64>);
+type Series = (&'static str, &'static str, fn(&ShardSample) -> Option<u64>);
 
 const SHARD_SERIES: &[Series] = &[
-    ("shard_lag_milliseconds", "Milliseconds behind the tip of the shard", MetricType::Gauge, |shard| shard.lag_ms),
-    ("shard_records", "Records read from the shard", MetricType::Counter, |shard| Some(shard.records)),
-    ("shard_bytes", "Bytes read from the shard", MetricType::Counter, |shard| Some(shard.bytes)),
-    ("shard_get_records_calls", "GetRecords calls on the shard", MetricType::Counter, |shard| Some(shard.get_records_calls)),
-    ("shard_throttles", "Calls on the shard that were refused for their rate", MetricType::Counter, |shard| Some(shard.throttles)),
-    ("shard_iterator_expiries", "Iterators of the shard that expired", MetricType::Counter, |shard| Some(shard.iterator_expiries)),
+    ("shard_lag_milliseconds", "Milliseconds behind the tip of the shard", |shard| shard.lag_ms),
+    ("shard_held_records", "Records of the shard in memory", |shard| Some(shard.held_records)),
+    ("shard_held_bytes", "Bytes of the shard in memory, decoded columns too", |shard| Some(shard.held_bytes)),
+    ("shard_segments", "Segments of the shard in memory", |shard| Some(shard.segments)),
+    ("shard_scans", "Scans that read the shard now", |shard| Some(shard.scans)),
 ];
 
 impl<F: Facts> Collector for FactsCollector<F> {
@@ -69,15 +66,11 @@ impl<F: Facts> Collector for FactsCollector<F> {
         encoder
             .encode_descriptor("shards_without_series", "Shards beyond the configured number of per-shard series", None, MetricType::Gauge)?
             .encode_gauge(&gauge(left_out as u64))?;
-        for (name, help, kind, value) in SHARD_SERIES {
-            let mut metric = encoder.encode_descriptor(name, help, None, *kind)?;
+        for (name, help, value) in SHARD_SERIES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for shard in &shards {
-                let Some(value) = value(shard) else { continue };
-                let labels = [("stream", shard.stream.as_str()), ("shard", shard.shard.as_str())];
-                let mut series = metric.encode_family(&labels)?;
-                match kind {
-                    MetricType::Counter => series.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
-                    _ => series.encode_gauge(&gauge(value))?,
+                if let Some(value) = value(shard) {
+                    metric.encode_family(&[("stream", shard.stream.as_str()), ("shard", shard.shard.as_str())])?.encode_gauge(&gauge(value))?;
                 }
             }
         }

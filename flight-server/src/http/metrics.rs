@@ -65,6 +65,11 @@ impl Metrics {
         self.rows.get_or_create(&labels).inc_by(rows);
     }
 
+    /// Rows of a statement that is counted elsewhere.
+    pub fn rows(&self, kind: &'static str, rows: u64) {
+        self.rows.get_or_create(&Kind { kind: kind.to_owned() }).inc_by(rows);
+    }
+
     /// Asks `facts` at each scrape; per-shard series for at most `max_shards`.
     pub fn add_facts(&self, facts: impl Facts, max_shards: usize) {
         self.registry.write().register_collector(Box::new(FactsCollector { facts, max_shards }));

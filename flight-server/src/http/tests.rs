@@ -14,7 +14,7 @@ impl Facts for TwoShards {
     }
 
     fn shards(&self) -> Vec<ShardSample> {
-        let shard = |shard: &str, lag_ms| ShardSample { stream: "s".into(), shard: shard.into(), lag_ms, records: 3, ..ShardSample::default() };
+        let shard = |shard: &str, lag_ms| ShardSample { stream: "s".into(), shard: shard.into(), lag_ms, held_records: 3, ..ShardSample::default() };
         vec![shard("shardId-1", Some(250)), shard("shardId-0", None)]
     }
 }
@@ -56,7 +56,7 @@ async fn statements_and_facts_are_in_the_scrape() {
         "shardflight_records_fetched_total 7",
         "shardflight_held_bytes 9",
         "shardflight_shards_without_series 1",
-        "shardflight_shard_records_total{stream=\"s\",shard=\"shardId-0\"} 3",
+        "shardflight_shard_held_records{stream=\"s\",shard=\"shardId-0\"} 3",
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

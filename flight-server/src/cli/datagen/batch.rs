@@ -1,29 +1,29 @@
 //! Records on their way, in batches that PutRecords takes.
 
 /// PutRecords takes 500 records a call.
-pub const MAX_RECORDS: usize = 500;
+pub(crate) const MAX_RECORDS: usize = 500;
 /// PutRecords takes 5 MiB a call, partition keys included (AWS raised it to 10 MiB; services that speak its protocol have not all followed).
-pub const MAX_BYTES: usize = 5 << 20;
+pub(crate) const MAX_BYTES: usize = 5 << 20;
 
 /// One record to put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// Partition key.
-    pub key: String,
+    pub(crate) key: String,
     /// Payload.
-    pub data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
 }
 
 impl Record {
     /// What it counts against the limits.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.key.len() + self.data.len()
     }
 }
 
 /// Gathers records; hands out a batch as soon as the next record would break a limit.
 #[derive(Debug)]
-pub struct Batcher {
+pub(crate) struct Batcher {
     records: Vec<Record>,
     bytes: usize,
     max_records: usize,
@@ -31,13 +31,13 @@ pub struct Batcher {
 
 impl Batcher {
     /// At most `max_records` a batch (and never more than PutRecords takes).
-    pub fn new(max_records: usize) -> Self {
+    pub(crate) fn new(max_records: usize) -> Self {
         Self { records: Vec::new(), bytes: 0, max_records: max_records.clamp(1, MAX_RECORDS) }
     }
 
     /// Adds a record; returns the batch that is full, if one is. A record that alone breaks the limit of bytes is a batch of its own, for the
     /// service to judge.
-    pub fn push(&mut self, record: Record) -> Option<Vec<Record>> {
+    pub(crate) fn push(&mut self, record: Record) -> Option<Vec<Record>> {
         let size = record.size();
         let full = if self.bytes + size > MAX_BYTES { self.take() } else { None };
         self.bytes += size;
@@ -47,7 +47,7 @@ impl Batcher {
     }
 
     /// What is left.
-    pub fn take(&mut self) -> Option<Vec<Record>> {
+    pub(crate) fn take(&mut self) -> Option<Vec<Record>> {
         self.bytes = 0;
         let records = std::mem::take(&mut self.records);
         (!records.is_empty()).then_some(records)

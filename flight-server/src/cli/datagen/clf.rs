@@ -21,21 +21,21 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// One request, as the record's JSON holds it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// Who asked: a name or an address.
-    pub host: &'a str,
+    pub(crate) host: &'a str,
     /// The log's own text, `01/Aug/1995:00:00:01 -0400`.
-    pub timestamp: Cow<'a, str>,
+    pub(crate) timestamp: Cow<'a, str>,
     /// Request line, as it was sent.
-    pub request: &'a str,
+    pub(crate) request: &'a str,
     /// Status.
-    pub code: u16,
+    pub(crate) code: u16,
     /// Bytes sent; the log's `-` is 0.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Text of a line's bytes: UTF-8 where it is that, else Latin-1, which any bytes are.
-pub fn text(line: &[u8]) -> Cow<'_, str> {
+pub(crate) fn text(line: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(line) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(line.iter().copied().map(char::from).collect()),
@@ -44,7 +44,7 @@ pub fn text(line: &[u8]) -> Cow<'_, str> {
 
 impl<'a> Entry<'a> {
     /// None if the line is not in the format, or is cut off.
-    pub fn parse(line: &'a str) -> Option<Self> {
+    pub(crate) fn parse(line: &'a str) -> Option<Self> {
         let (_, [host, timestamp, request, code, bytes]) = LINE.captures(line)?.extract();
         Some(Self {
             host,
@@ -56,19 +56,19 @@ impl<'a> Entry<'a> {
     }
 
     /// The time, if the log's text is one.
-    pub fn time(&self) -> Option<DateTime<FixedOffset>> {
+    pub(crate) fn time(&self) -> Option<DateTime<FixedOffset>> {
         DateTime::parse_from_str(&self.timestamp, TIMESTAMP).ok()
     }
 
     /// Moves the timestamp; a text that is no time stays what it is.
-    pub fn shift(&mut self, by: TimeDelta) {
+    pub(crate) fn shift(&mut self, by: TimeDelta) {
         if let Some(shifted) = self.time().and_then(|time| time.checked_add_signed(by)) {
             self.timestamp = Cow::Owned(shifted.format(TIMESTAMP).to_string());
         }
     }
 
     /// The partition key: the host, cut to what Kinesis takes.
-    pub fn partition_key(&self) -> &'a str {
+    pub(crate) fn partition_key(&self) -> &'a str {
         self.host.char_indices().nth(MAX_KEY_CHARS).map_or(self.host, |(end, _)| &self.host[..end])
     }
 }

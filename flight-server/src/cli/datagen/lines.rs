@@ -5,11 +5,11 @@ use std::io;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 /// Kinesis takes records of 1 MiB (a stream can be set to take more), so a longer line cannot become one.
-pub const MAX_LINE: usize = 1 << 20;
+pub(crate) const MAX_LINE: usize = 1 << 20;
 
 /// What stands between two line ends.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// Its bytes, without the line end.
     Bytes(&'a [u8]),
     /// Longer than [`MAX_LINE`]; its first bytes.
@@ -18,7 +18,7 @@ pub enum Line<'a> {
 
 /// Reads lines one after the other, in bounded memory.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     line: Vec<u8>,
     number: u64,
@@ -27,22 +27,22 @@ pub struct Lines<R> {
 
 impl<R: AsyncBufRead + Unpin> Lines<R> {
     /// Lines of `input`, which is at its start.
-    pub const fn new(input: R) -> Self {
+    pub(crate) const fn new(input: R) -> Self {
         Self { input, line: Vec::new(), number: 0, consumed: 0 }
     }
 
     /// Number of the last line returned, from 1.
-    pub const fn number(&self) -> u64 {
+    pub(crate) const fn number(&self) -> u64 {
         self.number
     }
 
     /// Bytes of the input consumed so far, line ends included.
-    pub const fn consumed(&self) -> u64 {
+    pub(crate) const fn consumed(&self) -> u64 {
         self.consumed
     }
 
     /// The next line; None at the end. A last line without a line end is a line.
-    pub async fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let mut length = 0_usize;
         let mut ended = false;

@@ -17,7 +17,7 @@ use super::verify::Acknowledged;
 
 /// What happens to the lines.
 #[derive(Debug, Clone)]
-pub enum Target {
+pub(crate) enum Target {
     /// Counted.
     Read,
     /// Parsed and counted.
@@ -28,17 +28,17 @@ pub enum Target {
 
 /// How a load goes about it.
 #[derive(Debug, Clone)]
-pub struct LoadOptions {
+pub(crate) struct LoadOptions {
     /// Batches under way at a time.
-    pub workers: NonZeroUsize,
+    pub(crate) workers: NonZeroUsize,
     /// Records a second, in all.
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Added to every timestamp.
-    pub shift: Option<TimeDelta>,
+    pub(crate) shift: Option<TimeDelta>,
 }
 
 /// Hears of what goes on.
-pub trait Observer: Send {
+pub(crate) trait Observer: Send {
     /// So many bytes of the input are done with, in all its repetitions.
     fn consumed(&mut self, bytes: u64);
     /// A line that is no record, with its number.
@@ -47,30 +47,30 @@ pub trait Observer: Send {
 
 /// What a load came to.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Lines read, blank and unparsable ones too.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Lines with nothing in them.
-    pub blank: u64,
+    pub(crate) blank: u64,
     /// Lines that are no record.
-    pub unparsable: u64,
+    pub(crate) unparsable: u64,
     /// Records made.
-    pub produced: u64,
+    pub(crate) produced: u64,
     /// Records acknowledged.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// Entries sent again.
-    pub retried: u64,
+    pub(crate) retried: u64,
     /// Records given up, by reason.
-    pub failed: BTreeMap<String, u64>,
+    pub(crate) failed: BTreeMap<String, u64>,
     /// Where acknowledged records are, if that was to be kept.
-    pub positions: Vec<Acknowledged>,
+    pub(crate) positions: Vec<Acknowledged>,
     /// Bytes read.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Why a load ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// The input cannot be read.
     #[error("cannot read the log")]
     Read(#[from] std::io::Error),
@@ -84,7 +84,7 @@ pub enum LoadError {
 
 /// A load under way; fed one input after the other, then finished.
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     target: Target,
     options: LoadOptions,
     batcher: Batcher,
@@ -96,7 +96,7 @@ pub struct Load {
 
 impl Load {
     /// Nothing is read yet.
-    pub fn new(target: Target, options: LoadOptions) -> Self {
+    pub(crate) fn new(target: Target, options: LoadOptions) -> Self {
         // Ten batches a second, so that a slow rate is a steady one.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates, and the batcher keeps to its limits")]
         let max_records = options.rate.map_or(usize::MAX, |rate| (rate / 10.0) as usize);
@@ -112,12 +112,12 @@ impl Load {
     }
 
     /// What has been done so far, whether the load ended well or not.
-    pub fn into_totals(self) -> Totals {
+    pub(crate) fn into_totals(self) -> Totals {
         self.totals
     }
 
     /// Reads `input` to its end. Batches still under way are waited for by [`finish`](Self::finish).
-    pub async fn feed(&mut self, input: impl AsyncBufRead + Unpin + Send, observer: &mut dyn Observer) -> Result<(), LoadError> {
+    pub(crate) async fn feed(&mut self, input: impl AsyncBufRead + Unpin + Send, observer: &mut dyn Observer) -> Result<(), LoadError> {
         let before = self.totals.bytes;
         let mut lines = Lines::new(input);
         loop {
@@ -190,7 +190,7 @@ impl Load {
     }
 
     /// Waits until every record is acknowledged or given up.
-    pub async fn finish(&mut self) -> Result<(), LoadError> {
+    pub(crate) async fn finish(&mut self) -> Result<(), LoadError> {
         if let Some(batch) = self.batcher.take() {
             self.dispatch(batch).await?;
         }
@@ -214,7 +214,7 @@ impl Load {
 }
 
 /// What must be added to all timestamps so that the last one is now; None if no line has one.
-pub async fn shift_to_now(input: impl AsyncBufRead + Unpin + Send) -> std::io::Result<Option<TimeDelta>> {
+pub(crate) async fn shift_to_now(input: impl AsyncBufRead + Unpin + Send) -> std::io::Result<Option<TimeDelta>> {
     let mut lines = Lines::new(input);
     let mut last = None;
     while let Some(line) = lines.next().await? {

@@ -19,7 +19,7 @@ use shard_reader::KinesisSettings;
 use tokio::fs::File;
 use tokio::io::BufReader;
 
-pub(super) use load::{Load, LoadOptions, Observer, Target, Totals};
+pub(super) use load::{Load, LoadOptions, Target};
 pub(super) use progress::Progress;
 pub(super) use put::Putter;
 pub(super) use stream::{Prepared, Preparation, prepare};

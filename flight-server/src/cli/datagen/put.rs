@@ -19,20 +19,20 @@ const FRUITLESS_CALLS: usize = 20;
 
 /// What became of a batch.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Acknowledged records.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// Where they are, if that is to be kept.
-    pub positions: Vec<Acknowledged>,
+    pub(crate) positions: Vec<Acknowledged>,
     /// Entries that were refused and sent again.
-    pub retried: u64,
+    pub(crate) retried: u64,
     /// Records given up, by the reason of their last refusal.
-    pub failed: BTreeMap<String, u64>,
+    pub(crate) failed: BTreeMap<String, u64>,
 }
 
 /// Why a batch, and with it the run, ends early.
 #[derive(Debug, thiserror::Error)]
-pub enum PutError {
+pub(crate) enum PutError {
     /// Sending it again would not help.
     #[error("PutRecords to stream `{stream}` was refused: {message}")]
     Refused {
@@ -53,20 +53,20 @@ pub enum PutError {
 
 /// Puts batches into one stream.
 #[derive(Debug, Clone)]
-pub struct Putter {
+pub(crate) struct Putter {
     /// The service.
-    pub client: Client,
+    pub(crate) client: Client,
     /// The stream.
-    pub stream: String,
+    pub(crate) stream: String,
     /// Keep what `--verify` compares.
-    pub keep_positions: bool,
+    pub(crate) keep_positions: bool,
     /// First delay after a call that acknowledges nothing; doubles, with jitter, up to fifty times as long.
-    pub first_delay: Duration,
+    pub(crate) first_delay: Duration,
 }
 
 impl Putter {
     /// The delays a real service wants.
-    pub const fn new(client: Client, stream: String, keep_positions: bool) -> Self {
+    pub(crate) const fn new(client: Client, stream: String, keep_positions: bool) -> Self {
         Self { client, stream, keep_positions, first_delay: Duration::from_millis(100) }
     }
 
@@ -80,7 +80,7 @@ impl Putter {
     }
 
     /// Sends `batch`, then those of its entries that failed, and so on. Entries that a service keeps refusing are reported in the outcome.
-    pub async fn put(&self, batch: Vec<Record>) -> Result<Outcome, PutError> {
+    pub(crate) async fn put(&self, batch: Vec<Record>) -> Result<Outcome, PutError> {
         let mut outcome = Outcome::default();
         let mut pending = batch;
         let mut delays = self.delays();

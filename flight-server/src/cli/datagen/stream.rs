@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What to do about the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preparation {
+pub(crate) enum Preparation {
     /// It must be there.
     Existing,
     /// Make it if it is missing.
@@ -25,7 +25,7 @@ pub enum Preparation {
 
 /// How the stream came to be ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prepared {
+pub(crate) enum Prepared {
     /// It was there, with that many open shards.
     Existed(i32),
     /// It was made.
@@ -34,7 +34,7 @@ pub enum Prepared {
 
 /// Why there is no stream to write to.
 #[derive(Debug, thiserror::Error)]
-pub enum StreamError {
+pub(crate) enum StreamError {
     /// It is not there.
     #[error("stream `{0}` does not exist; make it with --create -s SHARDS")]
     Missing(String),
@@ -67,7 +67,7 @@ struct Summary {
 }
 
 /// Does as `preparation` says, and returns when the stream is ACTIVE.
-pub async fn prepare(client: &Client, stream: &str, preparation: Preparation) -> Result<Prepared, StreamError> {
+pub(crate) async fn prepare(client: &Client, stream: &str, preparation: Preparation) -> Result<Prepared, StreamError> {
     let found = describe(client, stream).await?;
     let missing = match (preparation, &found) {
         (Preparation::Existing, None) => return Err(StreamError::Missing(stream.to_owned())),

@@ -20,11 +20,11 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// 128 bits of SHA-256 over key and payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest([u8; 16]);
+pub(crate) struct Digest([u8; 16]);
 
 impl Digest {
     /// Of one record.
-    pub fn of(key: &str, data: &[u8]) -> Self {
+    pub(crate) fn of(key: &str, data: &[u8]) -> Self {
         let mut hash = sha2::Sha256::new();
         hash.update((key.len() as u64).to_le_bytes());
         hash.update(key.as_bytes());
@@ -37,39 +37,39 @@ impl Digest {
 
 /// An acknowledged record.
 #[derive(Debug)]
-pub struct Acknowledged {
+pub(crate) struct Acknowledged {
     /// Its shard.
-    pub shard: String,
+    pub(crate) shard: String,
     /// Its place there.
-    pub sequence: SequenceNumber,
+    pub(crate) sequence: SequenceNumber,
     /// What must be found there.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// What reading back found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// Acknowledged records that were there, once, with equal key and bytes.
-    pub verified: u64,
+    pub(crate) verified: u64,
     /// Acknowledged records that were there with another key or other bytes.
-    pub different: u64,
+    pub(crate) different: u64,
     /// Acknowledged records that were not there.
-    pub missing: u64,
+    pub(crate) missing: u64,
     /// Records between the first and the last acknowledged one that somebody else put.
-    pub foreign: u64,
+    pub(crate) foreign: u64,
 }
 
 /// Why a shard could not be read back.
 #[derive(Debug, thiserror::Error)]
 #[error("reading back shard {shard} of stream `{stream}`: {message}")]
-pub struct VerifyError {
+pub(crate) struct VerifyError {
     stream: String,
     shard: String,
     message: String,
 }
 
 /// Reads each shard from its first acknowledged record until all of its are found, or to the tip.
-pub async fn verify(client: &Client, stream: &str, acknowledged: Vec<Acknowledged>) -> Result<Verified, VerifyError> {
+pub(crate) async fn verify(client: &Client, stream: &str, acknowledged: Vec<Acknowledged>) -> Result<Verified, VerifyError> {
     let mut shards: BTreeMap<String, HashMap<SequenceNumber, Digest>> = BTreeMap::new();
     for record in acknowledged {
         shards.entry(record.shard).or_default().insert(record.sequence, record.digest);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// `grpc://host:port`; `grpc+tcp` is another spelling of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerUrl {
+pub(crate) struct ServerUrl {
     authority: String,
 }
 

@@ -1,0 +1,122 @@
+//! The engine as the protocol sees it: with the server's defaults, and counted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use futures::stream::{BoxStream, Stream};
+
+use crate::engine::{
+    Engine, EngineError, ErrorCategory, Execution, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry,
+};
+use crate::http::{Metrics, Outcome};
+use crate::service::Backend;
+
+/// Statements that give rows.
+const QUERY: &str = "query";
+/// SET, SHOW and their like.
+const SESSION: &str = "session";
+/// Statements that were refused or could not be planned, whatever they would have been.
+const UNPLANNED: &str = "unplanned";
+
+/// An engine that is served.
+#[derive(Debug)]
+pub(super) struct ServedEngine {
+    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
+    max_bytes: (&'static str, OptionValue),
+}
+
+impl ServedEngine {
+    /// `max_bytes` is for statements that say nothing of it.
+    pub(super) const fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, max_bytes: (&'static str, OptionValue)) -> Self {
+        Self { engine, metrics, max_bytes }
+    }
+}
+
+#[async_trait]
+impl Backend for ServedEngine {
+    async fn plan(&self, session: &Session, mut request: StatementRequest) -> Result<Planned, EngineError> {
+        let started = Instant::now();
+        let (name, value) = &self.max_bytes;
+        if request.overrides.get(name).is_none() && session.options().get(name).is_none() {
+            request.overrides.insert(name, value.clone());
+        }
+        let planned = self.engine.plan(session, request).await;
+        let seconds = || started.elapsed().as_secs_f64();
+        match &planned {
+            Ok(Planned::Done(done)) => {
+                let rows = done.batches.iter().map(|batch| batch.num_rows() as u64).sum();
+                self.metrics.statement(SESSION, seconds(), rows, Outcome::Ok);
+            }
+            // Counted when it has run.
+            Ok(Planned::Query(_)) => {}
+            Err(error) => self.metrics.statement(UNPLANNED, seconds(), 0, outcome(error)),
+        }
+        planned
+    }
+
+    async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
+        self.engine.prepare(session, sql, overrides).await
+    }
+
+    async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
+        // A statement of several endpoints is one statement: its first endpoint stands for it, the others add their rows.
+        let first = part.part == 0;
+        let started = Instant::now();
+        let execution = self.engine.execute(part).await.inspect_err(|error| {
+            if first {
+                self.metrics.statement(QUERY, started.elapsed().as_secs_f64(), 0, outcome(error));
+            }
+        })?;
+        let counted = Counted { batches: execution.batches, metrics: Arc::clone(&self.metrics), first, started, rows: 0, ended: None };
+        Ok(Execution { batches: Box::pin(counted), ..execution })
+    }
+
+    fn tables(&self) -> Vec<TableEntry> {
+        self.engine.tables()
+    }
+}
+
+fn outcome(error: &EngineError) -> Outcome {
+    if error.category() == ErrorCategory::Cancelled { Outcome::Cancelled } else { Outcome::Error }
+}
+
+/// Counts rows as they pass, and the statement when its stream is dropped.
+struct Counted {
+    batches: BoxStream<'static, Result<RecordBatch, EngineError>>,
+    metrics: Arc<Metrics>,
+    first: bool,
+    started: Instant,
+    rows: u64,
+    ended: Option<Outcome>,
+}
+
+impl Stream for Counted {
+    type Item = Result<RecordBatch, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(self.batches.as_mut().poll_next(context));
+        match &next {
+            Some(Ok(batch)) => self.rows += batch.num_rows() as u64,
+            Some(Err(error)) => self.ended = Some(outcome(error)),
+            None => {
+                self.ended.get_or_insert(Outcome::Ok);
+            }
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.first {
+            self.metrics.statement(QUERY, self.started.elapsed().as_secs_f64(), self.rows, self.ended.unwrap_or(Outcome::Cancelled));
+        } else {
+            self.metrics.rows(QUERY, self.rows);
+        }
+    }
+}

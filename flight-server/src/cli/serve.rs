@@ -1,0 +1,49 @@
+//! `shardflight serve`
+
+use std::sync::Arc;
+
+use shard_reader::{KinesisSettings, ReaderConfig};
+
+use super::args::ServeArgs;
+use super::server::{Listeners, Server, bind};
+use super::signals::StopSignal;
+use crate::config::{Config, KinesisSection};
+use crate::engine::KinesisSources;
+
+/// Serves until SIGTERM or Ctrl-C.
+pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let mut stop = StopSignal::listen()?;
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = Config::load(args.config.as_deref(), variables)?;
+    let listeners = Listeners { flight: bind("listen", config.listen.0).await?, http: bind("http", config.http.0).await? };
+    let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
+    let mut server = Server::start(&config, listeners, sources, readers(&config))?;
+    server.ready();
+    tracing::info!(flight = %format_args!("grpc://{}", server.flight), http = %format_args!("http://{}", server.http), "serving");
+    tokio::select! {
+        () = stop.received() => server.stop().await,
+        error = server.failed() => Err(error),
+    }
+}
+
+fn settings(section: &KinesisSection) -> KinesisSettings {
+    let section = section.clone();
+    KinesisSettings {
+        region: section.region,
+        endpoint: section.endpoint,
+        profile: section.profile,
+        role_arn: section.role_arn,
+        external_id: section.external_id,
+        session_name: section.session_name,
+    }
+}
+
+fn readers(config: &Config) -> ReaderConfig {
+    ReaderConfig {
+        memory_bytes: config.reader.memory.resolve(),
+        calls_per_second: Some(config.reader.calls_per_second),
+        bytes_per_second: Some(config.reader.bytes_per_second.0),
+        idle_stop: config.reader.idle_stop,
+        ..ReaderConfig::default()
+    }
+}

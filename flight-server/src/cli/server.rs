@@ -1,0 +1,140 @@
+//! A server's parts, put together: what `serve` and `demo` share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use catalog::DirectoryCatalog;
+use shard_reader::{ReaderConfig, Readers};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::ServedEngine;
+use super::reader_facts::ReaderFacts;
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig, SourceProvider, parse_option};
+use crate::http::{self, Metrics, Readiness};
+use crate::service::{self, FlightService, Sealer, ServiceConfig};
+
+/// Calls under way may take that long to finish once the end was asked for.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Addresses that are listened on, before anything is served there.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    pub(super) flight: TcpListener,
+    pub(super) http: TcpListener,
+}
+
+/// Listens on `address`; `option` is what a user changes if that fails.
+pub(super) async fn bind(option: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; give another address with `{option}` (port 0 is a free one)"))
+}
+
+/// A running server. Dropping it stops it at once, [`stop`](Self::stop) gently.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Where Flight SQL is.
+    pub(super) flight: SocketAddr,
+    /// Where health and metrics are.
+    pub(super) http: SocketAddr,
+    readers: Arc<Readers>,
+    tasks: JoinSet<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+    readiness: Readiness,
+}
+
+impl Server {
+    /// Starts to serve. `reader` is the pace and memory of the readers; statements are answered when this returns.
+    pub(super) fn start(config: &Config, listeners: Listeners, sources: Arc<dyn SourceProvider>, reader: ReaderConfig) -> anyhow::Result<Self> {
+        let create = |directory: &std::path::Path| {
+            std::fs::create_dir_all(directory).with_context(|| format!("cannot make directory {}", directory.display()))
+        };
+        create(&config.data_dir)?;
+        create(&config.spill_dir())?;
+        let key = config.data_dir.join("ticket.key");
+        let sealer = Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?;
+        let catalog = Arc::new(DirectoryCatalog::new(&config.catalog.path, &config.catalog.default_schema));
+        catalog.refresh();
+        let readers = Readers::new(reader);
+        let engine = Engine::new(engine_config(config), Arc::clone(&catalog), Arc::clone(&readers), sources)?;
+        let metrics = Arc::new(Metrics::default());
+        metrics.add_facts(ReaderFacts(Arc::clone(&readers)), config.metrics.max_shards);
+        let max_bytes = parse_option("max_bytes", &config.query.max_bytes.0.to_string())?;
+        let backend = Arc::new(ServedEngine::new(engine, Arc::clone(&metrics), max_bytes));
+        let service_config = ServiceConfig { ticket_ttl: config.tickets.ttl, ..ServiceConfig::default() };
+        let service = FlightService::with_backend(backend, sealer, service_config);
+        let readiness = Readiness::default();
+        let shutdown = CancellationToken::new();
+        let (flight, http) = (listeners.flight.local_addr()?, listeners.http.local_addr()?);
+        let mut tasks = JoinSet::new();
+        let stop = shutdown.clone();
+        tasks.spawn(async move { service::serve(listeners.flight, service, stop, DRAIN).await.context("Flight SQL") });
+        let stop = shutdown.clone();
+        let router = http::router(readiness.clone(), metrics);
+        tasks.spawn(async move { http::serve(listeners.http, router, stop, DRAIN).await.context("health and metrics") });
+        let stop = shutdown.clone();
+        let refresh = config.catalog.refresh;
+        tasks.spawn(async move {
+            keep_fresh(&catalog, refresh, &stop).await;
+            Ok(())
+        });
+        Ok(Self { flight, http, readers, tasks, shutdown, readiness })
+    }
+
+    /// From now on `/readyz` answers 200.
+    pub(super) fn ready(&self) {
+        self.readiness.set(true);
+    }
+
+    /// Returns when a part ends of itself, which none should.
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => anyhow::Error::new(error).context("a part of the server broke down"),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the server ended by itself"),
+        }
+    }
+
+    /// Takes no more calls, lets those under way finish for a few seconds, then stops the readers.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        self.readiness.set(false);
+        self.shutdown.cancel();
+        let mut outcome = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            let ended = ended.context("a part of the server broke down").and_then(std::convert::identity);
+            outcome = outcome.and(ended);
+        }
+        self.readers.shutdown().await;
+        outcome
+    }
+}
+
+/// Sees changed definitions, until the end.
+async fn keep_fresh(catalog: &DirectoryCatalog, refresh: Duration, stop: &CancellationToken) {
+    let mut ticks = tokio::time::interval(refresh);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {
+                // Waits for the file system; the runtime's other threads go on.
+                tokio::task::block_in_place(|| catalog.refresh());
+            }
+        }
+    }
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    EngineConfig {
+        query_memory: usize::try_from(config.query.memory.resolve()).unwrap_or(usize::MAX),
+        spill: config.spill_dir(),
+        spill_disk: config.query.spill_disk.0,
+        query_timeout: config.query.timeout,
+        target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+    }
+}
