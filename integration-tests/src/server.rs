@@ -54,17 +54,32 @@ pub struct Demo {
 impl Demo {
     /// Starts the demonstration on free ports and waits until it serves.
     pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut command = command(&["demo", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kinesis", "127.0.0.1:0"])?;
+        let mut command = command(&[
+            "demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--kinesis",
+            "127.0.0.1:0",
+        ])?;
         command.args(arguments);
         let process = Process::start("shardflight demo", &command)?;
         process.wait_for_line(DEMO_TIMEOUT, "ready", |line| (line.trim() == "ready").then_some(()))?;
         let lines = process.stdout();
         let value = |name: &str| {
             let found = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            found.map(str::to_owned).with_context(|| format!("no line `{name}: ...` in\n{}", lines.join("\n")))
+            found
+                .map(str::to_owned)
+                .with_context(|| format!("no line `{name}: ...` in\n{}", lines.join("\n")))
         };
         let (flight, kinesis, http) = (value("flight")?, value("kinesis")?, value("http")?);
-        Ok(Self { process, flight, kinesis, http })
+        Ok(Self {
+            process,
+            flight,
+            kinesis,
+            http,
+        })
     }
 }
 
@@ -117,7 +132,12 @@ pub fn run_script(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut process = Process::start(script, &command)?;
     let status = process.wait(SCRIPT_TIMEOUT.max(READY_TIMEOUT))?;
     if !status.success() {
-        bail!("{} {}: {status}\n{}", Python::script(script).display(), arguments.join(" "), process.output());
+        bail!(
+            "{} {}: {status}\n{}",
+            Python::script(script).display(),
+            arguments.join(" "),
+            process.output()
+        );
     }
     for line in process.stdout() {
         println_line(&line);

@@ -1,1 +1,30 @@
 //! How records get here: positions, sources, the shared reader, segments.
+//!
+//! - [`Position`] and [`SequenceNumber`]: points between records, ordered as numbers.
+//! - [`ShardSource`]: the one seam to Kinesis. [`KinesisSource`] polls with the AWS SDK; [`MemorySource`] is a scripted stream in the process.
+//! - [`Readers`], [`StreamReader`]: one reader per stream and process, shared by all statements; it pins snapshots and scans ranges.
+//! - [`Segment`]: a run of [`Records`] in columns, with decoded columns beside them, within one budget of memory.
+//! - [`conformance`]: what every source must do, as code.
+//!
+//! This room knows no query engine and no gRPC.
+
+pub mod conformance;
+mod kinesis;
+mod memory;
+mod memory_budget;
+mod position;
+mod reader;
+mod records;
+mod source;
+
+pub use kinesis::{KinesisSettings, KinesisSource};
+pub use memory::{Chances, MemorySource, MillisBehind};
+pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
+pub use reader::{
+    CacheCounters, Freshness, PinRequest, ReadError, ReadErrorKind, ReaderConfig, Readers, ScanStart, SegmentSlice, ShardFacts, ShardPin,
+    ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock,
+};
+pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
+pub use source::{
+    Cursor, FULL_PAGE_BYTES, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
+};

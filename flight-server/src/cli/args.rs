@@ -128,7 +128,13 @@ pub(crate) struct DatagenArgs {
     #[arg(short = 'f', long, alias = "sample-file", value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The stream.
-    #[arg(short = 'n', long, alias = "kinesis-stream", value_name = "STREAM", required_unless_present = "dry")]
+    #[arg(
+        short = 'n',
+        long,
+        alias = "kinesis-stream",
+        value_name = "STREAM",
+        required_unless_present = "dry"
+    )]
     pub(crate) stream: Option<String>,
     /// Make the stream if it is missing.
     #[arg(long)]
@@ -231,7 +237,9 @@ mod tests {
     #[test]
     fn the_articles_command_line_works_verbatim() {
         let cli = parse("shardflight datagen -f etc/sample_data.txt -create -n nasahttp -s 1").unwrap();
-        let Command::Datagen(args) = cli.command else { panic!("not datagen") };
+        let Command::Datagen(args) = cli.command else {
+            panic!("not datagen")
+        };
         assert_eq!(args.file, PathBuf::from("etc/sample_data.txt"));
         assert!(args.create && !args.recreate);
         assert_eq!(args.stream.as_deref(), Some("nasahttp"));
@@ -254,12 +262,31 @@ mod tests {
     #[test]
     fn sql_takes_e_and_c_and_options() {
         for line in ["shardflight sql -e q", "shardflight sql -c q"] {
-            let Command::Sql(args) = parse(line).unwrap().command else { panic!("not sql") };
+            let Command::Sql(args) = parse(line).unwrap().command else {
+                panic!("not sql")
+            };
             assert_eq!(args.execute.as_deref(), Some("q"));
         }
-        let Command::Sql(args) = parse("shardflight sql --option start=-1h --option freshness=cached").unwrap().command else { panic!("not sql") };
-        assert_eq!(args.options, [("start".to_owned(), "-1h".to_owned()), ("freshness".to_owned(), "cached".to_owned())]);
-        assert_eq!(parse("shardflight sql -e q file.sql").unwrap_err().kind(), ErrorKind::ArgumentConflict);
-        assert_eq!(parse("shardflight sql --url grpc+tls://h:1").unwrap_err().kind(), ErrorKind::ValueValidation);
+        let Command::Sql(args) = parse("shardflight sql --option start=-1h --option freshness=cached")
+            .unwrap()
+            .command
+        else {
+            panic!("not sql")
+        };
+        assert_eq!(
+            args.options,
+            [
+                ("start".to_owned(), "-1h".to_owned()),
+                ("freshness".to_owned(), "cached".to_owned())
+            ]
+        );
+        assert_eq!(
+            parse("shardflight sql -e q file.sql").unwrap_err().kind(),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            parse("shardflight sql --url grpc+tls://h:1").unwrap_err().kind(),
+            ErrorKind::ValueValidation
+        );
     }
 }

@@ -76,7 +76,11 @@ mod tests {
 
     fn rewritten(line: &str) -> String {
         let args = line.split(' ').map(OsString::from);
-        rewrite(args).iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        rewrite(args)
+            .iter()
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -94,7 +98,10 @@ mod tests {
 
     #[test]
     fn bundles_doubles_and_what_follows_a_bare_double_dash_stay() {
-        assert_eq!(rewritten("shardflight datagen -vv -s1 --create"), "shardflight datagen -vv -s1 --create");
+        assert_eq!(
+            rewritten("shardflight datagen -vv -s1 --create"),
+            "shardflight datagen -vv -s1 --create"
+        );
         assert_eq!(rewritten("shardflight datagen -- -create"), "shardflight datagen -- -create");
     }
 
@@ -102,7 +109,13 @@ mod tests {
     fn other_commands_are_left_alone() {
         assert_eq!(rewritten("shardflight sql -create"), "shardflight sql -create");
         assert_eq!(rewritten("shardflight"), "shardflight");
-        assert_eq!(rewritten("shardflight --log-format json -v datagen -create"), "shardflight --log-format json -v datagen --create");
-        assert_eq!(rewritten("shardflight --log-format datagen sql -create"), "shardflight --log-format datagen sql -create");
+        assert_eq!(
+            rewritten("shardflight --log-format json -v datagen -create"),
+            "shardflight --log-format json -v datagen --create"
+        );
+        assert_eq!(
+            rewritten("shardflight --log-format datagen sql -create"),
+            "shardflight --log-format datagen sql -create"
+        );
     }
 }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    Engine, EngineError, ErrorCategory, Execution, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry,
+    Engine, EngineError, ErrorCategory, Execution, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest,
+    TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;
@@ -33,7 +34,11 @@ pub(super) struct ServedEngine {
 impl ServedEngine {
     /// `max_bytes` is for statements that say nothing of it.
     pub(super) const fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, max_bytes: (&'static str, OptionValue)) -> Self {
-        Self { engine, metrics, max_bytes }
+        Self {
+            engine,
+            metrics,
+            max_bytes,
+        }
     }
 }
 
@@ -72,8 +77,18 @@ impl Backend for ServedEngine {
                 self.metrics.statement(QUERY, started.elapsed().as_secs_f64(), 0, outcome(error));
             }
         })?;
-        let counted = Counted { batches: execution.batches, metrics: Arc::clone(&self.metrics), first, started, rows: 0, ended: None };
-        Ok(Execution { batches: Box::pin(counted), ..execution })
+        let counted = Counted {
+            batches: execution.batches,
+            metrics: Arc::clone(&self.metrics),
+            first,
+            started,
+            rows: 0,
+            ended: None,
+        };
+        Ok(Execution {
+            batches: Box::pin(counted),
+            ..execution
+        })
     }
 
     fn tables(&self) -> Vec<TableEntry> {
@@ -82,7 +97,11 @@ impl Backend for ServedEngine {
 }
 
 fn outcome(error: &EngineError) -> Outcome {
-    if error.category() == ErrorCategory::Cancelled { Outcome::Cancelled } else { Outcome::Error }
+    if error.category() == ErrorCategory::Cancelled {
+        Outcome::Cancelled
+    } else {
+        Outcome::Error
+    }
 }
 
 /// Counts rows as they pass, and the statement when its stream is dropped.
@@ -114,7 +133,12 @@ impl Stream for Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         if self.first {
-            self.metrics.statement(QUERY, self.started.elapsed().as_secs_f64(), self.rows, self.ended.unwrap_or(Outcome::Cancelled));
+            self.metrics.statement(
+                QUERY,
+                self.started.elapsed().as_secs_f64(),
+                self.rows,
+                self.ended.unwrap_or(Outcome::Cancelled),
+            );
         } else {
             self.metrics.rows(QUERY, self.rows);
         }

@@ -22,10 +22,21 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     for file in &files {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        let judged = if is_json { TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA) } else { TableDefinition::from_yaml(&text) };
+        let judged = if is_json {
+            TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA)
+        } else {
+            TableDefinition::from_yaml(&text)
+        };
         match judged {
             Ok(definition) => {
-                writeln!(report, "{}: ok: kinesis.{} over stream {}, {} columns", file.display(), definition.name, definition.stream, definition.columns.len())?;
+                writeln!(
+                    report,
+                    "{}: ok: kinesis.{} over stream {}, {} columns",
+                    file.display(),
+                    definition.name,
+                    definition.stream,
+                    definition.columns.len()
+                )?;
             }
             Err(error) => {
                 bad += 1;

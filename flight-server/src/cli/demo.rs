@@ -13,9 +13,9 @@ use embedded::EmbeddedKinesis;
 use shard_reader::{KinesisSettings, KinesisSource, ReaderConfig, ShardSource};
 
 use super::args::{DemoArgs, OutputFormat};
-use super::datagen::{Load, LoadOptions, Prepared, Preparation, Progress, Putter, Target, prepare};
-use super::demo_data::{DEFINITION, LOG, STREAM};
+use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
 use super::demo_clients::ClientLines;
+use super::demo_data::{DEFINITION, LOG, STREAM};
 use super::server::{Listeners, Server, bind};
 use super::signals::StopSignal;
 use super::sql::url::ServerUrl;
@@ -41,9 +41,18 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
     let temporary = match args.data_dir {
         Some(_) => None,
-        None => Some(tempfile::Builder::new().prefix("shardflight-demo-").tempdir().context("cannot make a temporary directory")?),
+        None => Some(
+            tempfile::Builder::new()
+                .prefix("shardflight-demo-")
+                .tempdir()
+                .context("cannot make a temporary directory")?,
+        ),
     };
-    let data_dir = args.data_dir.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is no data directory")?;
+    let data_dir = args
+        .data_dir
+        .as_deref()
+        .or(temporary.as_ref().map(tempfile::TempDir::path))
+        .context("there is no data directory")?;
     tokio::select! {
         () = stop.received() => return Ok(()),
         demo = Box::pin(Demo::start(args, data_dir)) => {
@@ -71,27 +80,44 @@ impl Demo {
         ];
         for (option, address) in addresses {
             if !address.ip().is_loopback() {
-                bail!("{option} {address} can be reached from other machines, and the demo protects nothing; use an address such as 127.0.0.1");
+                bail!(
+                    "{option} {address} can be reached from other machines, and the demo protects nothing; use an address such as 127.0.0.1"
+                );
             }
         }
         let [(_, flight), (_, http), (_, kinesis)] = addresses;
-        let listeners = Listeners { flight: bind("--listen", flight).await?, http: bind("--http", http).await? };
+        let listeners = Listeners {
+            flight: bind("--listen", flight).await?,
+            http: bind("--http", http).await?,
+        };
         let tables = data_dir.join("tables");
         std::fs::create_dir_all(&tables).with_context(|| format!("cannot make directory {}", tables.display()))?;
         let definition = tables.join("nasahttp.yaml");
         if !definition.exists() {
             std::fs::write(&definition, DEFINITION).with_context(|| format!("cannot write {}", definition.display()))?;
         }
-        let options = embedded::Options { listen: kinesis, region: REGION.to_owned(), ..embedded::Options::new(data_dir.join("kinesis")) };
-        let kinesis = EmbeddedKinesis::start(options)
-            .await
-            .with_context(|| format!("cannot start the stream service on {kinesis}; give another address with `--kinesis` (port 0 is a free one)"))?;
-        let settings = KinesisSettings { endpoint: Some(kinesis.endpoint()), region: Some(REGION.to_owned()), ..KinesisSettings::default() };
+        let options = embedded::Options {
+            listen: kinesis,
+            region: REGION.to_owned(),
+            ..embedded::Options::new(data_dir.join("kinesis"))
+        };
+        let kinesis = EmbeddedKinesis::start(options).await.with_context(|| {
+            format!("cannot start the stream service on {kinesis}; give another address with `--kinesis` (port 0 is a free one)")
+        })?;
+        let settings = KinesisSettings {
+            endpoint: Some(kinesis.endpoint()),
+            region: Some(REGION.to_owned()),
+            ..KinesisSettings::default()
+        };
         let client = client(&settings).await?;
         load(args, data_dir, &client).await?;
         let config = Config {
             data_dir: data_dir.to_owned(),
-            catalog: crate::config::CatalogSection { path: tables.clone(), refresh: std::time::Duration::from_secs(1), ..Default::default() },
+            catalog: crate::config::CatalogSection {
+                path: tables.clone(),
+                refresh: std::time::Duration::from_secs(1),
+                ..Default::default()
+            },
             ..Config::default()
         };
         let reader = ReaderConfig {
@@ -101,7 +127,10 @@ impl Demo {
             bytes_per_second: None,
             ..ReaderConfig::default()
         };
-        let sources = DemoSources { embedded: Arc::new(KinesisSource::with_client(client)), elsewhere: KinesisSources::new(settings) };
+        let sources = DemoSources {
+            embedded: Arc::new(KinesisSource::with_client(client)),
+            elsewhere: KinesisSources::new(settings),
+        };
         let server = Server::start(&config, listeners, Arc::new(sources), reader)?;
         Ok(Self { kinesis, server, tables })
     }
@@ -134,7 +163,11 @@ impl Demo {
 /// The stream, with the log in it. A stream that is there stays as it is, unless loading it was broken off.
 async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client) -> anyhow::Result<()> {
     let unfinished = data_dir.join("loading");
-    let preparation = if unfinished.exists() { Preparation::Recreate(args.shards) } else { Preparation::Create(args.shards) };
+    let preparation = if unfinished.exists() {
+        Preparation::Recreate(args.shards)
+    } else {
+        Preparation::Create(args.shards)
+    };
     std::fs::write(&unfinished, "").with_context(|| format!("cannot write {}", unfinished.display()))?;
     let done = || std::fs::remove_file(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()));
     if let Prepared::Existed(_) = prepare(client, STREAM, preparation).await?
@@ -144,7 +177,14 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
         return done();
     }
     let putter = Putter::new(client.clone(), STREAM.to_owned(), false);
-    let mut load = Load::new(Target::Put(putter), LoadOptions { workers: WORKERS, rate: None, shift: None });
+    let mut load = Load::new(
+        Target::Put(putter),
+        LoadOptions {
+            workers: WORKERS,
+            rate: None,
+            shift: None,
+        },
+    );
     let mut progress = Progress::new(LOG.len() as u64 * u64::from(args.repeat.get()));
     for _ in 0..args.repeat.get() {
         load.feed(LOG, &mut progress).await?;
@@ -153,7 +193,12 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
     drop(progress);
     let totals = load.into_totals();
     if totals.acknowledged != totals.lines {
-        bail!("of {} lines only {} became records: {:?}", totals.lines, totals.acknowledged, totals.failed);
+        bail!(
+            "of {} lines only {} became records: {:?}",
+            totals.lines,
+            totals.acknowledged,
+            totals.failed
+        );
     }
     tracing::info!(stream = STREAM, records = totals.acknowledged, "the log is in the stream");
     done()
@@ -166,7 +211,10 @@ async fn show(flight: SocketAddr, http: SocketAddr, kinesis: &str, tables: &Path
         stdout::write(format!("{sql}\n").as_bytes())?;
         report(statement(&client, sql.trim_end_matches(';'), OutputFormat::Table).await?, true);
     }
-    let lines = format!("flight: grpc://{flight}\nkinesis: {kinesis}\nhttp: http://{http}\ntables: {}\n", tables.display());
+    let lines = format!(
+        "flight: grpc://{flight}\nkinesis: {kinesis}\nhttp: http://{http}\ntables: {}\n",
+        tables.display()
+    );
     stdout::write(lines.as_bytes())?;
     Ok(stdout::write(ClientLines { flight, kinesis }.to_string().as_bytes())?)
 }
@@ -174,7 +222,9 @@ async fn show(flight: SocketAddr, http: SocketAddr, kinesis: &str, tables: &Path
 async fn client(settings: &KinesisSettings) -> anyhow::Result<aws_sdk_kinesis::Client> {
     let client = settings.client().await?;
     let credentials = Credentials::new(KEY, KEY, None, None, "demo");
-    Ok(aws_sdk_kinesis::Client::from_conf(client.config().to_builder().credentials_provider(credentials).build()))
+    Ok(aws_sdk_kinesis::Client::from_conf(
+        client.config().to_builder().credentials_provider(credentials).build(),
+    ))
 }
 
 /// The embedded service, unless a table says that its stream is elsewhere.

@@ -20,7 +20,12 @@ impl fmt::Display for ClientLines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (flight, kinesis) = (self.flight, self.kinesis);
         let sql = STATEMENT.trim_end_matches(';');
-        let command = CommandStatementQuery { query: sql.to_owned(), transaction_id: None }.as_any().encode_to_vec();
+        let command = CommandStatementQuery {
+            query: sql.to_owned(),
+            transaction_id: None,
+        }
+        .as_any()
+        .encode_to_vec();
         let command: String = command.iter().map(|byte| format!("{byte:02x}")).collect();
         let aws = format!("AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={KEY} AWS_REGION={REGION}");
         writeln!(f, "shardflight: shardflight sql --url grpc://{flight}")?;
@@ -37,7 +42,10 @@ impl fmt::Display for ClientLines<'_> {
              print(c.do_get(i.endpoints[0].ticket).read_all())'"
         )?;
         writeln!(f, "jdbc: jdbc:arrow-flight-sql://{flight}?useEncryption=false")?;
-        writeln!(f, "aws: {aws} aws kinesis describe-stream-summary --stream-name {STREAM} --endpoint-url {kinesis}")?;
+        writeln!(
+            f,
+            "aws: {aws} aws kinesis describe-stream-summary --stream-name {STREAM} --endpoint-url {kinesis}"
+        )?;
         writeln!(
             f,
             "boto3: {aws} python3 -c 'import boto3; k = boto3.client(\"kinesis\", endpoint_url=\"{kinesis}\"); print(k.list_streams()[\"StreamNames\"])'"

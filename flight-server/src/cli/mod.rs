@@ -85,7 +85,11 @@ fn in_one_line(error: &anyhow::Error) -> String {
             line.push_str(&text);
         }
     }
-    line.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    line.split('\n')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 #[cfg(test)]
@@ -94,7 +98,12 @@ mod tests {
 
     #[test]
     fn a_chain_is_one_line_without_repetition() {
-        let error = Err::<(), _>(std::io::Error::other("disk is full\nreally")).context("cannot write x: disk is full\nreally").context("saving");
-        assert_eq!(super::in_one_line(&error.unwrap_err()), "saving: cannot write x: disk is full; really");
+        let error = Err::<(), _>(std::io::Error::other("disk is full\nreally"))
+            .context("cannot write x: disk is full\nreally")
+            .context("saving");
+        assert_eq!(
+            super::in_one_line(&error.unwrap_err()),
+            "saving: cannot write x: disk is full; really"
+        );
     }
 }

@@ -15,20 +15,62 @@ impl Facts for ReaderFacts {
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)> {
         let counters = self.0.counters();
         vec![
-            ("get_records_calls", "GetRecords calls, failed ones too", MetricType::Counter, counters.get_records_calls),
-            ("records_fetched", "Records received from Kinesis", MetricType::Counter, counters.records_fetched),
-            ("records_refetched", "Records received once more", MetricType::Counter, counters.records_refetched),
-            ("bytes_fetched", "Bytes of payloads and partition keys received from Kinesis", MetricType::Counter, counters.bytes_fetched),
-            ("throttles", "Calls that Kinesis refused for their rate", MetricType::Counter, counters.throttles),
-            ("iterator_expiries", "Iterators that expired", MetricType::Counter, counters.iterator_expiries),
-            ("evictions", "Segments dropped for lack of memory", MetricType::Counter, counters.evictions),
-            ("held_bytes", "Bytes of records and decoded columns in memory", MetricType::Gauge, counters.held_bytes),
+            (
+                "get_records_calls",
+                "GetRecords calls, failed ones too",
+                MetricType::Counter,
+                counters.get_records_calls,
+            ),
+            (
+                "records_fetched",
+                "Records received from Kinesis",
+                MetricType::Counter,
+                counters.records_fetched,
+            ),
+            (
+                "records_refetched",
+                "Records received once more",
+                MetricType::Counter,
+                counters.records_refetched,
+            ),
+            (
+                "bytes_fetched",
+                "Bytes of payloads and partition keys received from Kinesis",
+                MetricType::Counter,
+                counters.bytes_fetched,
+            ),
+            (
+                "throttles",
+                "Calls that Kinesis refused for their rate",
+                MetricType::Counter,
+                counters.throttles,
+            ),
+            (
+                "iterator_expiries",
+                "Iterators that expired",
+                MetricType::Counter,
+                counters.iterator_expiries,
+            ),
+            (
+                "evictions",
+                "Segments dropped for lack of memory",
+                MetricType::Counter,
+                counters.evictions,
+            ),
+            (
+                "held_bytes",
+                "Bytes of records and decoded columns in memory",
+                MetricType::Gauge,
+                counters.held_bytes,
+            ),
         ]
     }
 
     fn shards(&self) -> Vec<ShardSample> {
         let streams = self.0.streams();
-        let shards = streams.iter().flat_map(|stream| stream.shards().into_iter().map(|shard| (stream.name().to_owned(), shard)));
+        let shards = streams
+            .iter()
+            .flat_map(|stream| stream.shards().into_iter().map(|shard| (stream.name().to_owned(), shard)));
         let sample = |(stream, shard): (String, shard_reader::ShardFacts)| ShardSample {
             stream,
             shard: shard.info.id.to_string(),

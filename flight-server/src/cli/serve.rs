@@ -15,7 +15,10 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = Config::load(args.config.as_deref(), variables)?;
-    let listeners = Listeners { flight: bind("listen", config.listen.0).await?, http: bind("http", config.http.0).await? };
+    let listeners = Listeners {
+        flight: bind("listen", config.listen.0).await?,
+        http: bind("http", config.http.0).await?,
+    };
     let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
     let mut server = Server::start(&config, listeners, sources, readers(&config))?;
     server.ready();

@@ -50,7 +50,12 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts to serve. `reader` is the pace and memory of the readers; statements are answered when this returns.
-    pub(super) fn start(config: &Config, listeners: Listeners, sources: Arc<dyn SourceProvider>, reader: ReaderConfig) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        config: &Config,
+        listeners: Listeners,
+        sources: Arc<dyn SourceProvider>,
+        reader: ReaderConfig,
+    ) -> anyhow::Result<Self> {
         let create = |directory: &std::path::Path| {
             std::fs::create_dir_all(directory).with_context(|| format!("cannot make directory {}", directory.display()))
         };
@@ -66,7 +71,10 @@ impl Server {
         metrics.add_facts(ReaderFacts(Arc::clone(&readers)), config.metrics.max_shards);
         let max_bytes = parse_option("max_bytes", &config.query.max_bytes.0.to_string())?;
         let backend = Arc::new(ServedEngine::new(engine, Arc::clone(&metrics), max_bytes));
-        let service_config = ServiceConfig { ticket_ttl: config.tickets.ttl, ..ServiceConfig::default() };
+        let service_config = ServiceConfig {
+            ticket_ttl: config.tickets.ttl,
+            ..ServiceConfig::default()
+        };
         let service = FlightService::with_backend(backend, sealer, service_config);
         let readiness = Readiness::default();
         let shutdown = CancellationToken::new();
@@ -83,7 +91,14 @@ impl Server {
             keep_fresh(&catalog, refresh, &stop).await;
             Ok(())
         });
-        Ok(Self { flight, http, readers, tasks, shutdown, readiness })
+        Ok(Self {
+            flight,
+            http,
+            readers,
+            tasks,
+            shutdown,
+            readiness,
+        })
     }
 
     /// From now on `/readyz` answers 200.

@@ -74,19 +74,28 @@ pub(super) const KEYS: &[(&str, Key)] = &[
 /// Finds `name` among `keys`; `prefix` is the dotted path to them. The error is a sentence.
 pub(super) fn find(keys: &'static [(&'static str, Key)], prefix: &str, name: &str) -> Result<&'static Key, String> {
     match keys.iter().find(|(known, _)| *known == name) {
-        Some((_, NotYet)) => Err(format!("`{}` is not supported yet in this version; remove it", dotted(prefix, name))),
+        Some((_, NotYet)) => Err(format!(
+            "`{}` is not supported yet in this version; remove it",
+            dotted(prefix, name)
+        )),
         Some((_, key)) => Ok(key),
         None => Err(format!("unknown key `{}`{}", dotted(prefix, name), suggestion(keys, name))),
     }
 }
 
 pub(super) fn dotted(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
 }
 
 fn suggestion(keys: &[(&str, Key)], name: &str) -> String {
     let supported = || keys.iter().filter(|(_, key)| !matches!(key, NotYet)).map(|(known, _)| *known);
-    let nearest = supported().map(|known| (strsim::jaro_winkler(known, name), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let nearest = supported()
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((likeness, known)) if likeness > 0.8 => format!("; did you mean `{known}`?"),
         _ => format!("; known here: {}", supported().collect::<Vec<_>>().join(", ")),
@@ -101,7 +110,10 @@ pub(super) struct CheckKeys {
 
 impl CheckKeys {
     pub(super) fn top() -> Self {
-        Self { keys: KEYS, prefix: String::new() }
+        Self {
+            keys: KEYS,
+            prefix: String::new(),
+        }
     }
 }
 
@@ -127,7 +139,10 @@ impl<'de> Visitor<'de> for CheckKeys {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, key)) = map.next_key_seed(CheckKey(&self))? {
             match key {
-                Section(keys) => map.next_value_seed(Self { keys, prefix: dotted(&self.prefix, &name) })?,
+                Section(keys) => map.next_value_seed(Self {
+                    keys,
+                    prefix: dotted(&self.prefix, &name),
+                })?,
                 Text | Plain | NotYet => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -155,6 +170,8 @@ impl Visitor<'_> for CheckKey<'_> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        find(self.0.keys, &self.0.prefix, name).map(|key| (name.to_owned(), key)).map_err(E::custom)
+        find(self.0.keys, &self.0.prefix, name)
+            .map(|key| (name.to_owned(), key))
+            .map_err(E::custom)
     }
 }

@@ -58,9 +58,14 @@ impl Config {
         let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| is_ours(name)).collect();
         variables.sort();
         for (variable, text) in variables {
-            let overlay = overlay(&variable, &text).map_err(|message| ConfigError::Variable { variable: variable.clone(), message })?;
-            Self::deserialize(Value::Mapping(overlay.clone()))
-                .map_err(|error| ConfigError::Variable { variable, message: error.to_string() })?;
+            let overlay = overlay(&variable, &text).map_err(|message| ConfigError::Variable {
+                variable: variable.clone(),
+                message,
+            })?;
+            Self::deserialize(Value::Mapping(overlay.clone())).map_err(|error| ConfigError::Variable {
+                variable,
+                message: error.to_string(),
+            })?;
             merge(&mut document, overlay);
         }
         let config = Self::deserialize(Value::Mapping(document)).map_err(|error| ConfigError::Values(error.to_string()))?;
@@ -70,7 +75,10 @@ impl Config {
 }
 
 fn read(file: &Path) -> Result<Mapping, ConfigError> {
-    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+        file: file.to_owned(),
+        source,
+    })?;
     let refused = |error: serde_yaml::Error| located(file, &error);
     CheckKeys::top().deserialize(Deserializer::from_str(&text)).map_err(refused)?;
     if Value::deserialize(Deserializer::from_str(&text)).map_err(refused)?.is_null() {
@@ -86,8 +94,16 @@ fn located(file: &Path, error: &serde_yaml::Error) -> ConfigError {
     let message = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
     // A message about a key holds the whole of it; one about a value does not, and the parser puts its key in front.
     let of_a_key = |rest: &str| rest.starts_with("unknown key") || rest.contains("is not supported yet");
-    let message = message.split_once(": ").map_or(message, |(_, rest)| if of_a_key(rest) { rest } else { message }).to_owned();
-    ConfigError::File { file: file.to_owned(), line, column, message }
+    let message = message
+        .split_once(": ")
+        .map_or(message, |(_, rest)| if of_a_key(rest) { rest } else { message })
+        .to_owned();
+    ConfigError::File {
+        file: file.to_owned(),
+        line,
+        column,
+        message,
+    }
 }
 
 fn is_ours(variable: &str) -> bool {
@@ -114,7 +130,10 @@ fn overlay(variable: &str, text: &str) -> Result<Mapping, String> {
                 prefix = dotted(&prefix, part);
             }
             (Key::Section(below), false) => {
-                let keys: Vec<_> = below.iter().map(|(name, _)| format!("{variable}__{}", name.to_ascii_uppercase())).collect();
+                let keys: Vec<_> = below
+                    .iter()
+                    .map(|(name, _)| format!("{variable}__{}", name.to_ascii_uppercase()))
+                    .collect();
                 return Err(format!("`{}` is a section; set one of {}", dotted(&prefix, part), keys.join(", ")));
             }
             (_, true) => return Err(format!("`{}` has no keys below it", dotted(&prefix, part))),
@@ -124,7 +143,9 @@ fn overlay(variable: &str, text: &str) -> Result<Mapping, String> {
                     _ => serde_yaml::from_str(text).map_err(|error| format!("`{text}`: {error}"))?,
                 };
                 let leaf = Mapping::from_iter([(Value::from(part), value)]);
-                return Ok(sections.iter().rev().fold(leaf, |below, section| Mapping::from_iter([(Value::from(*section), Value::Mapping(below))])));
+                return Ok(sections.iter().rev().fold(leaf, |below, section| {
+                    Mapping::from_iter([(Value::from(*section), Value::Mapping(below))])
+                }));
             }
         }
     }

@@ -89,7 +89,11 @@ pub struct CatalogSection {
 
 impl Default for CatalogSection {
     fn default() -> Self {
-        Self { path: "tables".into(), refresh: Duration::from_secs(10), default_schema: "default".to_owned() }
+        Self {
+            path: "tables".into(),
+            refresh: Duration::from_secs(10),
+            default_schema: "default".to_owned(),
+        }
     }
 }
 
@@ -159,7 +163,9 @@ pub struct TicketsSection {
 
 impl Default for TicketsSection {
     fn default() -> Self {
-        Self { ttl: Duration::from_secs(3600) }
+        Self {
+            ttl: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -194,7 +200,10 @@ impl Config {
             }
         }
         if !(self.reader.calls_per_second.is_finite() && self.reader.calls_per_second > 0.0) {
-            return Err(format!("reader.calls_per_second: {} is not a number above 0", self.reader.calls_per_second));
+            return Err(format!(
+                "reader.calls_per_second: {} is not a number above 0",
+                self.reader.calls_per_second
+            ));
         }
         for (key, bytes) in [
             ("reader.bytes_per_second", self.reader.bytes_per_second),

@@ -23,30 +23,92 @@ fn from_env(variables: &[(&str, &str)]) -> Result<Config, String> {
 /// Every key of this version: YAML, variable, value there, and what must come of both.
 type Case = (&'static str, &'static str, &'static str, fn(&mut Config));
 const EVERY_KEY: &[Case] = &[
-    ("listen: 127.0.0.1:1", "SHARDFLIGHT_LISTEN", "127.0.0.1:1", |c| c.listen = ListenAddr::loopback(1)),
-    ("http: localhost:0", "SHARDFLIGHT_HTTP", "localhost:0", |c| c.http = ListenAddr::loopback(0)),
+    ("listen: 127.0.0.1:1", "SHARDFLIGHT_LISTEN", "127.0.0.1:1", |c| {
+        c.listen = ListenAddr::loopback(1)
+    }),
+    ("http: localhost:0", "SHARDFLIGHT_HTTP", "localhost:0", |c| {
+        c.http = ListenAddr::loopback(0)
+    }),
     ("insecure: true", "SHARDFLIGHT_INSECURE", "true", |c| c.insecure = true),
     ("data_dir: /d", "SHARDFLIGHT_DATA_DIR", "/d", |c| c.data_dir = "/d".into()),
-    ("kinesis: { region: eu-west-1 }", "SHARDFLIGHT_KINESIS__REGION", "eu-west-1", |c| c.kinesis.region = Some("eu-west-1".into())),
-    ("kinesis: { endpoint: 'http://h:1' }", "SHARDFLIGHT_KINESIS__ENDPOINT", "http://h:1", |c| c.kinesis.endpoint = Some("http://h:1".into())),
-    ("kinesis: { profile: p }", "SHARDFLIGHT_KINESIS__PROFILE", "p", |c| c.kinesis.profile = Some("p".into())),
-    ("kinesis: { role_arn: 'arn:r' }", "SHARDFLIGHT_KINESIS__ROLE_ARN", "arn:r", |c| c.kinesis.role_arn = Some("arn:r".into())),
-    ("kinesis: { external_id: '0123' }", "SHARDFLIGHT_KINESIS__EXTERNAL_ID", "0123", |c| c.kinesis.external_id = Some("0123".into())),
-    ("kinesis: { session_name: s }", "SHARDFLIGHT_KINESIS__SESSION_NAME", "s", |c| c.kinesis.session_name = Some("s".into())),
-    ("catalog: { path: /t }", "SHARDFLIGHT_CATALOG__PATH", "/t", |c| c.catalog.path = "/t".into()),
-    ("catalog: { refresh: 1m }", "SHARDFLIGHT_CATALOG__REFRESH", "1m", |c| c.catalog.refresh = Duration::from_secs(60)),
-    ("catalog: { default_schema: web }", "SHARDFLIGHT_CATALOG__DEFAULT_SCHEMA", "web", |c| c.catalog.default_schema = "web".into()),
-    ("reader: { memory: 10% }", "SHARDFLIGHT_READER__MEMORY", "10%", |c| c.reader.memory = MemoryShare::Percent(10.0)),
-    ("reader: { idle_stop: 90s }", "SHARDFLIGHT_READER__IDLE_STOP", "90s", |c| c.reader.idle_stop = Duration::from_secs(90)),
-    ("reader: { calls_per_second: 1 }", "SHARDFLIGHT_READER__CALLS_PER_SECOND", "1", |c| c.reader.calls_per_second = 1.0),
-    ("reader: { bytes_per_second: 2MB }", "SHARDFLIGHT_READER__BYTES_PER_SECOND", "2MB", |c| c.reader.bytes_per_second = ByteCount(2_000_000)),
-    ("query: { memory: 1GiB }", "SHARDFLIGHT_QUERY__MEMORY", "1GiB", |c| c.query.memory = MemoryShare::Bytes(ByteCount(1 << 30))),
-    ("query: { spill: /s }", "SHARDFLIGHT_QUERY__SPILL", "/s", |c| c.query.spill = Some("/s".into())),
-    ("query: { spill_disk: 1073741824 }", "SHARDFLIGHT_QUERY__SPILL_DISK", "1073741824", |c| c.query.spill_disk = ByteCount(1 << 30)),
-    ("query: { timeout: 1h }", "SHARDFLIGHT_QUERY__TIMEOUT", "1h", |c| c.query.timeout = Duration::from_secs(3600)),
-    ("query: { max_bytes: 1KiB }", "SHARDFLIGHT_QUERY__MAX_BYTES", "1KiB", |c| c.query.max_bytes = ByteCount(1024)),
-    ("tickets: { ttl: 5m }", "SHARDFLIGHT_TICKETS__TTL", "5m", |c| c.tickets.ttl = Duration::from_secs(300)),
-    ("metrics: { max_shards: 7 }", "SHARDFLIGHT_METRICS__MAX_SHARDS", "7", |c| c.metrics.max_shards = 7),
+    ("kinesis: { region: eu-west-1 }", "SHARDFLIGHT_KINESIS__REGION", "eu-west-1", |c| {
+        c.kinesis.region = Some("eu-west-1".into())
+    }),
+    (
+        "kinesis: { endpoint: 'http://h:1' }",
+        "SHARDFLIGHT_KINESIS__ENDPOINT",
+        "http://h:1",
+        |c| c.kinesis.endpoint = Some("http://h:1".into()),
+    ),
+    ("kinesis: { profile: p }", "SHARDFLIGHT_KINESIS__PROFILE", "p", |c| {
+        c.kinesis.profile = Some("p".into())
+    }),
+    ("kinesis: { role_arn: 'arn:r' }", "SHARDFLIGHT_KINESIS__ROLE_ARN", "arn:r", |c| {
+        c.kinesis.role_arn = Some("arn:r".into())
+    }),
+    (
+        "kinesis: { external_id: '0123' }",
+        "SHARDFLIGHT_KINESIS__EXTERNAL_ID",
+        "0123",
+        |c| c.kinesis.external_id = Some("0123".into()),
+    ),
+    ("kinesis: { session_name: s }", "SHARDFLIGHT_KINESIS__SESSION_NAME", "s", |c| {
+        c.kinesis.session_name = Some("s".into())
+    }),
+    ("catalog: { path: /t }", "SHARDFLIGHT_CATALOG__PATH", "/t", |c| {
+        c.catalog.path = "/t".into()
+    }),
+    ("catalog: { refresh: 1m }", "SHARDFLIGHT_CATALOG__REFRESH", "1m", |c| {
+        c.catalog.refresh = Duration::from_secs(60)
+    }),
+    (
+        "catalog: { default_schema: web }",
+        "SHARDFLIGHT_CATALOG__DEFAULT_SCHEMA",
+        "web",
+        |c| c.catalog.default_schema = "web".into(),
+    ),
+    ("reader: { memory: 10% }", "SHARDFLIGHT_READER__MEMORY", "10%", |c| {
+        c.reader.memory = MemoryShare::Percent(10.0)
+    }),
+    ("reader: { idle_stop: 90s }", "SHARDFLIGHT_READER__IDLE_STOP", "90s", |c| {
+        c.reader.idle_stop = Duration::from_secs(90)
+    }),
+    (
+        "reader: { calls_per_second: 1 }",
+        "SHARDFLIGHT_READER__CALLS_PER_SECOND",
+        "1",
+        |c| c.reader.calls_per_second = 1.0,
+    ),
+    (
+        "reader: { bytes_per_second: 2MB }",
+        "SHARDFLIGHT_READER__BYTES_PER_SECOND",
+        "2MB",
+        |c| c.reader.bytes_per_second = ByteCount(2_000_000),
+    ),
+    ("query: { memory: 1GiB }", "SHARDFLIGHT_QUERY__MEMORY", "1GiB", |c| {
+        c.query.memory = MemoryShare::Bytes(ByteCount(1 << 30))
+    }),
+    ("query: { spill: /s }", "SHARDFLIGHT_QUERY__SPILL", "/s", |c| {
+        c.query.spill = Some("/s".into())
+    }),
+    (
+        "query: { spill_disk: 1073741824 }",
+        "SHARDFLIGHT_QUERY__SPILL_DISK",
+        "1073741824",
+        |c| c.query.spill_disk = ByteCount(1 << 30),
+    ),
+    ("query: { timeout: 1h }", "SHARDFLIGHT_QUERY__TIMEOUT", "1h", |c| {
+        c.query.timeout = Duration::from_secs(3600)
+    }),
+    ("query: { max_bytes: 1KiB }", "SHARDFLIGHT_QUERY__MAX_BYTES", "1KiB", |c| {
+        c.query.max_bytes = ByteCount(1024)
+    }),
+    ("tickets: { ttl: 5m }", "SHARDFLIGHT_TICKETS__TTL", "5m", |c| {
+        c.tickets.ttl = Duration::from_secs(300)
+    }),
+    ("metrics: { max_shards: 7 }", "SHARDFLIGHT_METRICS__MAX_SHARDS", "7", |c| {
+        c.metrics.max_shards = 7
+    }),
 ];
 
 #[test]
@@ -83,13 +145,19 @@ fn nothing_said_is_the_documented_default() {
     assert_eq!(config.http.to_string(), "127.0.0.1:8080");
     assert_eq!(config.catalog.path, Path::new("tables"));
     assert_eq!(config.spill_dir(), Path::new("data/spill"));
-    assert_eq!((config.reader.calls_per_second, config.reader.bytes_per_second), (2.0, ByteCount(1_000_000)));
+    assert_eq!(
+        (config.reader.calls_per_second, config.reader.bytes_per_second),
+        (2.0, ByteCount(1_000_000))
+    );
 }
 
 #[test]
 fn a_variable_wins_over_the_file_and_leaves_its_neighbours() {
     let file = file("kinesis:\n  region: eu-west-1\n  endpoint: http://file:1\n");
-    let variables = [("SHARDFLIGHT_KINESIS__ENDPOINT".to_owned(), "http://env:2".to_owned()), ("HOME".to_owned(), "/h".to_owned())];
+    let variables = [
+        ("SHARDFLIGHT_KINESIS__ENDPOINT".to_owned(), "http://env:2".to_owned()),
+        ("HOME".to_owned(), "/h".to_owned()),
+    ];
     let config = Config::load(Some(file.path()), variables).unwrap();
     assert_eq!(config.kinesis.endpoint.as_deref(), Some("http://env:2"));
     assert_eq!(config.kinesis.region.as_deref(), Some("eu-west-1"));
@@ -97,7 +165,10 @@ fn a_variable_wins_over_the_file_and_leaves_its_neighbours() {
 
 #[test]
 fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
-    assert_eq!(from_file("listen: 127.0.0.1:1\nlistn: x\n").unwrap_err(), "FILE:2:1: unknown key `listn`; did you mean `listen`?");
+    assert_eq!(
+        from_file("listen: 127.0.0.1:1\nlistn: x\n").unwrap_err(),
+        "FILE:2:1: unknown key `listn`; did you mean `listen`?"
+    );
     assert_eq!(
         from_file("kinesis:\n  region: r\n  endpont: x\n").unwrap_err(),
         "FILE:3:3: kinesis: unknown key `kinesis.endpont`; did you mean `endpoint`?"
@@ -106,7 +177,10 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
     assert!(error.contains("unknown key `zzz`; known here: listen, http"), "{error}");
     assert!(!error.contains("tls"), "what is not supported is not offered: {error}");
     let error = from_env(&[("SHARDFLIGHT_LISTN", "x")]).unwrap_err();
-    assert_eq!(error, "environment variable SHARDFLIGHT_LISTN: unknown key `listn`; did you mean `listen`?");
+    assert_eq!(
+        error,
+        "environment variable SHARDFLIGHT_LISTN: unknown key `listn`; did you mean `listen`?"
+    );
 }
 
 #[test]
@@ -115,7 +189,13 @@ fn keys_of_later_versions_are_refused_as_such() {
         let error = from_file(&format!("{key}: {{}}")).unwrap_err();
         assert_eq!(error, format!("FILE:1:1: `{key}` is not supported yet in this version; remove it"));
     }
-    for (section, key) in [("reader", "warm"), ("reader", "fan_out"), ("query", "max_concurrent"), ("query", "queue"), ("query", "queue_timeout")] {
+    for (section, key) in [
+        ("reader", "warm"),
+        ("reader", "fan_out"),
+        ("query", "max_concurrent"),
+        ("query", "queue"),
+        ("query", "queue_timeout"),
+    ] {
         let error = from_file(&format!("{section}:\n  {key}: 1")).unwrap_err();
         assert!(error.starts_with("FILE:2:3: "), "{error}");
         assert!(error.contains(&format!("`{section}.{key}` is not supported yet")), "{error}");
@@ -142,7 +222,11 @@ fn bad_values_are_named_where_they_stand() {
         from_env(&[("SHARDFLIGHT_READER__CALLS_PER_SECOND", "0")]).unwrap_err(),
         "configuration: reader.calls_per_second: 0 is not a number above 0"
     );
-    assert!(from_env(&[("SHARDFLIGHT_INSECURE", "maybe")]).unwrap_err().starts_with("environment variable SHARDFLIGHT_INSECURE: "));
+    assert!(
+        from_env(&[("SHARDFLIGHT_INSECURE", "maybe")])
+            .unwrap_err()
+            .starts_with("environment variable SHARDFLIGHT_INSECURE: ")
+    );
 }
 
 #[test]

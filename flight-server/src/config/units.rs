@@ -16,7 +16,10 @@ impl FromStr for ByteCount {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let size: ByteSize = text.trim().parse().map_err(|_| format!("`{text}` is not a size such as 1MB, 20GiB or 4096"))?;
+        let size: ByteSize = text
+            .trim()
+            .parse()
+            .map_err(|_| format!("`{text}` is not a size such as 1MB, 20GiB or 4096"))?;
         Ok(Self(size.as_u64()))
     }
 }
@@ -35,7 +38,12 @@ impl MemoryShare {
     pub fn resolve(self) -> u64 {
         match self {
             Self::Bytes(ByteCount(bytes)) => bytes,
-            #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of memory need not be exact")]
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share of memory need not be exact"
+            )]
             Self::Percent(percent) => (total_memory() as f64 * percent / 100.0) as u64,
         }
     }
@@ -53,7 +61,10 @@ impl FromStr for MemoryShare {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some(percent) = text.trim().strip_suffix('%') else {
-            return text.parse().map(Self::Bytes).map_err(|_: String| format!("`{text}` is not an amount of memory such as 25% or 4GiB"));
+            return text
+                .parse()
+                .map(Self::Bytes)
+                .map_err(|_: String| format!("`{text}` is not an amount of memory such as 25% or 4GiB"));
         };
         match percent.trim().parse::<f64>() {
             Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self::Percent(percent)),
@@ -77,8 +88,13 @@ impl FromStr for ListenAddr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let numeric = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-        numeric.parse().map(Self).map_err(|_| format!("`{text}` is not an address and port such as 127.0.0.1:32010"))
+        let numeric = text
+            .strip_prefix("localhost:")
+            .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+        numeric
+            .parse()
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not an address and port such as 127.0.0.1:32010"))
     }
 }
 

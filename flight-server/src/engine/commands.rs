@@ -35,8 +35,14 @@ pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedState
 
 /// Schema of `SHOW name`, or of `SHOW ALL`.
 pub(super) fn show_schema(all: bool) -> SchemaRef {
-    let names: &[&str] = if all { &["name", "value", "default", "description"] } else { &["name", "value"] };
-    Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>()))
+    let names: &[&str] = if all {
+        &["name", "value", "default", "description"]
+    } else {
+        &["name", "value"]
+    };
+    Arc::new(Schema::new(
+        names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>(),
+    ))
 }
 
 fn show(values: &OptionValues, name: Option<&str>) -> Result<DoneResult, EngineError> {
@@ -45,7 +51,8 @@ fn show(values: &OptionValues, name: Option<&str>) -> Result<DoneResult, EngineE
         None => option_specs().iter().collect(),
     };
     let schema = show_schema(name.is_none());
-    let text = |value: &dyn Fn(&OptionSpec) -> String| -> Arc<StringArray> { Arc::new(specs.iter().map(|spec| Some(value(spec))).collect()) };
+    let text =
+        |value: &dyn Fn(&OptionSpec) -> String| -> Arc<StringArray> { Arc::new(specs.iter().map(|spec| Some(value(spec))).collect()) };
     let mut columns: Vec<datafusion::arrow::array::ArrayRef> = vec![
         text(&|spec| spec.name.to_owned()),
         text(&|spec| values.get(spec.name).map_or_else(|| spec.default.to_owned(), OptionValue::to_text)),
@@ -55,9 +62,17 @@ fn show(values: &OptionValues, name: Option<&str>) -> Result<DoneResult, EngineE
         columns.push(text(&|spec| spec.doc.to_owned()));
     }
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| EngineError::Internal(error.to_string()))?;
-    Ok(DoneResult { query_id: Uuid::now_v7().to_string(), schema, batches: vec![batch] })
+    Ok(DoneResult {
+        query_id: Uuid::now_v7().to_string(),
+        schema,
+        batches: vec![batch],
+    })
 }
 
 fn nothing() -> DoneResult {
-    DoneResult { query_id: Uuid::now_v7().to_string(), schema: Arc::new(Schema::empty()), batches: Vec::new() }
+    DoneResult {
+        query_id: Uuid::now_v7().to_string(),
+        schema: Arc::new(Schema::empty()),
+        batches: Vec::new(),
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
-use shard_reader::{ReadError, ReadErrorKind};
+use shard_reader::{ReadError, ReadErrorKind, SourceError, SourceErrorKind};
 
 use super::options::OptionError;
 
@@ -68,6 +68,9 @@ pub enum EngineError {
     /// Reading the stream failed.
     #[error(transparent)]
     Read(Arc<ReadError>),
+    /// Kinesis cannot be asked at all.
+    #[error("connecting to Kinesis: {0}")]
+    Source(Arc<SourceError>),
     /// The statement's time is up.
     #[error("the statement ran longer than its time limit of {seconds} s")]
     Deadline {
@@ -96,6 +99,7 @@ impl EngineError {
             Self::NotSupported(_) => ErrorCategory::NotSupported,
             Self::FailedPrecondition(_) => ErrorCategory::FailedPrecondition,
             Self::Read(error) => read_category(error),
+            Self::Source(error) => source_category(error.kind),
             Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
             Self::Query { category, .. } => *category,
             Self::Internal(_) => ErrorCategory::Internal,
@@ -119,6 +123,21 @@ fn read_category(error: &ReadError) -> ErrorCategory {
         ReadErrorKind::LimitExceeded => ErrorCategory::ResourceExhausted,
         ReadErrorKind::TimedOut => ErrorCategory::DeadlineExceeded,
         ReadErrorKind::Internal => ErrorCategory::Internal,
+    }
+}
+
+fn source_category(kind: SourceErrorKind) -> ErrorCategory {
+    match kind {
+        SourceErrorKind::NotFound => ErrorCategory::NotFound,
+        SourceErrorKind::Denied => ErrorCategory::PermissionDenied,
+        SourceErrorKind::Invalid => ErrorCategory::InvalidArgument,
+        SourceErrorKind::Throttled | SourceErrorKind::Unavailable | SourceErrorKind::ExpiredIterator => ErrorCategory::Unavailable,
+    }
+}
+
+impl From<SourceError> for EngineError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(Arc::new(error))
     }
 }
 

@@ -33,9 +33,26 @@ struct ShardFact {
     reason: String,
 }
 
+impl Default for ExecutionFacts {
+    /// Facts of a statement that read nothing.
+    fn default() -> Self {
+        Self {
+            query_id: String::new(),
+            meter: StatementMeter::new(u64::MAX, None),
+            rows: AtomicU64::new(0),
+            shards: Mutex::default(),
+        }
+    }
+}
+
 impl ExecutionFacts {
     pub(super) fn new(query_id: String, meter: Arc<StatementMeter>) -> Arc<Self> {
-        Arc::new(Self { query_id, meter, rows: AtomicU64::new(0), shards: Mutex::new(BTreeMap::new()) })
+        Arc::new(Self {
+            query_id,
+            meter,
+            rows: AtomicU64::new(0),
+            shards: Mutex::new(BTreeMap::new()),
+        })
     }
 
     pub(super) fn shard_done(&self, pin: &ShardPin, position: Position) {
@@ -47,7 +64,12 @@ impl ExecutionFacts {
     }
 
     fn shard(&self, pin: &ShardPin, to: Position, complete: bool, reason: String) {
-        let fact = ShardFact { from: pin.range.start, to, complete, reason };
+        let fact = ShardFact {
+            from: pin.range.start,
+            to,
+            complete,
+            reason,
+        };
         self.shards.lock().insert(pin.range.shard.to_string(), fact);
     }
 
@@ -63,7 +85,9 @@ impl ExecutionFacts {
             .shards
             .lock()
             .iter()
-            .map(|(shard, fact)| json!({"shard": shard, "from": fact.from, "to": fact.to, "complete": fact.complete, "reason": fact.reason}))
+            .map(
+                |(shard, fact)| json!({"shard": shard, "from": fact.from, "to": fact.to, "complete": fact.complete, "reason": fact.reason}),
+            )
             .collect();
         json!({
             "query_id": self.query_id,
@@ -79,7 +103,10 @@ impl Engine {
     /// Runs what a ticket carried. Needs no session: the part holds all that its rows depend on.
     pub async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
         let query_id = part.query_id.clone();
-        let pinned = Tables::Pinned { tables: part.tables, now_ns: part.now_ns };
+        let pinned = Tables::Pinned {
+            tables: part.tables,
+            now_ns: part.now_ns,
+        };
         let statement = self.statement(parse(&part.sql)?, &part.options, pinned, query_id).await?;
         let physical = self.physical(&statement).await?;
         let schema = Arc::clone(&statement.schema);
@@ -95,7 +122,11 @@ impl Engine {
         });
         let deadline = tokio::time::Instant::now() + self.config().query_timeout;
         let seconds = self.config().query_timeout.as_secs();
-        Ok(Execution { schema, batches: until(batches.boxed(), deadline, seconds).boxed(), facts })
+        Ok(Execution {
+            schema,
+            batches: until(batches.boxed(), deadline, seconds).boxed(),
+            facts,
+        })
     }
 }
 

@@ -24,7 +24,9 @@ struct SequenceNumberText {
 
 impl SequenceNumberText {
     fn new() -> Self {
-        Self { signature: Signature::string(1, Volatility::Immutable) }
+        Self {
+            signature: Signature::string(1, Volatility::Immutable),
+        }
     }
 }
 

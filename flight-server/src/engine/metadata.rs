@@ -18,8 +18,18 @@ impl Engine {
             .iter()
             .map(|(name, definition)| {
                 let all = definition.arrow_schema();
-                let hidden: BTreeSet<&str> = definition.columns.iter().filter(|column| column.hidden).map(|column| column.name.as_str()).collect();
-                let visible: Vec<Arc<Field>> = all.fields().iter().filter(|field| !hidden.contains(field.name().as_str())).cloned().collect();
+                let hidden: BTreeSet<&str> = definition
+                    .columns
+                    .iter()
+                    .filter(|column| column.hidden)
+                    .map(|column| column.name.as_str())
+                    .collect();
+                let visible: Vec<Arc<Field>> = all
+                    .fields()
+                    .iter()
+                    .filter(|field| !hidden.contains(field.name().as_str()))
+                    .cloned()
+                    .collect();
                 TableEntry {
                     schema: name.schema.clone(),
                     name: name.table.clone(),
@@ -31,7 +41,13 @@ impl Engine {
             .collect();
         tables.extend(system::TABLES.into_iter().filter_map(|name| {
             let arrow_schema = system::schema(name)?;
-            Some(TableEntry { schema: system::SCHEMA.into(), name: name.into(), kind: TableKind::SystemTable, arrow_schema, comment: None })
+            Some(TableEntry {
+                schema: system::SCHEMA.into(),
+                name: name.into(),
+                kind: TableKind::SystemTable,
+                arrow_schema,
+                comment: None,
+            })
         }));
         tables.sort_by(|left, right| (&left.schema, &left.name).cmp(&(&right.schema, &right.name)));
         tables

@@ -23,7 +23,9 @@ mod system;
 mod table;
 mod view;
 
-pub use api::{DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind};
+pub use api::{
+    DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
+};
 pub use error::{EngineError, ErrorCategory};
 pub use execute::ExecutionFacts;
 pub use hidden::HiddenColumn;

@@ -89,7 +89,14 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         let runtime = runtime::runtime_env(&config)?;
         let template = runtime::template_state(&config, Arc::clone(&runtime));
-        Ok(Arc::new(Self { config, catalog, readers, sources, runtime, template }))
+        Ok(Arc::new(Self {
+            config,
+            catalog,
+            readers,
+            sources,
+            runtime,
+            template,
+        }))
     }
 
     pub(super) fn config(&self) -> &EngineConfig {
@@ -121,17 +128,42 @@ impl Engine {
         let statement = self.statement(parsed, &values, Tables::Current, query_id.clone()).await?;
         pin::pin(&statement, request.arrived).await?;
         let physical = self.physical(&statement).await?;
-        let groups = if per_shard && split::is_per_shard(&physical) { endpoint_groups(split::pins(&physical)) } else { Vec::new() };
+        let groups = if per_shard && split::is_per_shard(&physical) {
+            endpoint_groups(split::pins(&physical))
+        } else {
+            Vec::new()
+        };
         let mut tables = Vec::with_capacity(statement.tables.len());
         for table in &statement.tables {
             if let Some(snapshot) = table.snapshot() {
-                tables.push(PinnedTable { name: table.name().clone(), definition: Arc::clone(table.definition()), snapshot: snapshot.clone() });
+                tables.push(PinnedTable {
+                    name: table.name().clone(),
+                    definition: Arc::clone(table.definition()),
+                    snapshot: snapshot.clone(),
+                });
             }
         }
         let facts = snapshot_facts(&query_id, &tables);
-        let whole = QueryPart { query_id: query_id.clone(), sql: request.sql, options: values, now_ns: statement.now_ns, tables, part: 0, parts: 1 };
-        let parts = if groups.is_empty() { vec![whole] } else { split_parts(&whole, groups) };
-        Ok(Planned::Query(PlannedQuery { query_id, schema: statement.schema, parts, facts }))
+        let whole = QueryPart {
+            query_id: query_id.clone(),
+            sql: request.sql,
+            options: values,
+            now_ns: statement.now_ns,
+            tables,
+            part: 0,
+            parts: 1,
+        };
+        let parts = if groups.is_empty() {
+            vec![whole]
+        } else {
+            split_parts(&whole, groups)
+        };
+        Ok(Planned::Query(PlannedQuery {
+            query_id,
+            schema: statement.schema,
+            parts,
+            facts,
+        }))
     }
 
     /// Checks and types a statement without pinning or running anything.
@@ -139,11 +171,20 @@ impl Engine {
         let parsed = parse(sql)?;
         let values = overrides.over(&session.options());
         match &parsed.kind {
-            StatementKind::Set { .. } | StatementKind::Reset { .. } => Ok(Prepared { schema: None, is_update: true }),
-            StatementKind::Show { name } => Ok(Prepared { schema: Some(commands::show_schema(name.is_none())), is_update: false }),
+            StatementKind::Set { .. } | StatementKind::Reset { .. } => Ok(Prepared {
+                schema: None,
+                is_update: true,
+            }),
+            StatementKind::Show { name } => Ok(Prepared {
+                schema: Some(commands::show_schema(name.is_none())),
+                is_update: false,
+            }),
             StatementKind::Query(_) => {
                 let statement = self.statement(parsed, &values, Tables::Current, String::new()).await?;
-                Ok(Prepared { schema: Some(statement.schema), is_update: false })
+                Ok(Prepared {
+                    schema: Some(statement.schema),
+                    is_update: false,
+                })
             }
         }
     }
@@ -175,9 +216,17 @@ impl Engine {
                 .collect();
             let words = parsed.words().clone();
             let mut lookup = |schema: &str, table: &str| {
-                let name = TableName { schema: schema.to_owned(), table: table.to_owned() };
-                let Some(definition) = available.definition(&name)? else { return Ok(Vec::new()) };
-                let hidden = definition.columns.iter().filter(|column| column.hidden && words.contains(&column.name));
+                let name = TableName {
+                    schema: schema.to_owned(),
+                    table: table.to_owned(),
+                };
+                let Some(definition) = available.definition(&name)? else {
+                    return Ok(Vec::new());
+                };
+                let hidden = definition
+                    .columns
+                    .iter()
+                    .filter(|column| column.hidden && words.contains(&column.name));
                 let mut shown: BTreeSet<String> = hidden.map(|column| column.name.clone()).collect();
                 let mut excluded: Vec<String> = shown.iter().cloned().collect();
                 shown.extend(mentions.iter().map(|name| (*name).to_owned()));
@@ -201,18 +250,40 @@ impl Engine {
             target_partitions: self.config.target_partitions,
         });
         let streams = available.tables(&exposed, &scope)?;
-        let catalogs = view::catalogs(streams, system::Facts { catalog: self.catalog.current(), readers: Arc::clone(&self.readers) });
+        let catalogs = view::catalogs(
+            streams,
+            system::Facts {
+                catalog: self.catalog.current(),
+                readers: Arc::clone(&self.readers),
+            },
+        );
         let state = self.state(&options, catalogs, now_ns);
         let logical = state.statement_to_plan(*ast).await?;
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&logical)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&logical)?;
         let plan = state.optimize(&logical)?;
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;
-        Ok(Statement { state, plan, schema, facts, options, now_ns, tables })
+        Ok(Statement {
+            state,
+            plan,
+            schema,
+            facts,
+            options,
+            now_ns,
+            tables,
+        })
     }
 
     pub(super) async fn physical(&self, statement: &Statement) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
-        Ok(statement.state.query_planner().create_physical_plan(&statement.plan, &statement.state).await?)
+        Ok(statement
+            .state
+            .query_planner()
+            .create_physical_plan(&statement.plan, &statement.state)
+            .await?)
     }
 
     fn state(&self, options: &StatementOptions, catalogs: Arc<dyn datafusion::catalog::CatalogProviderList>, now_ns: i64) -> SessionState {
@@ -235,7 +306,11 @@ impl Engine {
 }
 
 fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|age| i64::try_from(age.as_nanos()).ok()).unwrap_or(0)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|age| i64::try_from(age.as_nanos()).ok())
+        .unwrap_or(0)
 }
 
 /// One endpoint a shard; beyond the cap, neighbours share one. An answer without shards still has an endpoint.
@@ -271,7 +346,11 @@ fn split_parts(whole: &QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> 
 }
 
 fn snapshot_facts(query_id: &str, tables: &[PinnedTable]) -> serde_json::Value {
-    let cached: u64 = tables.iter().flat_map(|table| &table.snapshot.shards).map(|pin| pin.bytes_cached).sum();
+    let cached: u64 = tables
+        .iter()
+        .flat_map(|table| &table.snapshot.shards)
+        .map(|pin| pin.bytes_cached)
+        .sum();
     let shards: Vec<_> = tables
         .iter()
         .flat_map(|table| table.snapshot.shards.iter().map(move |pin| (table, pin)))

@@ -15,7 +15,9 @@ use super::options::StatementOptions;
 
 /// The schema in which a result is sent.
 pub(super) fn result_schema(plan: &DFSchema, options: &StatementOptions) -> SchemaRef {
-    Arc::new(Schema::new(plan.fields().iter().map(|field| sent_field(field, options)).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        plan.fields().iter().map(|field| sent_field(field, options)).collect::<Vec<_>>(),
+    ))
 }
 
 fn sent_field(field: &FieldRef, options: &StatementOptions) -> Field {
@@ -40,7 +42,11 @@ fn sent_type(data_type: &DataType, options: &StatementOptions) -> DataType {
         DataType::Map(entries, sorted) => match entries.data_type() {
             DataType::Struct(fields) if fields.len() == 2 => {
                 let key = Field::new(fields[0].name(), sent_type(fields[0].data_type(), options), false);
-                let entries = Field::new(entries.name(), DataType::Struct(vec![Arc::new(key), nested(&fields[1])].into()), false);
+                let entries = Field::new(
+                    entries.name(),
+                    DataType::Struct(vec![Arc::new(key), nested(&fields[1])].into()),
+                    false,
+                );
                 DataType::Map(Arc::new(entries), *sorted)
             }
             other => other.clone(),
@@ -67,7 +73,10 @@ fn fit_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef, EngineError>
     if column.data_type() == field.data_type() {
         return Ok(Arc::clone(column));
     }
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     cast_with_options(column, field.data_type(), &options).map_err(|error| {
         let remedy = if matches!(field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) {
             "; a time outside the years 1677 to 2262 does not fit nanoseconds: SET kinesis.timestamp_unit = 'declared'"
@@ -95,12 +104,21 @@ mod tests {
         let plan = Schema::new(vec![
             Field::new("v", DataType::Utf8View, false),
             Field::new("l", DataType::LargeList(item), false),
-            Field::new("d", DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), false),
+            Field::new(
+                "d",
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+                false,
+            ),
             Field::new("t", DataType::Timestamp(TimeUnit::Second, None), false),
         ]);
         let sent = result_schema(&DFSchema::try_from(plan).expect("a schema"), &options());
         let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
-        let types = [DataType::Utf8, list, DataType::Utf8, DataType::Timestamp(TimeUnit::Nanosecond, None)];
+        let types = [
+            DataType::Utf8,
+            list,
+            DataType::Utf8,
+            DataType::Timestamp(TimeUnit::Nanosecond, None),
+        ];
         for (field, expected) in sent.fields().iter().zip(&types) {
             assert!(field.is_nullable(), "{field}");
             assert_eq!(field.data_type(), expected);

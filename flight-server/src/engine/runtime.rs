@@ -40,7 +40,10 @@ pub(super) fn template_state(config: &EngineConfig, runtime: Arc<RuntimeEnv>) ->
     // Drivers in the field fail on view types.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("+00:00".into());
-    let mut state = SessionStateBuilder::new_with_default_features().with_config(session).with_runtime_env(runtime).build();
+    let mut state = SessionStateBuilder::new_with_default_features()
+        .with_config(session)
+        .with_runtime_env(runtime)
+        .build();
     functions::register(&mut state);
     state
 }

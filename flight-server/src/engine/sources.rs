@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use catalog::KinesisOverrides;
-use shard_reader::{KinesisSettings, KinesisSource, ReadError, ShardSource};
+use shard_reader::{KinesisSettings, KinesisSource, ShardSource};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::api::SourceProvider;
@@ -21,7 +21,10 @@ pub struct KinesisSources {
 impl KinesisSources {
     /// Sources with the server's settings, where a table does not say otherwise.
     pub fn new(base: KinesisSettings) -> Self {
-        Self { base, connected: Mutex::new(HashMap::new()) }
+        Self {
+            base,
+            connected: Mutex::new(HashMap::new()),
+        }
     }
 
     fn settings(&self, overrides: Option<&KinesisOverrides>) -> KinesisSettings {
@@ -52,7 +55,7 @@ impl SourceProvider for KinesisSources {
         let cell = Arc::clone(self.connected.lock().await.entry(settings.clone()).or_default());
         let source = cell
             .get_or_try_init(|| async {
-                let source = KinesisSource::connect(&settings).await.map_err(|error| EngineError::from(ReadError::from(error)))?;
+                let source = KinesisSource::connect(&settings).await?;
                 Ok::<Arc<dyn ShardSource>, EngineError>(Arc::new(source))
             })
             .await?;

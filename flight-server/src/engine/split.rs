@@ -16,7 +16,9 @@ pub(super) fn is_per_shard(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
         return scan.is_row_local();
     }
-    let row_local = plan.is::<ProjectionExec>() || plan.downcast_ref::<FilterExec>().is_some_and(|filter| filter.fetch().is_none()) || plan.is::<CooperativeExec>();
+    let row_local = plan.is::<ProjectionExec>()
+        || plan.downcast_ref::<FilterExec>().is_some_and(|filter| filter.fetch().is_none())
+        || plan.is::<CooperativeExec>();
     match plan.children().as_slice() {
         [child] => row_local && is_per_shard(child),
         _ => false,

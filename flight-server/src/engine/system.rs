@@ -60,13 +60,27 @@ impl Facts {
         let errors = &self.catalog.errors;
         let number = |value: Option<usize>| value.and_then(|value| i64::try_from(value).ok());
         let since = errors.iter().map(|error| {
-            error.since.duration_since(std::time::UNIX_EPOCH).ok().and_then(|age| i64::try_from(age.as_millis()).ok())
+            error
+                .since
+                .duration_since(std::time::UNIX_EPOCH)
+                .ok()
+                .and_then(|age| i64::try_from(age.as_millis()).ok())
         });
         vec![
-            Arc::new(errors.iter().map(|error| Some(error.file.display().to_string())).collect::<StringArray>()),
+            Arc::new(
+                errors
+                    .iter()
+                    .map(|error| Some(error.file.display().to_string()))
+                    .collect::<StringArray>(),
+            ),
             Arc::new(errors.iter().map(|error| number(error.error.line)).collect::<Int64Array>()),
             Arc::new(errors.iter().map(|error| number(error.error.column)).collect::<Int64Array>()),
-            Arc::new(errors.iter().map(|error| Some(error.error.message.clone())).collect::<StringArray>()),
+            Arc::new(
+                errors
+                    .iter()
+                    .map(|error| Some(error.error.message.clone()))
+                    .collect::<StringArray>(),
+            ),
             Arc::new(since.collect::<TimestampMillisecondArray>()),
         ]
     }
@@ -76,7 +90,12 @@ impl Facts {
         vec![
             Arc::new(streams.iter().map(|stream| Some(stream.name().to_owned())).collect::<StringArray>()),
             Arc::new(streams.iter().map(|stream| Some(stream.arn().to_owned())).collect::<StringArray>()),
-            Arc::new(streams.iter().map(|stream| i64::try_from(stream.shards().len()).ok()).collect::<Int64Array>()),
+            Arc::new(
+                streams
+                    .iter()
+                    .map(|stream| i64::try_from(stream.shards().len()).ok())
+                    .collect::<Int64Array>(),
+            ),
         ]
     }
 }

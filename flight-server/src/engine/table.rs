@@ -66,7 +66,14 @@ impl StreamTable {
             columns.push(ColumnSource::Hidden(column));
             fields.push(Arc::new(column.field()));
         }
-        Self { name, definition, columns, schema: Arc::new(Schema::new(fields)), scope, snapshot: Arc::new(OnceLock::new()) }
+        Self {
+            name,
+            definition,
+            columns,
+            schema: Arc::new(Schema::new(fields)),
+            scope,
+            snapshot: Arc::new(OnceLock::new()),
+        }
     }
 
     pub(super) fn name(&self) -> &TableName {
@@ -84,7 +91,9 @@ impl StreamTable {
 
     /// Fixes what is read of the stream. A table is pinned once.
     pub(super) fn pin(&self, snapshot: Snapshot) -> Result<(), EngineError> {
-        self.snapshot.set(snapshot).map_err(|_| EngineError::Internal(format!("table {} was pinned twice", self.name)))
+        self.snapshot
+            .set(snapshot)
+            .map_err(|_| EngineError::Internal(format!("table {} was pinned twice", self.name)))
     }
 
     /// The shared reader of its stream.
@@ -126,7 +135,16 @@ impl TableProvider for StreamTable {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
         let schema = Arc::clone(&self.schema).to_dfschema()?;
-        Ok(filters.iter().map(|filter| if scan::can_evaluate(filter, &schema) { TableProviderFilterPushDown::Exact } else { TableProviderFilterPushDown::Unsupported }).collect())
+        Ok(filters
+            .iter()
+            .map(|filter| {
+                if scan::can_evaluate(filter, &schema) {
+                    TableProviderFilterPushDown::Exact
+                } else {
+                    TableProviderFilterPushDown::Unsupported
+                }
+            })
+            .collect())
     }
 
     async fn scan(
@@ -150,7 +168,10 @@ impl TableProvider for StreamTable {
             .into_datafusion());
         }
         let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-        let filters = filters.iter().map(|filter| state.create_physical_expr(filter.clone(), &df_schema)).collect::<DfResult<Vec<_>>>()?;
+        let filters = filters
+            .iter()
+            .map(|filter| state.create_physical_expr(filter.clone(), &df_schema))
+            .collect::<DfResult<Vec<_>>>()?;
         let request = scan::ScanRequest {
             table: self.name.clone(),
             definition: Arc::clone(&self.definition),
@@ -162,7 +183,13 @@ impl TableProvider for StreamTable {
             bad_records: self.bad_records(),
             target_partitions: self.scope.target_partitions,
         };
-        let exec = scan::ShardScanExec::try_new(request, snapshot, reader, Arc::clone(&self.scope.meter), Arc::clone(&self.scope.facts))?;
+        let exec = scan::ShardScanExec::try_new(
+            request,
+            snapshot,
+            reader,
+            Arc::clone(&self.scope.meter),
+            Arc::clone(&self.scope.facts),
+        )?;
         Ok(Arc::new(exec))
     }
 }

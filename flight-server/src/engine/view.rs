@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use catalog::{CatalogSnapshot, DirectoryCatalog, TableDefinition, TableName};
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
-};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 
 use super::api::PinnedTable;
@@ -59,7 +57,11 @@ impl Available {
                 message += &format!("; did you mean `{nearest}`?");
             }
             if !catalog.errors.is_empty() {
-                message += &format!("; {} definition file(s) cannot be used: see {CATALOG}.{}.catalog_errors", catalog.errors.len(), system::SCHEMA);
+                message += &format!(
+                    "; {} definition file(s) cannot be used: see {CATALOG}.{}.catalog_errors",
+                    catalog.errors.len(),
+                    system::SCHEMA
+                );
             }
         }
         message
@@ -86,7 +88,11 @@ impl Available {
             Self::Current(catalog) => catalog.tables.clone(),
             Self::Pinned(_) => BTreeMap::new(),
         };
-        Ok(Streams { named, others, scope: Arc::clone(scope) })
+        Ok(Streams {
+            named,
+            others,
+            scope: Arc::clone(scope),
+        })
     }
 }
 
@@ -106,7 +112,12 @@ impl Streams {
     }
 
     fn names(&self, schema: &str) -> BTreeSet<String> {
-        self.named.keys().chain(self.others.keys()).filter(|name| name.schema == schema).map(|name| name.table.clone()).collect()
+        self.named
+            .keys()
+            .chain(self.others.keys())
+            .filter(|name| name.schema == schema)
+            .map(|name| name.table.clone())
+            .collect()
     }
 
     fn table(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
@@ -114,14 +125,25 @@ impl Streams {
             return Some(Arc::clone(table) as Arc<dyn TableProvider>);
         }
         let definition = self.others.get(name)?;
-        Some(Arc::new(StreamTable::new(name.clone(), Arc::clone(definition), &BTreeSet::new(), Arc::clone(&self.scope))))
+        Some(Arc::new(StreamTable::new(
+            name.clone(),
+            Arc::clone(definition),
+            &BTreeSet::new(),
+            Arc::clone(&self.scope),
+        )))
     }
 }
 
 /// The one catalog, for the query engine.
 pub(super) fn catalogs(streams: Streams, facts: system::Facts) -> Arc<dyn CatalogProviderList> {
     let list = MemoryCatalogProviderList::new();
-    list.register_catalog(CATALOG.to_owned(), Arc::new(View { streams: Arc::new(streams), facts: Arc::new(facts) }));
+    list.register_catalog(
+        CATALOG.to_owned(),
+        Arc::new(View {
+            streams: Arc::new(streams),
+            facts: Arc::new(facts),
+        }),
+    );
     Arc::new(list)
 }
 
@@ -138,10 +160,15 @@ impl CatalogProvider for View {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         if name == system::SCHEMA {
-            return Some(Arc::new(SystemSchema { facts: Arc::clone(&self.facts) }));
+            return Some(Arc::new(SystemSchema {
+                facts: Arc::clone(&self.facts),
+            }));
         }
         self.streams.schemas().contains(name).then(|| {
-            let schema: Arc<dyn SchemaProvider> = Arc::new(StreamSchema { name: name.to_owned(), streams: Arc::clone(&self.streams) });
+            let schema: Arc<dyn SchemaProvider> = Arc::new(StreamSchema {
+                name: name.to_owned(),
+                streams: Arc::clone(&self.streams),
+            });
             schema
         })
     }
@@ -165,7 +192,10 @@ impl SchemaProvider for StreamSchema {
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
-        Ok(self.streams.table(&TableName { schema: self.name.clone(), table: name.to_owned() }))
+        Ok(self.streams.table(&TableName {
+            schema: self.name.clone(),
+            table: name.to_owned(),
+        }))
     }
 
     fn table_exist(&self, name: &str) -> bool {

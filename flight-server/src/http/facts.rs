@@ -43,9 +43,15 @@ pub(super) struct FactsCollector<F> {
 type Series = (&'static str, &'static str, fn(&ShardSample) -> Option<u64>);
 
 const SHARD_SERIES: &[Series] = &[
-    ("shard_lag_milliseconds", "Milliseconds behind the tip of the shard", |shard| shard.lag_ms),
-    ("shard_held_records", "Records of the shard in memory", |shard| Some(shard.held_records)),
-    ("shard_held_bytes", "Bytes of the shard in memory, decoded columns too", |shard| Some(shard.held_bytes)),
+    ("shard_lag_milliseconds", "Milliseconds behind the tip of the shard", |shard| {
+        shard.lag_ms
+    }),
+    ("shard_held_records", "Records of the shard in memory", |shard| {
+        Some(shard.held_records)
+    }),
+    ("shard_held_bytes", "Bytes of the shard in memory, decoded columns too", |shard| {
+        Some(shard.held_bytes)
+    }),
     ("shard_segments", "Segments of the shard in memory", |shard| Some(shard.segments)),
     ("shard_scans", "Scans that read the shard now", |shard| Some(shard.scans)),
 ];
@@ -64,13 +70,20 @@ impl<F: Facts> Collector for FactsCollector<F> {
         let left_out = shards.len().saturating_sub(self.max_shards);
         shards.truncate(self.max_shards);
         encoder
-            .encode_descriptor("shards_without_series", "Shards beyond the configured number of per-shard series", None, MetricType::Gauge)?
+            .encode_descriptor(
+                "shards_without_series",
+                "Shards beyond the configured number of per-shard series",
+                None,
+                MetricType::Gauge,
+            )?
             .encode_gauge(&gauge(left_out as u64))?;
         for (name, help, value) in SHARD_SERIES {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for shard in &shards {
                 if let Some(value) = value(shard) {
-                    metric.encode_family(&[("stream", shard.stream.as_str()), ("shard", shard.shard.as_str())])?.encode_gauge(&gauge(value))?;
+                    metric
+                        .encode_family(&[("stream", shard.stream.as_str()), ("shard", shard.shard.as_str())])?
+                        .encode_gauge(&gauge(value))?;
                 }
             }
         }

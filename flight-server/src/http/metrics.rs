@@ -50,9 +50,18 @@ impl Default for Metrics {
         let seconds = Family::new_with_constructor((|| Histogram::new(exponential_buckets(0.001, 4.0, 11))) as fn() -> Histogram);
         let rows = Family::default();
         registry.register("statements", "Statements that ended", Family::clone(&statements));
-        registry.register("statement_seconds", "Seconds from a statement's start to its end", Family::clone(&seconds));
+        registry.register(
+            "statement_seconds",
+            "Seconds from a statement's start to its end",
+            Family::clone(&seconds),
+        );
         registry.register("statement_rows", "Rows sent", Family::clone(&rows));
-        Self { registry: RwLock::new(registry), statements, seconds, rows }
+        Self {
+            registry: RwLock::new(registry),
+            statements,
+            seconds,
+            rows,
+        }
     }
 }
 
@@ -60,7 +69,12 @@ impl Metrics {
     /// A statement ended. `kind` is one of a few words (`query`, `session`, ...), never text of a client.
     pub fn statement(&self, kind: &'static str, seconds: f64, rows: u64, outcome: Outcome) {
         let labels = Kind { kind: kind.to_owned() };
-        self.statements.get_or_create(&KindAndOutcome { kind: kind.to_owned(), outcome }).inc();
+        self.statements
+            .get_or_create(&KindAndOutcome {
+                kind: kind.to_owned(),
+                outcome,
+            })
+            .inc();
         self.seconds.get_or_create(&labels).observe(seconds);
         self.rows.get_or_create(&labels).inc_by(rows);
     }
@@ -72,7 +86,9 @@ impl Metrics {
 
     /// Asks `facts` at each scrape; per-shard series for at most `max_shards`.
     pub fn add_facts(&self, facts: impl Facts, max_shards: usize) {
-        self.registry.write().register_collector(Box::new(FactsCollector { facts, max_shards }));
+        self.registry
+            .write()
+            .register_collector(Box::new(FactsCollector { facts, max_shards }));
     }
 
     /// All of it, in OpenMetrics text.

@@ -54,7 +54,11 @@ pub fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
-    if shared.readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if shared.readiness.get() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }
 
 async fn scrape(State(shared): State<Shared>) -> Response {

@@ -10,17 +10,30 @@ struct TwoShards;
 
 impl Facts for TwoShards {
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)> {
-        vec![("records_fetched", "Records fetched", MetricType::Counter, 7), ("held_bytes", "Bytes held", MetricType::Gauge, 9)]
+        vec![
+            ("records_fetched", "Records fetched", MetricType::Counter, 7),
+            ("held_bytes", "Bytes held", MetricType::Gauge, 9),
+        ]
     }
 
     fn shards(&self) -> Vec<ShardSample> {
-        let shard = |shard: &str, lag_ms| ShardSample { stream: "s".into(), shard: shard.into(), lag_ms, held_records: 3, ..ShardSample::default() };
+        let shard = |shard: &str, lag_ms| ShardSample {
+            stream: "s".into(),
+            shard: shard.into(),
+            lag_ms,
+            held_records: 3,
+            ..ShardSample::default()
+        };
         vec![shard("shardId-1", Some(250)), shard("shardId-0", None)]
     }
 }
 
 async fn call(router: &Router, path: &str) -> (StatusCode, String) {
-    let reply = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    let reply = router
+        .clone()
+        .oneshot(Request::get(path).body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     let status = reply.status();
     let body = axum::body::to_bytes(reply.into_body(), 1 << 20).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -62,7 +75,10 @@ async fn statements_and_facts_are_in_the_scrape() {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
     assert!(!text.contains("shardId-1"), "one shard was allowed:\n{text}");
-    assert!(!text.lines().any(|line| line.starts_with("shardflight_shard_lag_milliseconds{")), "an unknown lag is no number:\n{text}");
+    assert!(
+        !text.lines().any(|line| line.starts_with("shardflight_shard_lag_milliseconds{")),
+        "an unknown lag is no number:\n{text}"
+    );
 }
 
 #[tokio::test]
@@ -71,10 +87,19 @@ async fn a_connection_that_stays_does_not_hold_up_the_end() {
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(serve(listener, router(Readiness::default(), Arc::default()), shutdown.clone(), Duration::from_millis(50)));
+    tasks.spawn(serve(
+        listener,
+        router(Readiness::default(), Arc::default()),
+        shutdown.clone(),
+        Duration::from_millis(50),
+    ));
     let mut held = tokio::net::TcpStream::connect(address).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut held, b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut held, b"GET /healthz HTTP/1.1\r\n")
+        .await
+        .unwrap();
     shutdown.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(5), tasks.join_next()).await.expect("it must end");
+    let ended = tokio::time::timeout(Duration::from_secs(5), tasks.join_next())
+        .await
+        .expect("it must end");
     ended.unwrap().unwrap().unwrap();
 }

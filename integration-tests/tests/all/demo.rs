@@ -53,14 +53,24 @@ fn its_data_and_its_tickets_outlive_it() {
     let demo = Demo::start(&arguments).unwrap();
     server::run_script("tickets.py", &["read", &demo.flight, tickets.to_str().unwrap()]).unwrap();
     let printed = demo.process.stdout().join("\n");
-    assert!(printed.contains("20000") && printed.contains("321739411"), "pushed again?\n{printed}");
+    assert!(
+        printed.contains("20000") && printed.contains("321739411"),
+        "pushed again?\n{printed}"
+    );
     stop(demo, "TERM");
 }
 
 #[test]
 fn once_prints_and_ends() {
     let printed = server::run(&["demo", "--once"], Duration::from_secs(240)).unwrap().join("\n");
-    for text in ["www-relay.pa-x.dec.com", "20395584", "130.110.74.81", "18750653", "20000", "321739411"] {
+    for text in [
+        "www-relay.pa-x.dec.com",
+        "20395584",
+        "130.110.74.81",
+        "18750653",
+        "20000",
+        "321739411",
+    ] {
         assert!(printed.contains(text), "{text} is not in\n{printed}");
     }
 }

@@ -29,17 +29,35 @@ static RESOLVED: LazyLock<Resolved> = LazyLock::new(|| {
     let version = String::from_utf8(version.stdout).unwrap();
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", host, "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            host,
+            "--manifest-path",
+        ])
         .arg(root().join("Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
     let present: BTreeSet<String> = nodes.iter().map(|node| text(&node["id"])).collect();
-    let packages = metadata["packages"].as_array().unwrap().iter().filter(|package| present.contains(package["id"].as_str().unwrap()));
-    let packages = packages.map(|package| (text(&package["id"]), (text(&package["name"]), text(&package["version"])))).collect();
+    let packages = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| present.contains(package["id"].as_str().unwrap()));
+    let packages = packages
+        .map(|package| (text(&package["id"]), (text(&package["name"]), text(&package["version"]))))
+        .collect();
     let needs = nodes.iter().map(|node| {
         let normal = node["deps"].as_array().unwrap().iter().filter(|dependency| {
             let kinds = dependency["dep_kinds"].as_array().unwrap();
@@ -47,13 +65,21 @@ static RESOLVED: LazyLock<Resolved> = LazyLock::new(|| {
         });
         (text(&node["id"]), normal.map(|dependency| text(&dependency["pkg"])).collect())
     });
-    Resolved { packages, needs: needs.collect() }
+    Resolved {
+        packages,
+        needs: needs.collect(),
+    }
 });
 
 impl Resolved {
     /// Names of everything that a crate of the workspace needs, however far down.
     fn closure(&self, room: &str) -> BTreeSet<&str> {
-        let start = self.packages.iter().find(|(id, (name, _))| name == room && id.contains("path+file")).unwrap().0;
+        let start = self
+            .packages
+            .iter()
+            .find(|(id, (name, _))| name == room && id.contains("path+file"))
+            .unwrap()
+            .0;
         let mut seen = BTreeSet::new();
         let mut open = vec![start];
         while let Some(id) = open.pop() {
@@ -67,7 +93,11 @@ impl Resolved {
     }
 
     fn versions(&self, package: &str) -> Vec<&str> {
-        self.packages.values().filter(|(name, _)| name == package).map(|(_, version)| version.as_str()).collect()
+        self.packages
+            .values()
+            .filter(|(name, _)| name == package)
+            .map(|(_, version)| version.as_str())
+            .collect()
     }
 }
 
@@ -75,7 +105,10 @@ fn files_below(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if !path.file_name().is_some_and(|name| name == "target" || name == ".git" || name == "node_modules" || name == "test-environments") {
+            if !path
+                .file_name()
+                .is_some_and(|name| name == "target" || name == ".git" || name == "node_modules" || name == "test-environments")
+            {
                 files_below(&path, extension, found);
             }
         } else if path.extension().is_some_and(|found| found == extension) {
@@ -93,18 +126,31 @@ fn sources(directory: &str) -> Vec<PathBuf> {
 
 /// Lines of a source that are no comments, with their numbers.
 fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
-    source.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    source
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 /// Uses of a path that starts with one of the names, as `file:line: text`.
 fn uses(directory: &str, names: &[&str]) -> Vec<String> {
-    let pattern = Regex::new(&format!(r"(^|[^\w:.])(::)?({})(_\w+)?::|\b(use|extern crate)\s+(::)?({})(_\w+)?\b", names.join("|"), names.join("|"))).unwrap();
+    let pattern = Regex::new(&format!(
+        r"(^|[^\w:.])(::)?({})(_\w+)?::|\b(use|extern crate)\s+(::)?({})(_\w+)?\b",
+        names.join("|"),
+        names.join("|")
+    ))
+    .unwrap();
     let mut found = Vec::new();
     for file in sources(directory) {
         let source = std::fs::read_to_string(&file).unwrap();
         for (number, line) in code(&source) {
             if pattern.is_match(line) {
-                found.push(format!("{}:{number}: {}", file.strip_prefix(root()).unwrap().display(), line.trim()));
+                found.push(format!(
+                    "{}:{number}: {}",
+                    file.strip_prefix(root()).unwrap().display(),
+                    line.trim()
+                ));
             }
         }
     }
@@ -114,20 +160,45 @@ fn uses(directory: &str, names: &[&str]) -> Vec<String> {
 #[track_caller]
 fn assert_free_of(room: &str, forbidden: &[&[&str]]) {
     let closure = RESOLVED.closure(room);
-    let found: Vec<_> = closure.iter().filter(|name| forbidden.iter().flat_map(|names| names.iter()).any(|prefix| name.starts_with(prefix))).collect();
+    let found: Vec<_> = closure
+        .iter()
+        .filter(|name| {
+            forbidden
+                .iter()
+                .flat_map(|names| names.iter())
+                .any(|prefix| name.starts_with(prefix))
+        })
+        .collect();
     assert!(found.is_empty(), "{room} must not need {found:?}");
 }
 
 #[test]
 fn catalog_knows_no_aws_client_no_query_engine_and_no_grpc() {
     assert_free_of("catalog", &[AWS, QUERY_ENGINE, GRPC]);
-    assert_eq!(uses("catalog/src", &["aws", "datafusion", "tonic", "arrow_flight", "shard_reader", "embedded", "flight_server"]), Vec::<String>::new());
+    assert_eq!(
+        uses(
+            "catalog/src",
+            &[
+                "aws",
+                "datafusion",
+                "tonic",
+                "arrow_flight",
+                "shard_reader",
+                "embedded",
+                "flight_server"
+            ]
+        ),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn shard_reader_knows_no_query_engine_and_no_grpc() {
     assert_free_of("shard-reader", &[QUERY_ENGINE, GRPC]);
-    assert_eq!(uses("shard-reader/src", &["datafusion", "tonic", "arrow_flight", "flight_server"]), Vec::<String>::new());
+    assert_eq!(
+        uses("shard-reader/src", &["datafusion", "tonic", "arrow_flight", "flight_server"]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -142,8 +213,14 @@ fn engine_names_neither_tonic_nor_arrow_flight() {
 
 #[test]
 fn the_rooms_of_the_program_point_one_way() {
-    assert_eq!(uses("flight-server/src/engine", &["crate::service", "crate::cli", "crate::config"]), Vec::<String>::new());
-    assert_eq!(uses("flight-server/src/service", &["crate::cli", "crate::config"]), Vec::<String>::new());
+    assert_eq!(
+        uses("flight-server/src/engine", &["crate::service", "crate::cli", "crate::config"]),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        uses("flight-server/src/service", &["crate::cli", "crate::config"]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -156,12 +233,32 @@ fn the_search_for_uses_finds_them() {
 
 #[test]
 fn what_must_be_one_version_is() {
-    for package in ["arrow", "arrow-array", "arrow-schema", "arrow-flight", "datafusion", "datafusion-common", "sqlparser", "tonic", "prost", "axum", "tokio"] {
-        assert_eq!(RESOLVED.versions(package).len(), 1, "versions of {package}: {:?}", RESOLVED.versions(package));
+    for package in [
+        "arrow",
+        "arrow-array",
+        "arrow-schema",
+        "arrow-flight",
+        "datafusion",
+        "datafusion-common",
+        "sqlparser",
+        "tonic",
+        "prost",
+        "axum",
+        "tokio",
+    ] {
+        assert_eq!(
+            RESOLVED.versions(package).len(),
+            1,
+            "versions of {package}: {:?}",
+            RESOLVED.versions(package)
+        );
     }
     for (package, line) in [("rustls", "0.23."), ("hyper", "1."), ("http", "1."), ("h2", "0.4.")] {
         let versions = RESOLVED.versions(package);
-        assert!(matches!(versions[..], [version] if version.starts_with(line)), "{package} must be {line}x alone: {versions:?}");
+        assert!(
+            matches!(versions[..], [version] if version.starts_with(line)),
+            "{package} must be {line}x alone: {versions:?}"
+        );
     }
 }
 
@@ -181,7 +278,12 @@ fn no_file_is_longer_than_500_lines() {
     }
     let long: Vec<_> = files
         .iter()
-        .map(|file| (file.strip_prefix(root()).unwrap().display().to_string(), std::fs::read_to_string(file).unwrap().lines().count()))
+        .map(|file| {
+            (
+                file.strip_prefix(root()).unwrap().display().to_string(),
+                std::fs::read_to_string(file).unwrap().lines().count(),
+            )
+        })
         .filter(|(_, lines)| *lines > 500)
         .collect();
     assert!(long.is_empty(), "{long:?}");
@@ -191,6 +293,12 @@ fn no_file_is_longer_than_500_lines() {
 fn no_module_is_named_for_leftovers() {
     let mut files = Vec::new();
     files_below(root(), "rs", &mut files);
-    let leftovers: Vec<_> = files.iter().filter(|file| file.file_stem().is_some_and(|stem| ["utils", "util", "common", "helpers", "misc"].iter().any(|name| stem == *name))).collect();
+    let leftovers: Vec<_> = files
+        .iter()
+        .filter(|file| {
+            file.file_stem()
+                .is_some_and(|stem| ["utils", "util", "common", "helpers", "misc"].iter().any(|name| stem == *name))
+        })
+        .collect();
     assert!(leftovers.is_empty(), "{leftovers:?}");
 }

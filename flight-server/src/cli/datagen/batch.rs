@@ -32,7 +32,11 @@ pub(crate) struct Batcher {
 impl Batcher {
     /// At most `max_records` a batch (and never more than PutRecords takes).
     pub(crate) fn new(max_records: usize) -> Self {
-        Self { records: Vec::new(), bytes: 0, max_records: max_records.clamp(1, MAX_RECORDS) }
+        Self {
+            records: Vec::new(),
+            bytes: 0,
+            max_records: max_records.clamp(1, MAX_RECORDS),
+        }
     }
 
     /// Adds a record; returns the batch that is full, if one is. A record that alone breaks the limit of bytes is a batch of its own, for the
@@ -43,7 +47,13 @@ impl Batcher {
         self.bytes += size;
         self.records.push(record);
         // Both at once cannot be: a batch that was just taken leaves one record, and a limit of one record means it was empty before.
-        full.or_else(|| if self.records.len() >= self.max_records { self.take() } else { None })
+        full.or_else(|| {
+            if self.records.len() >= self.max_records {
+                self.take()
+            } else {
+                None
+            }
+        })
     }
 
     /// What is left.
@@ -82,7 +92,15 @@ mod tests {
     #[test]
     fn five_hundred_small_records_are_one_batch() {
         let mut batcher = Batcher::new(usize::MAX);
-        let batches: Vec<_> = (0..1001).filter_map(|n| batcher.push(Record { key: n.to_string(), data: vec![] })).map(|b| b.len()).collect();
+        let batches: Vec<_> = (0..1001)
+            .filter_map(|n| {
+                batcher.push(Record {
+                    key: n.to_string(),
+                    data: vec![],
+                })
+            })
+            .map(|b| b.len())
+            .collect();
         assert_eq!((batches, batcher.take().map(|b| b.len())), (vec![500, 500], Some(1)));
     }
 }

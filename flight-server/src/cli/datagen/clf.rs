@@ -15,9 +15,8 @@ const MAX_KEY_CHARS: usize = 256;
 
 /// `host ident user [time] "request" code bytes`. The request runs to the last quote that code and bytes follow, so quotes inside it are its own.
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled by the tests")]
-static LINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^(\S+) \S+ \S+ \[([^\]]*)\] "(.*)" ([0-9]{3}) ([0-9]+|-)\s*$"#).expect("a constant pattern")
-});
+static LINE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"^(\S+) \S+ \S+ \[([^\]]*)\] "(.*)" ([0-9]{3}) ([0-9]+|-)\s*$"#).expect("a constant pattern"));
 
 /// One request, as the record's JSON holds it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -69,7 +68,10 @@ impl<'a> Entry<'a> {
 
     /// The partition key: the host, cut to what Kinesis takes.
     pub(crate) fn partition_key(&self) -> &'a str {
-        self.host.char_indices().nth(MAX_KEY_CHARS).map_or(self.host, |(end, _)| &self.host[..end])
+        self.host
+            .char_indices()
+            .nth(MAX_KEY_CHARS)
+            .map_or(self.host, |(end, _)| &self.host[..end])
     }
 }
 

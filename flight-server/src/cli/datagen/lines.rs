@@ -28,7 +28,12 @@ pub(crate) struct Lines<R> {
 impl<R: AsyncBufRead + Unpin> Lines<R> {
     /// Lines of `input`, which is at its start.
     pub(crate) const fn new(input: R) -> Self {
-        Self { input, line: Vec::new(), number: 0, consumed: 0 }
+        Self {
+            input,
+            line: Vec::new(),
+            number: 0,
+            consumed: 0,
+        }
     }
 
     /// Number of the last line returned, from 1.
@@ -65,7 +70,11 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             return Ok(None);
         }
         self.number += 1;
-        Ok(Some(if length > MAX_LINE { Line::TooLong(&self.line[..80]) } else { Line::Bytes(&self.line) }))
+        Ok(Some(if length > MAX_LINE {
+            Line::TooLong(&self.line[..80])
+        } else {
+            Line::Bytes(&self.line)
+        }))
     }
 }
 

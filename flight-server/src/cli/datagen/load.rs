@@ -98,7 +98,11 @@ impl Load {
     /// Nothing is read yet.
     pub(crate) fn new(target: Target, options: LoadOptions) -> Self {
         // Ten batches a second, so that a slow rate is a steady one.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates, and the batcher keeps to its limits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float saturates, and the batcher keeps to its limits"
+        )]
         let max_records = options.rate.map_or(usize::MAX, |rate| (rate / 10.0) as usize);
         Self {
             target,
@@ -165,7 +169,10 @@ impl Load {
             entry.shift(shift);
         }
         match serde_json::to_vec(&entry) {
-            Ok(data) => Some(Record { key: entry.partition_key().to_owned(), data }),
+            Ok(data) => Some(Record {
+                key: entry.partition_key().to_owned(),
+                data,
+            }),
             Err(error) => {
                 totals.unparsable += 1;
                 observer.unparsable(number, &format!("{line} ({error})"));

@@ -22,7 +22,7 @@ use tokio::io::BufReader;
 pub(super) use load::{Load, LoadOptions, Target};
 pub(super) use progress::Progress;
 pub(super) use put::Putter;
-pub(super) use stream::{Prepared, Preparation, prepare};
+pub(super) use stream::{Preparation, Prepared, prepare};
 
 use self::report::Report;
 use super::args::{DatagenArgs, RecordFormat};
@@ -36,11 +36,26 @@ pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
     // There is one format so far; naming it here makes the next one a compile error rather than a silent JSON.
     let RecordFormat::Json = args.format;
     let size = open(&args.file).await?.metadata().await.with_context(|| in_file(&args.file))?.len();
-    let shift = if args.shift_time && !args.read_only { shift(&args.file).await? } else { None };
+    let shift = if args.shift_time && !args.read_only {
+        shift(&args.file).await?
+    } else {
+        None
+    };
     let target = target(args).await?;
-    let putter = if let Target::Put(putter) = &target { Some(putter.clone()) } else { None };
+    let putter = if let Target::Put(putter) = &target {
+        Some(putter.clone())
+    } else {
+        None
+    };
     let started = Instant::now();
-    let mut load = Load::new(target, LoadOptions { workers: args.workers, rate: args.rate, shift });
+    let mut load = Load::new(
+        target,
+        LoadOptions {
+            workers: args.workers,
+            rate: args.rate,
+            shift,
+        },
+    );
     let progress = Progress::new(size * u64::from(args.repeat.get()));
     let ended = feed(&mut load, args, progress).await;
     let mut totals = load.into_totals();
@@ -53,7 +68,13 @@ pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
         }
         _ => None,
     };
-    let report = Report { totals: &totals, put: putter.is_some(), parsed: !args.read_only, verified, seconds };
+    let report = Report {
+        totals: &totals,
+        put: putter.is_some(),
+        parsed: !args.read_only,
+        verified,
+        seconds,
+    };
     stdout::write(report.to_string().as_bytes())?;
     ended?;
     report.verdict()
@@ -77,7 +98,9 @@ fn in_file(file: &Path) -> String {
 }
 
 async fn shift(file: &Path) -> anyhow::Result<Option<chrono::TimeDelta>> {
-    let shift = load::shift_to_now(BufReader::with_capacity(READ_BUFFER, open(file).await?)).await.with_context(|| in_file(file))?;
+    let shift = load::shift_to_now(BufReader::with_capacity(READ_BUFFER, open(file).await?))
+        .await
+        .with_context(|| in_file(file))?;
     if shift.is_none() {
         tracing::warn!(file = %file.display(), "no line has a timestamp, so none is shifted");
     }
@@ -91,7 +114,9 @@ async fn target(args: &DatagenArgs) -> anyhow::Result<Target> {
     if args.parse_only {
         return Ok(Target::Parse);
     }
-    let Some(stream) = args.stream.clone() else { bail!("no stream is named; add -n STREAM") };
+    let Some(stream) = args.stream.clone() else {
+        bail!("no stream is named; add -n STREAM")
+    };
     let settings = KinesisSettings {
         region: args.region.clone(),
         endpoint: args.endpoint.clone(),
@@ -107,7 +132,11 @@ async fn target(args: &DatagenArgs) -> anyhow::Result<Target> {
     };
     match prepare(&client, &stream, preparation).await? {
         Prepared::Existed(open) if args.create && args.shards.is_some_and(|wanted| i32::from(wanted.get()) != open) => {
-            tracing::warn!(stream, shards = open, "the stream is there already, with another number of shards; it stays as it is");
+            tracing::warn!(
+                stream,
+                shards = open,
+                "the stream is there already, with another number of shards; it stays as it is"
+            );
         }
         Prepared::Existed(open) => tracing::info!(stream, shards = open, "adding to the stream that is there"),
         Prepared::Created => tracing::info!(stream, shards, "the stream is ready"),

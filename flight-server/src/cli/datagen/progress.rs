@@ -18,7 +18,11 @@ pub(crate) struct Progress {
 impl Progress {
     /// Of so many bytes in all.
     pub(crate) fn new(bytes: u64) -> Self {
-        let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if std::io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(bytes), target);
         if let Ok(style) = ProgressStyle::with_template("{wide_bar} {binary_bytes}/{binary_total_bytes} {elapsed} (left: {eta})") {
             bar.set_style(style);
@@ -35,7 +39,13 @@ impl Observer for Progress {
     fn unparsable(&mut self, number: u64, line: &str) {
         let shown: String = line.chars().take(SHOWN_CHARS).collect();
         // Whoever closed stderr does not want to read it; the count in the report stands.
-        self.bar.suspend(|| drop(writeln!(std::io::stderr().lock(), "unable to parse line {number}: {}", shown.trim_end())));
+        self.bar.suspend(|| {
+            drop(writeln!(
+                std::io::stderr().lock(),
+                "unable to parse line {number}: {}",
+                shown.trim_end()
+            ))
+        });
     }
 }
 

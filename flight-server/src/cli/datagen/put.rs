@@ -67,7 +67,12 @@ pub(crate) struct Putter {
 impl Putter {
     /// The delays a real service wants.
     pub(crate) const fn new(client: Client, stream: String, keep_positions: bool) -> Self {
-        Self { client, stream, keep_positions, first_delay: Duration::from_millis(100) }
+        Self {
+            client,
+            stream,
+            keep_positions,
+            first_delay: Duration::from_millis(100),
+        }
     }
 
     fn delays(&self) -> impl Iterator<Item = Duration> + Send {
@@ -110,13 +115,28 @@ impl Putter {
 
     async fn send(&self, records: &[Record]) -> Result<Sent, PutError> {
         let entries = records.iter().map(|record| {
-            PutRecordsRequestEntry::builder().partition_key(&record.key).data(Blob::new(record.data.as_slice())).build()
+            PutRecordsRequestEntry::builder()
+                .partition_key(&record.key)
+                .data(Blob::new(record.data.as_slice()))
+                .build()
         });
-        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| self.protocol(&error.to_string()))?;
-        match self.client.put_records().stream_name(&self.stream).set_records(Some(entries)).send().await {
+        let entries = entries
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| self.protocol(&error.to_string()))?;
+        match self
+            .client
+            .put_records()
+            .stream_name(&self.stream)
+            .set_records(Some(entries))
+            .send()
+            .await
+        {
             Ok(answer) => Ok(Sent::Answered(answer.records)),
             Err(error) if is_transient(&error) => Ok(Sent::Unanswered(reason(&error))),
-            Err(error) => Err(PutError::Refused { stream: self.stream.clone(), message: DisplayErrorContext(&error).to_string() }),
+            Err(error) => Err(PutError::Refused {
+                stream: self.stream.clone(),
+                message: DisplayErrorContext(&error).to_string(),
+            }),
         }
     }
 
@@ -128,7 +148,11 @@ impl Putter {
         outcome: &mut Outcome,
     ) -> Result<Vec<String>, PutError> {
         if entries.len() != pending.len() {
-            return Err(self.protocol(&format!("{} records were sent and {} results came back", pending.len(), entries.len())));
+            return Err(self.protocol(&format!(
+                "{} records were sent and {} results came back",
+                pending.len(),
+                entries.len()
+            )));
         }
         let mut reasons = Vec::new();
         let mut refused = Vec::new();
@@ -141,11 +165,19 @@ impl Putter {
                             stream: self.stream.clone(),
                             message: format!("`{sequence}` is not a sequence number"),
                         })?;
-                        outcome.positions.push(Acknowledged { shard, sequence, digest: Digest::of(&record.key, &record.data) });
+                        outcome.positions.push(Acknowledged {
+                            shard,
+                            sequence,
+                            digest: Digest::of(&record.key, &record.data),
+                        });
                     }
                 }
                 (_, _, Some(code)) => {
-                    reasons.push(entry.error_message.map_or_else(|| code.clone(), |message| format!("{code}: {message}")));
+                    reasons.push(
+                        entry
+                            .error_message
+                            .map_or_else(|| code.clone(), |message| format!("{code}: {message}")),
+                    );
                     refused.push(record);
                 }
                 _ => return Err(self.protocol("a result has neither an error nor shard and sequence number")),
@@ -156,7 +188,10 @@ impl Putter {
     }
 
     fn protocol(&self, message: &str) -> PutError {
-        PutError::Protocol { stream: self.stream.clone(), message: message.to_owned() }
+        PutError::Protocol {
+            stream: self.stream.clone(),
+            message: message.to_owned(),
+        }
     }
 }
 
@@ -184,5 +219,7 @@ fn reason<R>(error: &SdkError<PutRecordsError, R>) -> String
 where
     R: std::fmt::Debug,
 {
-    error.code().map_or_else(|| format!("{}", DisplayErrorContext(error)), ToOwned::to_owned)
+    error
+        .code()
+        .map_or_else(|| format!("{}", DisplayErrorContext(error)), ToOwned::to_owned)
 }

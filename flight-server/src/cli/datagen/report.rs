@@ -22,8 +22,17 @@ impl Report<'_> {
     pub(super) fn verdict(&self) -> anyhow::Result<()> {
         let totals = self.totals;
         if self.put && totals.acknowledged != totals.produced {
-            let reasons: Vec<_> = totals.failed.iter().map(|(reason, records)| format!("{records} x {reason}")).collect();
-            bail!("{} of {} records were not acknowledged: {}", totals.produced - totals.acknowledged, totals.produced, reasons.join("; "));
+            let reasons: Vec<_> = totals
+                .failed
+                .iter()
+                .map(|(reason, records)| format!("{records} x {reason}"))
+                .collect();
+            bail!(
+                "{} of {} records were not acknowledged: {}",
+                totals.produced - totals.acknowledged,
+                totals.produced,
+                reasons.join("; ")
+            );
         }
         match self.verified {
             Some(found) if found.verified != totals.acknowledged => bail!(
@@ -58,7 +67,11 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "Blank {} lines", totals.blank)?;
         }
         writeln!(f, "Total time {:.3} seconds", self.seconds)?;
-        let (done, unit) = if self.parsed { (totals.produced, "Records") } else { (totals.lines, "Lines") };
+        let (done, unit) = if self.parsed {
+            (totals.produced, "Records")
+        } else {
+            (totals.lines, "Lines")
+        };
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = done as f64 / self.seconds.max(f64::MIN_POSITIVE);
         writeln!(f, "{unit} per second {rate:.0}")
@@ -70,14 +83,31 @@ mod tests {
     use super::*;
 
     fn totals() -> Totals {
-        Totals { lines: 12, blank: 1, unparsable: 1, produced: 10, acknowledged: 10, ..Totals::default() }
+        Totals {
+            lines: 12,
+            blank: 1,
+            unparsable: 1,
+            produced: 10,
+            acknowledged: 10,
+            ..Totals::default()
+        }
     }
 
     #[test]
     fn a_whole_report() {
         let totals = totals();
-        let verified = Some(Verified { verified: 10, foreign: 3, ..Verified::default() });
-        let report = Report { totals: &totals, put: true, parsed: true, verified, seconds: 2.0 };
+        let verified = Some(Verified {
+            verified: 10,
+            foreign: 3,
+            ..Verified::default()
+        });
+        let report = Report {
+            totals: &totals,
+            put: true,
+            parsed: true,
+            verified,
+            seconds: 2.0,
+        };
         assert_eq!(
             report.to_string(),
             "Read 12 lines\nProduced 10 records\nAcknowledged 10 records\nRetried 0 entries\nVerified 10 records\nForeign 3 records\n\
@@ -89,13 +119,38 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_or_not_verified_fails() {
         let mut totals = totals();
-        let verified = Some(Verified { verified: 8, different: 1, missing: 1, foreign: 0 });
-        let error = Report { totals: &totals, put: true, parsed: true, verified, seconds: 1.0 }.verdict().unwrap_err();
-        assert_eq!(error.to_string(), "2 of 10 acknowledged records were not verified: 1 missing, 1 with another key or other bytes");
+        let verified = Some(Verified {
+            verified: 8,
+            different: 1,
+            missing: 1,
+            foreign: 0,
+        });
+        let error = Report {
+            totals: &totals,
+            put: true,
+            parsed: true,
+            verified,
+            seconds: 1.0,
+        }
+        .verdict()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 of 10 acknowledged records were not verified: 1 missing, 1 with another key or other bytes"
+        );
         totals.acknowledged = 7;
         totals.failed.insert("InternalFailure".to_owned(), 3);
-        let report = Report { totals: &totals, put: true, parsed: true, verified: None, seconds: 1.0 };
-        assert_eq!(report.verdict().unwrap_err().to_string(), "3 of 10 records were not acknowledged: 3 x InternalFailure");
+        let report = Report {
+            totals: &totals,
+            put: true,
+            parsed: true,
+            verified: None,
+            seconds: 1.0,
+        };
+        assert_eq!(
+            report.verdict().unwrap_err().to_string(),
+            "3 of 10 records were not acknowledged: 3 x InternalFailure"
+        );
         assert!(Report { put: false, ..report }.verdict().is_ok());
     }
 }

@@ -73,12 +73,24 @@ pub(crate) async fn prepare(client: &Client, stream: &str, preparation: Preparat
         (Preparation::Existing, None) => return Err(StreamError::Missing(stream.to_owned())),
         (Preparation::Recreate(_), Some(_)) => {
             tracing::info!(stream, "deleting the stream");
-            client.delete_stream().stream_name(stream).enforce_consumer_deletion(true).send().await.map_err(|e| failed("DeleteStream", stream, e))?;
-            wait(stream, "gone", || async move { Ok(describe(client, stream).await?.map(|summary| summary.status.to_string())) }).await?;
+            client
+                .delete_stream()
+                .stream_name(stream)
+                .enforce_consumer_deletion(true)
+                .send()
+                .await
+                .map_err(|e| failed("DeleteStream", stream, e))?;
+            wait(stream, "gone", || async move {
+                Ok(describe(client, stream).await?.map(|summary| summary.status.to_string()))
+            })
+            .await?;
             true
         }
         (_, Some(summary)) if summary.status == StreamStatus::Deleting => {
-            wait(stream, "gone", || async move { Ok(describe(client, stream).await?.map(|summary| summary.status.to_string())) }).await?;
+            wait(stream, "gone", || async move {
+                Ok(describe(client, stream).await?.map(|summary| summary.status.to_string()))
+            })
+            .await?;
             true
         }
         (_, found) => found.is_none(),
@@ -95,17 +107,28 @@ pub(crate) async fn prepare(client: &Client, stream: &str, preparation: Preparat
         })
     })
     .await?;
-    Ok(if missing { Prepared::Created } else { Prepared::Existed(found.map_or(0, |summary| summary.open_shards)) })
+    Ok(if missing {
+        Prepared::Created
+    } else {
+        Prepared::Existed(found.map_or(0, |summary| summary.open_shards))
+    })
 }
 
 async fn create(client: &Client, stream: &str, shards: NonZeroU16) -> Result<(), StreamError> {
     tracing::info!(stream, shards, "making the stream");
-    let mode = StreamModeDetails::builder().stream_mode(StreamMode::Provisioned).build().map_err(|error| StreamError::Call {
-        call: "CreateStream",
-        stream: stream.to_owned(),
-        message: error.to_string(),
-    })?;
-    let call = client.create_stream().stream_name(stream).shard_count(i32::from(shards.get())).stream_mode_details(mode);
+    let mode = StreamModeDetails::builder()
+        .stream_mode(StreamMode::Provisioned)
+        .build()
+        .map_err(|error| StreamError::Call {
+            call: "CreateStream",
+            stream: stream.to_owned(),
+            message: error.to_string(),
+        })?;
+    let call = client
+        .create_stream()
+        .stream_name(stream)
+        .shard_count(i32::from(shards.get()))
+        .stream_mode_details(mode);
     match call.send().await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
@@ -115,9 +138,10 @@ async fn create(client: &Client, stream: &str, shards: NonZeroU16) -> Result<(),
 
 async fn describe(client: &Client, stream: &str) -> Result<Option<Summary>, StreamError> {
     match client.describe_stream_summary().stream_name(stream).send().await {
-        Ok(answer) => Ok(answer
-            .stream_description_summary
-            .map(|summary| Summary { open_shards: summary.open_shard_count, status: summary.stream_status })),
+        Ok(answer) => Ok(answer.stream_description_summary.map(|summary| Summary {
+            open_shards: summary.open_shard_count,
+            status: summary.stream_status,
+        })),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
         Err(error) => Err(failed("DescribeStreamSummary", stream, error)),
     }
@@ -129,7 +153,11 @@ where
     E: std::error::Error + 'static,
     R: std::fmt::Debug,
 {
-    StreamError::Call { call, stream: stream.to_owned(), message: DisplayErrorContext(&error).to_string() }
+    StreamError::Call {
+        call,
+        stream: stream.to_owned(),
+        message: DisplayErrorContext(&error).to_string(),
+    }
 }
 
 /// Asks until there is no answer (`None` = as wanted), at growing intervals.
@@ -153,5 +181,9 @@ where
         }
         tracing::debug!(stream, state = last, wanted, "waiting for the stream");
     }
-    Err(StreamError::Patience { stream: stream.to_owned(), wanted, last })
+    Err(StreamError::Patience {
+        stream: stream.to_owned(),
+        wanted,
+        last,
+    })
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::Credentials;
-use shard_reader::SequenceNumber;
 use embedded::{Cut, EmbeddedKinesis, Fault, FaultRule, Operation, Options};
+use shard_reader::SequenceNumber;
 
-use super::load::LoadError;
+use super::load::{LoadError, Observer, Totals};
 use super::put::PutError;
 use super::stream::StreamError;
 use super::verify::{Acknowledged, Digest, Verified, verify};
@@ -24,10 +24,29 @@ struct Service {
 
 async fn service(limits: bool) -> Service {
     let data = tempfile::tempdir().unwrap();
-    let kinesis = EmbeddedKinesis::start(Options { limits, ..Options::new(data.path()) }).await.unwrap();
-    let settings = KinesisSettings { endpoint: Some(kinesis.endpoint()), region: Some("us-east-1".to_owned()), ..KinesisSettings::default() };
-    let config = settings.client().await.unwrap().config().to_builder().credentials_provider(Credentials::new("k", "s", None, None, "test"));
-    Service { kinesis, client: Client::from_conf(config.build()), _data: data }
+    let kinesis = EmbeddedKinesis::start(Options {
+        limits,
+        ..Options::new(data.path())
+    })
+    .await
+    .unwrap();
+    let settings = KinesisSettings {
+        endpoint: Some(kinesis.endpoint()),
+        region: Some("us-east-1".to_owned()),
+        ..KinesisSettings::default()
+    };
+    let config = settings
+        .client()
+        .await
+        .unwrap()
+        .config()
+        .to_builder()
+        .credentials_provider(Credentials::new("k", "s", None, None, "test"));
+    Service {
+        kinesis,
+        client: Client::from_conf(config.build()),
+        _data: data,
+    }
 }
 
 fn shards(n: u16) -> NonZeroU16 {
@@ -57,8 +76,15 @@ impl Observer for Heard {
 }
 
 async fn put(service: &Service, log: &str) -> (Result<(), LoadError>, Totals) {
-    let putter = Putter { first_delay: Duration::from_millis(1), ..Putter::new(service.client.clone(), STREAM.to_owned(), true) };
-    let options = LoadOptions { workers: NonZeroUsize::new(3).unwrap(), rate: None, shift: None };
+    let putter = Putter {
+        first_delay: Duration::from_millis(1),
+        ..Putter::new(service.client.clone(), STREAM.to_owned(), true)
+    };
+    let options = LoadOptions {
+        workers: NonZeroUsize::new(3).unwrap(),
+        rate: None,
+        shift: None,
+    };
     let mut load = Load::new(Target::Put(putter), options);
     let mut ended = load.feed(log.as_bytes(), &mut Heard::default()).await;
     if ended.is_ok() {
@@ -71,32 +97,61 @@ async fn put(service: &Service, log: &str) -> (Result<(), LoadError>, Totals) {
 async fn every_record_is_acknowledged_once_though_entries_fail() {
     let service = service(false).await;
     prepare(&service.client, STREAM, Preparation::Create(shards(3))).await.unwrap();
-    service.kinesis.faults().add(FaultRule::new(Operation::PutRecords, Fault::PartialPut { every: 3 }).times(7));
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::PutRecords, Fault::PartialPut { every: 3 }).times(7));
     let (ended, totals) = put(&service, &log(1700)).await;
     ended.unwrap();
     assert_eq!((totals.produced, totals.acknowledged, totals.failed.len()), (1700, 1700, 0));
-    assert!(totals.retried >= 167, "a third of 500 entries at least failed once: {}", totals.retried);
+    assert!(
+        totals.retried >= 167,
+        "a third of 500 entries at least failed once: {}",
+        totals.retried
+    );
     let found = verify(&service.client, STREAM, totals.positions).await.unwrap();
-    assert_eq!(found, Verified { verified: 1700, ..Verified::default() }, "none lost, none doubled");
+    assert_eq!(
+        found,
+        Verified {
+            verified: 1700,
+            ..Verified::default()
+        },
+        "none lost, none doubled"
+    );
 }
 
 #[tokio::test]
 async fn calls_that_fail_as_a_whole_are_made_again() {
     let service = service(false).await;
     prepare(&service.client, STREAM, Preparation::Create(shards(1))).await.unwrap();
-    service.kinesis.faults().add(FaultRule::new(Operation::PutRecords, Fault::Reset(Cut::BeforeWork)).times(4));
-    service.kinesis.faults().add(FaultRule::new(Operation::PutRecords, Fault::Throttle).times(4));
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::PutRecords, Fault::Reset(Cut::BeforeWork)).times(4));
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::PutRecords, Fault::Throttle).times(4));
     let (ended, totals) = put(&service, &log(10)).await;
     ended.unwrap();
     let found = verify(&service.client, STREAM, totals.positions).await.unwrap();
-    assert_eq!(found, Verified { verified: 10, ..Verified::default() });
+    assert_eq!(
+        found,
+        Verified {
+            verified: 10,
+            ..Verified::default()
+        }
+    );
 }
 
 #[tokio::test]
 async fn what_never_gets_through_is_reported_with_its_reason() {
     let service = service(false).await;
     prepare(&service.client, STREAM, Preparation::Create(shards(1))).await.unwrap();
-    service.kinesis.faults().add(FaultRule::new(Operation::PutRecords, Fault::PartialPut { every: 1 }));
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::PutRecords, Fault::PartialPut { every: 1 }));
     let (ended, totals) = put(&service, &log(5)).await;
     ended.unwrap();
     assert_eq!((totals.produced, totals.acknowledged), (5, 0));
@@ -110,7 +165,14 @@ async fn a_shards_real_limits_slow_down_and_lose_nothing() {
     let service = service(true).await;
     prepare(&service.client, STREAM, Preparation::Create(shards(2))).await.unwrap();
     let putter = Putter::new(service.client.clone(), STREAM.to_owned(), true);
-    let mut load = Load::new(Target::Put(putter), LoadOptions { workers: NonZeroUsize::new(4).unwrap(), rate: None, shift: None });
+    let mut load = Load::new(
+        Target::Put(putter),
+        LoadOptions {
+            workers: NonZeroUsize::new(4).unwrap(),
+            rate: None,
+            shift: None,
+        },
+    );
     load.feed(log(5000).as_bytes(), &mut Heard::default()).await.unwrap();
     load.finish().await.unwrap();
     let totals = load.into_totals();
@@ -134,29 +196,74 @@ async fn verify_survives_faults_and_tells_missing_different_and_foreign_records(
     let max = positions.iter().map(|record| record.sequence).max().unwrap();
     positions[3].digest = Digest::of("host-3.example.com", b"something else");
     let beyond: SequenceNumber = format!("{}9", max).parse().unwrap();
-    positions.push(Acknowledged { shard, sequence: beyond, digest: Digest::of("k", b"v") });
-    service.kinesis.faults().add(FaultRule::new(Operation::GetRecords, Fault::EmptyReply).times(2));
-    service.kinesis.faults().add(FaultRule::new(Operation::GetRecords, Fault::ExpireIterator).times(1));
-    service.kinesis.faults().add(FaultRule::new(Operation::GetRecords, Fault::Throttle).times(2));
+    positions.push(Acknowledged {
+        shard,
+        sequence: beyond,
+        digest: Digest::of("k", b"v"),
+    });
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::GetRecords, Fault::EmptyReply).times(2));
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::GetRecords, Fault::ExpireIterator).times(1));
+    service
+        .kinesis
+        .faults()
+        .add(FaultRule::new(Operation::GetRecords, Fault::Throttle).times(2));
     let found = verify(&service.client, STREAM, positions).await.unwrap();
-    assert_eq!(found, Verified { verified: 30, different: 1, missing: 1, foreign });
+    assert_eq!(
+        found,
+        Verified {
+            verified: 30,
+            different: 1,
+            missing: 1,
+            foreign
+        }
+    );
 }
-
 
 #[tokio::test]
 async fn a_stream_is_made_kept_and_made_anew() {
     let service = service(false).await;
     let missing = prepare(&service.client, STREAM, Preparation::Existing).await.unwrap_err();
-    assert!(matches!(missing, StreamError::Missing(_)) && missing.to_string().contains("--create"), "{missing}");
-    assert_eq!(prepare(&service.client, STREAM, Preparation::Create(shards(3))).await.unwrap(), Prepared::Created);
+    assert!(
+        matches!(missing, StreamError::Missing(_)) && missing.to_string().contains("--create"),
+        "{missing}"
+    );
+    assert_eq!(
+        prepare(&service.client, STREAM, Preparation::Create(shards(3))).await.unwrap(),
+        Prepared::Created
+    );
     put(&service, &log(20)).await.0.unwrap();
-    assert_eq!(prepare(&service.client, STREAM, Preparation::Create(shards(5))).await.unwrap(), Prepared::Existed(3));
-    assert_eq!(prepare(&service.client, STREAM, Preparation::Existing).await.unwrap(), Prepared::Existed(3));
-    assert_eq!(prepare(&service.client, STREAM, Preparation::Recreate(shards(2))).await.unwrap(), Prepared::Created);
-    assert_eq!(prepare(&service.client, STREAM, Preparation::Existing).await.unwrap(), Prepared::Existed(2));
+    assert_eq!(
+        prepare(&service.client, STREAM, Preparation::Create(shards(5))).await.unwrap(),
+        Prepared::Existed(3)
+    );
+    assert_eq!(
+        prepare(&service.client, STREAM, Preparation::Existing).await.unwrap(),
+        Prepared::Existed(3)
+    );
+    assert_eq!(
+        prepare(&service.client, STREAM, Preparation::Recreate(shards(2))).await.unwrap(),
+        Prepared::Created
+    );
+    assert_eq!(
+        prepare(&service.client, STREAM, Preparation::Existing).await.unwrap(),
+        Prepared::Existed(2)
+    );
     let (_, totals) = put(&service, &log(5)).await;
     let found = verify(&service.client, STREAM, totals.positions).await.unwrap();
-    assert_eq!(found, Verified { verified: 5, ..Verified::default() }, "the first 20 are gone");
+    assert_eq!(
+        found,
+        Verified {
+            verified: 5,
+            ..Verified::default()
+        },
+        "the first 20 are gone"
+    );
 }
 
 #[tokio::test]
@@ -170,7 +277,14 @@ async fn a_stream_that_vanishes_ends_the_run() {
 #[tokio::test]
 async fn parsing_counts_and_shows_what_is_no_record() {
     let text = format!("{}\n   \nnonsense\n{}", log(2), "alyssa.p");
-    let mut load = Load::new(Target::Parse, LoadOptions { workers: NonZeroUsize::MIN, rate: None, shift: None });
+    let mut load = Load::new(
+        Target::Parse,
+        LoadOptions {
+            workers: NonZeroUsize::MIN,
+            rate: None,
+            shift: None,
+        },
+    );
     let mut heard = Heard::default();
     load.feed(text.as_bytes(), &mut heard).await.unwrap();
     load.finish().await.unwrap();
@@ -185,12 +299,22 @@ async fn a_rate_is_kept() {
     let service = service(false).await;
     prepare(&service.client, STREAM, Preparation::Create(shards(1))).await.unwrap();
     let putter = Putter::new(service.client.clone(), STREAM.to_owned(), false);
-    let mut load = Load::new(Target::Put(putter), LoadOptions { workers: NonZeroUsize::MIN, rate: Some(100.0), shift: None });
+    let mut load = Load::new(
+        Target::Put(putter),
+        LoadOptions {
+            workers: NonZeroUsize::MIN,
+            rate: Some(100.0),
+            shift: None,
+        },
+    );
     let started = Instant::now();
     load.feed(log(101).as_bytes(), &mut Heard::default()).await.unwrap();
     load.finish().await.unwrap();
     let seconds = started.elapsed().as_secs_f64();
-    assert!((1.0..10.0).contains(&seconds), "the 101st of 100 records a second comes after a second: {seconds}");
+    assert!(
+        (1.0..10.0).contains(&seconds),
+        "the 101st of 100 records a second comes after a second: {seconds}"
+    );
 }
 
 #[tokio::test]

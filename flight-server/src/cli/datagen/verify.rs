@@ -75,7 +75,16 @@ pub(crate) async fn verify(client: &Client, stream: &str, acknowledged: Vec<Ackn
         shards.entry(record.shard).or_default().insert(record.sequence, record.digest);
     }
     stream::iter(shards)
-        .map(|(shard, expected)| ShardCheck { client, stream, shard, expected, found: Verified::default() }.run())
+        .map(|(shard, expected)| {
+            ShardCheck {
+                client,
+                stream,
+                shard,
+                expected,
+                found: Verified::default(),
+            }
+            .run()
+        })
         .buffer_unordered(SHARDS_AT_A_TIME)
         .try_fold(Verified::default(), |sum, shard| {
             std::future::ready(Ok(Verified {
@@ -105,7 +114,9 @@ enum Trouble {
 
 impl ShardCheck<'_> {
     async fn run(mut self) -> Result<Verified, VerifyError> {
-        let Some(first) = self.expected.keys().min().copied() else { return Ok(self.found) };
+        let Some(first) = self.expected.keys().min().copied() else {
+            return Ok(self.found);
+        };
         let mut last = None;
         let mut iterator = self.open(first, last).await?;
         let mut empty = 0;
@@ -128,8 +139,14 @@ impl ShardCheck<'_> {
             for record in page.records() {
                 last = Some(self.compare(record)?);
             }
-            empty = if page.records().is_empty() && page.millis_behind_latest().unwrap_or(0) == 0 { empty + 1 } else { 0 };
-            let Some(next) = page.next_shard_iterator().filter(|_| empty < EMPTY_PAGES) else { break };
+            empty = if page.records().is_empty() && page.millis_behind_latest().unwrap_or(0) == 0 {
+                empty + 1
+            } else {
+                0
+            };
+            let Some(next) = page.next_shard_iterator().filter(|_| empty < EMPTY_PAGES) else {
+                break;
+            };
             next.clone_into(&mut iterator);
             if page.records().is_empty() {
                 tokio::time::sleep(PAUSE).await;
@@ -140,10 +157,14 @@ impl ShardCheck<'_> {
     }
 
     fn compare(&mut self, record: &Record) -> Result<SequenceNumber, VerifyError> {
-        let sequence: SequenceNumber =
-            record.sequence_number().parse().map_err(|_| self.error(&format!("`{}` is not a sequence number", record.sequence_number())))?;
+        let sequence: SequenceNumber = record
+            .sequence_number()
+            .parse()
+            .map_err(|_| self.error(&format!("`{}` is not a sequence number", record.sequence_number())))?;
         match self.expected.remove(&sequence) {
-            Some(digest) if digest == Digest::of(record.partition_key().unwrap_or_default(), record.data().as_ref()) => self.found.verified += 1,
+            Some(digest) if digest == Digest::of(record.partition_key().unwrap_or_default(), record.data().as_ref()) => {
+                self.found.verified += 1
+            }
             Some(_) => self.found.different += 1,
             None => self.found.foreign += 1,
         }
@@ -151,13 +172,23 @@ impl ShardCheck<'_> {
     }
 
     async fn open(&self, first: SequenceNumber, last: Option<SequenceNumber>) -> Result<String, VerifyError> {
-        let (kind, sequence) =
-            last.map_or((ShardIteratorType::AtSequenceNumber, first), |last| (ShardIteratorType::AfterSequenceNumber, last));
+        let (kind, sequence) = last.map_or((ShardIteratorType::AtSequenceNumber, first), |last| {
+            (ShardIteratorType::AfterSequenceNumber, last)
+        });
         let mut delays = delays();
         loop {
             let call = self.client.get_shard_iterator().stream_name(self.stream).shard_id(&self.shard);
-            match call.shard_iterator_type(kind.clone()).starting_sequence_number(sequence.to_string()).send().await {
-                Ok(answer) => return answer.shard_iterator.ok_or_else(|| self.error("GetShardIterator returned no iterator")),
+            match call
+                .shard_iterator_type(kind.clone())
+                .starting_sequence_number(sequence.to_string())
+                .send()
+                .await
+            {
+                Ok(answer) => {
+                    return answer
+                        .shard_iterator
+                        .ok_or_else(|| self.error("GetShardIterator returned no iterator"));
+                }
                 Err(error) => match trouble(&error) {
                     Trouble::Again(message) => tokio::time::sleep(delays.next().ok_or_else(|| self.error(&message))?).await,
                     Trouble::Final(message) => return Err(self.error(&message)),
@@ -168,11 +199,20 @@ impl ShardCheck<'_> {
     }
 
     async fn page(&self, iterator: &str) -> Result<aws_sdk_kinesis::operation::get_records::GetRecordsOutput, Trouble> {
-        self.client.get_records().shard_iterator(iterator).send().await.map_err(|error| trouble(&error))
+        self.client
+            .get_records()
+            .shard_iterator(iterator)
+            .send()
+            .await
+            .map_err(|error| trouble(&error))
     }
 
     fn error(&self, message: &str) -> VerifyError {
-        VerifyError { stream: self.stream.to_owned(), shard: self.shard.clone(), message: message.to_owned() }
+        VerifyError {
+            stream: self.stream.to_owned(),
+            shard: self.shard.clone(),
+            message: message.to_owned(),
+        }
     }
 }
 
@@ -185,7 +225,9 @@ where
     let message = DisplayErrorContext(error).to_string();
     match (error, error.code()) {
         (_, Some("ExpiredIteratorException")) => Trouble::Expired,
-        (_, Some("ProvisionedThroughputExceededException" | "LimitExceededException" | "KMSThrottlingException")) => Trouble::Again(message),
+        (_, Some("ProvisionedThroughputExceededException" | "LimitExceededException" | "KMSThrottlingException")) => {
+            Trouble::Again(message)
+        }
         (SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_), _) => Trouble::Again(message),
         (SdkError::ServiceError(_), Some("InternalFailure" | "InternalFailureException" | "ServiceUnavailable")) => Trouble::Again(message),
         _ => Trouble::Final(message),

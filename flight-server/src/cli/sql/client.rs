@@ -106,12 +106,26 @@ impl Client {
 
     /// Has a statement planned. Statements with an effect have had it when this returns.
     pub(crate) async fn plan(&self, sql: &str) -> Result<Answer, ClientError> {
-        self.info(&CommandStatementQuery { query: sql.to_owned(), transaction_id: None }.as_any()).await
+        self.info(
+            &CommandStatementQuery {
+                query: sql.to_owned(),
+                transaction_id: None,
+            }
+            .as_any(),
+        )
+        .await
     }
 
     /// Lists tables with their schemas.
     pub(crate) async fn tables(&self) -> Result<Answer, ClientError> {
-        self.info(&CommandGetTables { include_schema: true, ..CommandGetTables::default() }.as_any()).await
+        self.info(
+            &CommandGetTables {
+                include_schema: true,
+                ..CommandGetTables::default()
+            }
+            .as_any(),
+        )
+        .await
     }
 
     async fn info(&self, command: &arrow_flight::sql::Any) -> Result<Answer, ClientError> {
@@ -122,7 +136,10 @@ impl Client {
         let tickets: Option<Vec<_>> = info.endpoint.iter().map(|endpoint| endpoint.ticket.clone()).collect();
         let tickets = tickets.ok_or_else(|| ClientError::Answer("an endpoint has no ticket".to_owned()))?;
         let schema = info.try_decode_schema().map_err(|error| ClientError::Answer(error.to_string()))?;
-        Ok(Answer { schema: Arc::new(schema), tickets })
+        Ok(Answer {
+            schema: Arc::new(schema),
+            tickets,
+        })
     }
 
     /// Redeems a ticket.

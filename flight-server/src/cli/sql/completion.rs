@@ -13,10 +13,62 @@ use super::meta::Table;
 
 /// Keywords worth completing: the tokenizer knows hundreds that no query uses.
 const KEYWORDS: &[&str] = &[
-    "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "COUNT", "CREATE", "CROSS", "DESC", "DESCRIBE", "DISTINCT", "ELSE", "END", "EXCEPT",
-    "EXISTS", "EXPLAIN", "FROM", "FULL", "GROUP", "HAVING", "IN", "INNER", "INTERSECT", "INTERVAL", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "NOT",
-    "NULL", "OFFSET", "ON", "OR", "ORDER", "OUTER", "OVER", "PARTITION", "RESET", "RIGHT", "SELECT", "SET", "SHOW", "SUM", "TABLE", "TABLES",
-    "THEN", "TIMESTAMP", "UNION", "USING", "VALUES", "WHEN", "WHERE", "WITH",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "COUNT",
+    "CREATE",
+    "CROSS",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INNER",
+    "INTERSECT",
+    "INTERVAL",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "RESET",
+    "RIGHT",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "SUM",
+    "TABLE",
+    "TABLES",
+    "THEN",
+    "TIMESTAMP",
+    "UNION",
+    "USING",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WITH",
 ];
 
 /// Knows keywords, tables and columns.
@@ -37,7 +89,8 @@ impl Prompt {
     }
 
     fn candidates(&self, word: &str) -> Vec<String> {
-        let begins = |name: &&str| name.len() >= word.len() && name.is_char_boundary(word.len()) && name[..word.len()].eq_ignore_ascii_case(word);
+        let begins =
+            |name: &&str| name.len() >= word.len() && name.is_char_boundary(word.len()) && name[..word.len()].eq_ignore_ascii_case(word);
         let lower = word.chars().any(char::is_lowercase);
         let keyword = |keyword: &str| if lower { keyword.to_lowercase() } else { keyword.to_owned() };
         let names = self.names.iter().map(String::as_str).filter(begins).map(ToOwned::to_owned);
@@ -49,16 +102,27 @@ impl Completer for Prompt {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let start = line[..pos].rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '$'))).map_or(0, |at| {
-            at + line[at..].chars().next().map_or(1, char::len_utf8)
-        });
-        Ok((start, if start == pos { Vec::new() } else { self.candidates(&line[start..pos]) }))
+        let start = line[..pos]
+            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '$')))
+            .map_or(0, |at| at + line[at..].chars().next().map_or(1, char::len_utf8));
+        Ok((
+            start,
+            if start == pos {
+                Vec::new()
+            } else {
+                self.candidates(&line[start..pos])
+            },
+        ))
     }
 }
 
 impl Validator for Prompt {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if input::is_complete(context.input()) { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        Ok(if input::is_complete(context.input()) {
+            ValidationResult::Valid(None)
+        } else {
+            ValidationResult::Incomplete
+        })
     }
 }
 
@@ -82,7 +146,12 @@ mod tests {
     fn words_are_completed_in_the_writers_case() {
         let columns = Arc::new(Schema::new(vec![Field::new("code", DataType::Int64, true)]));
         let mut prompt = Prompt::default();
-        prompt.learn(&[Table { schema: "default".into(), name: "nasahttp".into(), kind: "BASE TABLE".into(), columns }]);
+        prompt.learn(&[Table {
+            schema: "default".into(),
+            name: "nasahttp".into(),
+            kind: "BASE TABLE".into(),
+            columns,
+        }]);
         let history = rustyline::history::DefaultHistory::new();
         let complete = |line: &str| prompt.complete(line, line.len(), &Context::new(&history)).unwrap();
         assert_eq!(complete("sel"), (0, vec!["select".to_owned()]));

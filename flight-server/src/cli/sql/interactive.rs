@@ -31,7 +31,12 @@ pub(super) async fn run(args: &SqlArgs) -> anyhow::Result<()> {
     {
         say(&format!("history {} cannot be read: {error}", history.display()));
     }
-    let mut shell = Shell { client, format: args.format, timing: true, last: None };
+    let mut shell = Shell {
+        client,
+        format: args.format,
+        timing: true,
+        last: None,
+    };
     shell.learn(&mut editor).await;
     say(&format!("connected to {}; \\? for help", args.url));
     loop {
@@ -111,7 +116,8 @@ impl Shell {
             Input::Tables => stdout::write(meta::list(&self.learn_or_fail(editor).await?).as_bytes())?,
             Input::Describe(name) => {
                 let tables = self.learn_or_fail(editor).await?;
-                let text = meta::describe(&tables, &name).with_context(|| format!("there is no table `{name}`; \\d lists those there are"))?;
+                let text =
+                    meta::describe(&tables, &name).with_context(|| format!("there is no table `{name}`; \\d lists those there are"))?;
                 stdout::write(text.as_bytes())?;
             }
             Input::Timing => {

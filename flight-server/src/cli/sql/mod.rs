@@ -30,7 +30,10 @@ pub(super) async fn run(args: SqlArgs) -> anyhow::Result<()> {
         (None, None) if std::io::stdin().is_terminal() => None,
         (None, _) => {
             let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text).context("cannot read statements from stdin")?;
+            std::io::stdin()
+                .lock()
+                .read_to_string(&mut text)
+                .context("cannot read statements from stdin")?;
             Some(text)
         }
     };
@@ -51,7 +54,11 @@ async fn script(args: &SqlArgs, text: &str) -> anyhow::Result<()> {
     let several = statements.len() > 1;
     for (number, sql) in statements.iter().enumerate() {
         let ran = statement(&client, sql, args.format).await;
-        let ran = if several { ran.with_context(|| format!("statement {} of {}", number + 1, statements.len()))? } else { ran? };
+        let ran = if several {
+            ran.with_context(|| format!("statement {} of {}", number + 1, statements.len()))?
+        } else {
+            ran?
+        };
         report(ran, true);
     }
     Ok(())

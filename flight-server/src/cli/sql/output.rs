@@ -18,7 +18,10 @@ pub(super) const TABLE_FORMAT: FormatOptions<'static> = FormatOptions::new().wit
 /// One statement's rows become bytes.
 pub(super) enum Output {
     /// A table is as wide as its widest row, so it is drawn at the end.
-    Table { schema: SchemaRef, batches: Vec<RecordBatch> },
+    Table {
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+    },
     Csv(arrow::csv::Writer<Buffer>),
     Json(Box<arrow::json::Writer<Buffer, LineDelimited>>),
     Arrow(Box<StreamWriter<Buffer>>),
@@ -56,14 +59,21 @@ impl Printer {
     pub(super) fn new(format: OutputFormat, schema: &SchemaRef) -> Result<Self, ArrowError> {
         let buffer = Buffer::default();
         let output = match format {
-            OutputFormat::Table => Output::Table { schema: SchemaRef::clone(schema), batches: Vec::new() },
+            OutputFormat::Table => Output::Table {
+                schema: SchemaRef::clone(schema),
+                batches: Vec::new(),
+            },
             OutputFormat::Csv => {
                 let mut csv = arrow::csv::WriterBuilder::new().with_header(true).build(buffer.clone());
                 // The header must stand even if no row follows.
                 csv.write(&RecordBatch::new_empty(SchemaRef::clone(schema)))?;
                 Output::Csv(csv)
             }
-            OutputFormat::Json => Output::Json(Box::new(JsonBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(buffer.clone()))),
+            OutputFormat::Json => Output::Json(Box::new(
+                JsonBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build::<_, LineDelimited>(buffer.clone()),
+            )),
             OutputFormat::Arrow => Output::Arrow(Box::new(StreamWriter::try_new(buffer.clone(), schema)?)),
         };
         Ok(Self { output, buffer })
@@ -113,14 +123,24 @@ mod tests {
     use super::*;
 
     fn schema() -> SchemaRef {
-        Arc::new(Schema::new(vec![Field::new("host", DataType::Utf8, true), Field::new("bytes", DataType::Int64, true)]))
+        Arc::new(Schema::new(vec![
+            Field::new("host", DataType::Utf8, true),
+            Field::new("bytes", DataType::Int64, true),
+        ]))
     }
 
     fn batches() -> Vec<RecordBatch> {
         let batch = |hosts: Vec<Option<&str>>, bytes: Vec<Option<i64>>| {
-            RecordBatch::try_new(schema(), vec![Arc::new(StringArray::from(hosts)), Arc::new(Int64Array::from(bytes))]).unwrap()
+            RecordBatch::try_new(
+                schema(),
+                vec![Arc::new(StringArray::from(hosts)), Arc::new(Int64Array::from(bytes))],
+            )
+            .unwrap()
         };
-        vec![batch(vec![Some("a,b"), None], vec![Some(1), Some(2)]), batch(vec![Some("")], vec![None])]
+        vec![
+            batch(vec![Some("a,b"), None], vec![Some(1), Some(2)]),
+            batch(vec![Some("")], vec![None]),
+        ]
     }
 
     fn printed(format: OutputFormat, batches: Vec<RecordBatch>) -> Vec<u8> {
@@ -140,7 +160,10 @@ mod tests {
             text(OutputFormat::Table, batches()),
             "+------+-------+\n| host | bytes |\n+------+-------+\n| a,b  | 1     |\n| NULL | 2     |\n|      | NULL  |\n+------+-------+\n"
         );
-        assert_eq!(text(OutputFormat::Table, vec![]), "+------+-------+\n| host | bytes |\n+------+-------+\n+------+-------+\n");
+        assert_eq!(
+            text(OutputFormat::Table, vec![]),
+            "+------+-------+\n| host | bytes |\n+------+-------+\n+------+-------+\n"
+        );
     }
 
     #[test]

@@ -130,7 +130,9 @@ async fn endpoint(
             DecodedPayload::Schema(streamed) => {
                 started = true;
                 if streamed.fields() != schema.fields() {
-                    return Err(ClientError::Answer(format!("a stream's schema {streamed} is not the announced one, {schema}")));
+                    return Err(ClientError::Answer(format!(
+                        "a stream's schema {streamed} is not the announced one, {schema}"
+                    )));
                 }
             }
             DecodedPayload::RecordBatch(batch) if batch.num_rows() == 0 => {}
@@ -143,5 +145,9 @@ async fn endpoint(
         }
     }
     // gRPC cannot tell a stream that ended from one that never began; Arrow can.
-    if started { Ok(()) } else { Err(ClientError::Answer("a stream ended before it began".to_owned())) }
+    if started {
+        Ok(())
+    } else {
+        Err(ClientError::Answer("a stream ended before it began".to_owned()))
+    }
 }

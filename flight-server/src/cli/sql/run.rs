@@ -49,13 +49,24 @@ pub(crate) async fn statement(client: &Client, sql: &str, format: OutputFormat) 
     let bytes = printer.finish()?;
     drop(spinner);
     stdout::write(&bytes)?;
-    Ok(Ran { rows: received.rows.load(Ordering::Relaxed), elapsed: started.elapsed() })
+    Ok(Ran {
+        rows: received.rows.load(Ordering::Relaxed),
+        elapsed: started.elapsed(),
+    })
 }
 
 /// `(2 rows, 0.012 s)` on stderr.
 pub(crate) fn report(ran: Ran, timing: bool) {
-    let rows = if ran.rows == 1 { "1 row".to_owned() } else { format!("{} rows", ran.rows) };
-    let seconds = if timing { format!(", {:.3} s", ran.elapsed.as_secs_f64()) } else { String::new() };
+    let rows = if ran.rows == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{} rows", ran.rows)
+    };
+    let seconds = if timing {
+        format!(", {:.3} s", ran.elapsed.as_secs_f64())
+    } else {
+        String::new()
+    };
     // Whoever closed stderr does not want to know.
     drop(writeln!(std::io::stderr().lock(), "({rows}{seconds})"));
 }
@@ -64,7 +75,11 @@ struct Spinner(ProgressBar);
 
 impl Spinner {
     fn new() -> Self {
-        let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if std::io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
             bar.set_style(style);

@@ -18,9 +18,17 @@ pub(super) fn split(text: &str) -> Result<Statements<'_>, String> {
     Tokenizer::new(&GenericDialect {}, text)
         .with_unescape(false)
         .tokenize_with_location_into_buf(&mut tokens)
-        .map_err(|error| format!("{} at line {}, column {}", error.message, error.location.line, error.location.column))?;
+        .map_err(|error| {
+            format!(
+                "{} at line {}, column {}",
+                error.message, error.location.line, error.location.column
+            )
+        })?;
     let mut places = Places::new(text);
-    let mut statements = Statements { ended: Vec::new(), rest: None };
+    let mut statements = Statements {
+        ended: Vec::new(),
+        rest: None,
+    };
     let mut start = None;
     let mut end = 0;
     for TokenWithSpan { token, span } in &tokens {
@@ -56,7 +64,12 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text.char_indices(), length: text.len(), line: 1, column: 1 }
+        Self {
+            rest: text.char_indices(),
+            length: text.len(),
+            line: 1,
+            column: 1,
+        }
     }
 
     fn byte(&mut self, at: Location) -> usize {
@@ -85,21 +98,42 @@ mod tests {
     #[test]
     fn semicolons_separate_only_where_they_stand_alone() {
         assert_eq!(all("select 1; select 2"), ["select 1", "select 2"]);
-        assert_eq!(all("select ';' as \"a;b\"; -- c;\n/* d; */ select 'it''s;'"), ["select ';' as \"a;b\"", "select 'it''s;'"]);
+        assert_eq!(
+            all("select ';' as \"a;b\"; -- c;\n/* d; */ select 'it''s;'"),
+            ["select ';' as \"a;b\"", "select 'it''s;'"]
+        );
         assert_eq!(all(";;\n ; -- nothing\n"), Vec::<&str>::new());
         assert_eq!(all("select 'é;ü', 1 ;\n\n  select 'ß';"), ["select 'é;ü', 1", "select 'ß'"]);
-        assert_eq!(all("select 1 /* inside */ + 2 -- after\n;select 3"), ["select 1 /* inside */ + 2", "select 3"]);
+        assert_eq!(
+            all("select 1 /* inside */ + 2 -- after\n;select 3"),
+            ["select 1 /* inside */ + 2", "select 3"]
+        );
     }
 
     #[test]
     fn a_hint_belongs_to_its_statement() {
-        assert_eq!(all("select 1; /*+ start='-1h' */ select 2; select 3"), ["select 1", "/*+ start='-1h' */ select 2", "select 3"]);
+        assert_eq!(
+            all("select 1; /*+ start='-1h' */ select 2; select 3"),
+            ["select 1", "/*+ start='-1h' */ select 2", "select 3"]
+        );
     }
 
     #[test]
     fn what_is_not_ended_is_known() {
-        assert_eq!(split("select 1; select").unwrap(), Statements { ended: vec!["select 1"], rest: Some("select") });
-        assert_eq!(split("select 1;").unwrap(), Statements { ended: vec!["select 1"], rest: None });
+        assert_eq!(
+            split("select 1; select").unwrap(),
+            Statements {
+                ended: vec!["select 1"],
+                rest: Some("select")
+            }
+        );
+        assert_eq!(
+            split("select 1;").unwrap(),
+            Statements {
+                ended: vec!["select 1"],
+                rest: None
+            }
+        );
         assert_eq!(split("").unwrap(), Statements { ended: vec![], rest: None });
         assert!(split("select 'open").unwrap_err().contains("line 1, column 8"));
         assert!(split("/* open").is_err());

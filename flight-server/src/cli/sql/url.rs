@@ -12,7 +12,9 @@ pub(crate) struct ServerUrl {
 impl ServerUrl {
     /// Of a server at this address.
     pub(crate) fn at(address: std::net::SocketAddr) -> Self {
-        Self { authority: address.to_string() }
+        Self {
+            authority: address.to_string(),
+        }
     }
 
     /// The form that an HTTP/2 client takes.
@@ -42,7 +44,9 @@ impl FromStr for ServerUrl {
         if authority.host().is_empty() || authority.port_u16().is_none() || authority.as_str().contains('@') {
             return Err(example.to_owned());
         }
-        Ok(Self { authority: authority.to_string() })
+        Ok(Self {
+            authority: authority.to_string(),
+        })
     }
 }
 
@@ -59,8 +63,21 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ServerUrl>().unwrap().to_string(), shown);
         }
-        assert!("grpc+tls://host:1".parse::<ServerUrl>().unwrap_err().contains("TLS is not supported yet"));
-        for text in ["host:1", "ftp://host:1", "grpc://host", "grpc://:1", "grpc://u@host:1", "grpc://host:1/path", ""] {
+        assert!(
+            "grpc+tls://host:1"
+                .parse::<ServerUrl>()
+                .unwrap_err()
+                .contains("TLS is not supported yet")
+        );
+        for text in [
+            "host:1",
+            "ftp://host:1",
+            "grpc://host",
+            "grpc://:1",
+            "grpc://u@host:1",
+            "grpc://host:1/path",
+            "",
+        ] {
             assert!(text.parse::<ServerUrl>().is_err(), "{text}");
         }
     }

@@ -43,9 +43,11 @@ impl Run<'_> {
                 Arc::new(TimestampMillisecondArray::new(arrivals.values().clone(), arrivals.nulls().cloned()))
             }
             HiddenColumn::Message => Arc::new(self.records.data().clone()),
-            HiddenColumn::MessageLength => {
-                Arc::new((0..rows).map(|row| i64::from(self.records.data().value_length(row))).collect::<Int64Array>())
-            }
+            HiddenColumn::MessageLength => Arc::new(
+                (0..rows)
+                    .map(|row| i64::from(self.records.data().value_length(row)))
+                    .collect::<Int64Array>(),
+            ),
             HiddenColumn::MessageValid => self.valid()?,
             HiddenColumn::MessageError => self.errors()?,
             HiddenColumn::RowIndex => Arc::new(Int64Array::from(vec![0; rows])),
@@ -58,7 +60,10 @@ impl Run<'_> {
         let bad = self.bad.ok_or_else(|| internal_datafusion_err!("records were not judged"))?;
         let first = bad.partition_point(|verdict| verdict.row < self.offset);
         let end = self.offset + self.records.len();
-        Ok(bad[first..].iter().take_while(move |verdict| verdict.row < end).map(|verdict| (verdict.row - self.offset, verdict)))
+        Ok(bad[first..]
+            .iter()
+            .take_while(move |verdict| verdict.row < end)
+            .map(|verdict| (verdict.row - self.offset, verdict)))
     }
 
     fn valid(&self) -> DfResult<ArrayRef> {
@@ -99,7 +104,13 @@ impl Run<'_> {
         let mut builder = StringBuilder::with_capacity(rows, rows * (shard.len() + 81));
         for row in 0..rows {
             // Writing to a string builder cannot fail.
-            let _ = write!(builder, "{shard}/{}/{:010}/{:010}", self.records.sequence(row).padded(), subs.value(row), 0);
+            let _ = write!(
+                builder,
+                "{shard}/{}/{:010}/{:010}",
+                self.records.sequence(row).padded(),
+                subs.value(row),
+                0
+            );
             builder.append_value("");
         }
         Arc::new(builder.finish())

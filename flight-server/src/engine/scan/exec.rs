@@ -23,8 +23,8 @@ use shard_reader::{ShardPin, ShardScan, Snapshot, StatementMeter, StreamReader};
 
 use super::super::error::EngineError;
 use super::super::execute::ExecutionFacts;
-use super::super::table::ColumnSource;
 use super::super::hidden::HiddenColumn;
+use super::super::table::ColumnSource;
 use super::prune::Pruning;
 use super::rows::RowPlan;
 
@@ -80,12 +80,15 @@ impl ShardScanExec {
         } else {
             Some(reassign_expr_columns(conjunction(request.filters), &read_schema)?)
         };
-        let mut predicate_columns: Vec<usize> =
-            predicate.iter().flat_map(collect_columns).map(|column| column.index()).collect();
+        let mut predicate_columns: Vec<usize> = predicate.iter().flat_map(collect_columns).map(|column| column.index()).collect();
         predicate_columns.sort_unstable();
         let sources: Vec<ColumnSource> = read.iter().map(|&index| request.columns[index]).collect();
         let counts_records = sources.contains(&ColumnSource::Hidden(HiddenColumn::SegmentCount));
-        let pins = if counts_records { snapshot.shards.clone() } else { pruning.shards(&snapshot.shards)? };
+        let pins = if counts_records {
+            snapshot.shards.clone()
+        } else {
+            pruning.shards(&snapshot.shards)?
+        };
         let partitions = partition(pins, request.target_partitions);
         let rows = RowPlan {
             table: request.table,
@@ -130,8 +133,18 @@ impl ShardScanExec {
 
     fn shard_rows(&self, pin: ShardPin) -> BoxStream<'static, DfResult<RecordBatch>> {
         let scan = self.reader.scan(pin.range.clone(), Arc::clone(&self.meter));
-        let state = ShardRows { pin, scan, before: 0, rows: Arc::clone(&self.rows), facts: Arc::clone(&self.facts) };
-        stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) }).boxed()
+        let state = ShardRows {
+            pin,
+            scan,
+            before: 0,
+            rows: Arc::clone(&self.rows),
+            facts: Arc::clone(&self.facts),
+        };
+        stream::try_unfold(
+            state,
+            |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) },
+        )
+        .boxed()
     }
 }
 
@@ -184,7 +197,13 @@ impl DisplayAs for ShardScanExec {
         if !matches!(format, DisplayFormatType::TreeRender) {
             write!(f, "ShardScanExec: ")?;
         }
-        write!(f, "table={}, stream={}, shards={shards}, partitions={}", self.rows.table, self.reader.name(), self.partitions.len())?;
+        write!(
+            f,
+            "table={}, stream={}, shards={shards}, partitions={}",
+            self.rows.table,
+            self.reader.name(),
+            self.partitions.len()
+        )?;
         let columns: Vec<&str> = self.rows.output_schema.fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))?;
         if let Some(predicate) = &self.rows.predicate {
@@ -198,7 +217,11 @@ impl DisplayAs for ShardScanExec {
         }
         if matches!(format, DisplayFormatType::Verbose) {
             for pin in self.partitions.iter().flatten() {
-                write!(f, ", {}={:?}..{:?} ({} bytes cached)", pin.range.shard, pin.range.start, pin.range.end, pin.bytes_cached)?;
+                write!(
+                    f,
+                    ", {}={:?}..{:?} ({} bytes cached)",
+                    pin.range.shard, pin.range.start, pin.range.end, pin.bytes_cached
+                )?;
             }
         }
         Ok(())
@@ -228,7 +251,11 @@ impl ExecutionPlan for ShardScanExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { internal_err!("ShardScanExec has no children") }
+        if children.is_empty() {
+            Ok(self)
+        } else {
+            internal_err!("ShardScanExec has no children")
+        }
     }
 
     fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
@@ -282,7 +309,10 @@ impl ExecutionPlan for ShardScanExec {
         let offered: Vec<Arc<dyn PhysicalExpr>> = result.parent_filters.into_iter().map(|offer| offer.filter).collect();
         // A filter above a limit must not move below it.
         if self.limit.is_some() || offered.is_empty() {
-            return Ok(FilterPushdownPropagation::with_parent_pushdown_result(vec![PushedDown::No; offered.len()]));
+            return Ok(FilterPushdownPropagation::with_parent_pushdown_result(vec![
+                PushedDown::No;
+                offered.len()
+            ]));
         }
         // Before the plan is final, what is left of a filter is taken over; afterwards filters are dynamic: kept here to drop rows early, while
         // the operator that made them still decides.

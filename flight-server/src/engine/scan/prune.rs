@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, Operator, Volatility};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::{Expr, Operator, Volatility};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::physical_plan::expressions::{BinaryExpr, Column, Literal};
@@ -23,11 +23,20 @@ pub(crate) fn can_evaluate(filter: &Expr, schema: &DFSchema) -> bool {
     let mut plain = true;
     let walked = filter.apply(|expr| {
         plain &= match expr {
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) | Expr::OuterReferenceColumn(..) | Expr::Placeholder(_) => false,
+            Expr::ScalarSubquery(_)
+            | Expr::InSubquery(_)
+            | Expr::Exists(_)
+            | Expr::SetComparison(_)
+            | Expr::OuterReferenceColumn(..)
+            | Expr::Placeholder(_) => false,
             Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Volatile,
             _ => true,
         };
-        Ok(if plain { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        Ok(if plain {
+            TreeNodeRecursion::Continue
+        } else {
+            TreeNodeRecursion::Stop
+        })
     });
     if walked.is_err() || !plain {
         return false;
@@ -45,7 +54,10 @@ pub(crate) struct ArrivalBounds {
 
 impl Default for ArrivalBounds {
     fn default() -> Self {
-        Self { from: i64::MIN, to: i64::MAX }
+        Self {
+            from: i64::MIN,
+            to: i64::MAX,
+        }
     }
 }
 
@@ -66,7 +78,8 @@ impl ArrivalBounds {
                         _ => {}
                     },
                     Expr::Between(between) if !between.negated => {
-                        if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) = (between.expr.as_ref(), between.low.as_ref(), between.high.as_ref())
+                        if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) =
+                            (between.expr.as_ref(), between.low.as_ref(), between.high.as_ref())
                             && is_arrival(&column.name)
                         {
                             bounds.tighten(Operator::GtEq, low);
@@ -104,7 +117,12 @@ fn is_arrival(name: &str) -> bool {
 
 /// A time in ms, rounded down and up.
 fn millis(value: &ScalarValue) -> Option<(i64, i64)> {
-    let per = |value: i64, unit: i64| (value.div_euclid(unit), value.div_euclid(unit) + i64::from(value.rem_euclid(unit) != 0));
+    let per = |value: i64, unit: i64| {
+        (
+            value.div_euclid(unit),
+            value.div_euclid(unit) + i64::from(value.rem_euclid(unit) != 0),
+        )
+    };
     match value {
         ScalarValue::TimestampSecond(Some(value), _) => value.checked_mul(1000).map(|ms| (ms, ms)),
         ScalarValue::TimestampMillisecond(Some(value), _) => Some((*value, *value)),
@@ -126,7 +144,12 @@ pub(super) struct Pruning {
 impl Pruning {
     /// Reads the conjuncts of physical filters over `schema`.
     pub(super) fn new(filters: &[Arc<dyn PhysicalExpr>], schema: &SchemaRef) -> Self {
-        let mut pruning = Self { arrival: ArrivalBounds::default(), lowest: None, highest: None, shard_filters: Vec::new() };
+        let mut pruning = Self {
+            arrival: ArrivalBounds::default(),
+            lowest: None,
+            highest: None,
+            shard_filters: Vec::new(),
+        };
         for conjunct in filters.iter().flat_map(datafusion::physical_expr::split_conjunction) {
             pruning.read(conjunct, schema);
         }
@@ -139,10 +162,16 @@ impl Pruning {
             self.shard_filters.push(Arc::clone(conjunct));
             return;
         }
-        let Some(binary) = conjunct.downcast_ref::<BinaryExpr>() else { return };
+        let Some(binary) = conjunct.downcast_ref::<BinaryExpr>() else {
+            return;
+        };
         let (column, op, value) = match (binary.left().downcast_ref::<Column>(), binary.right().downcast_ref::<Literal>()) {
             (Some(column), Some(literal)) => (column, *binary.op(), literal.value()),
-            _ => match (binary.right().downcast_ref::<Column>(), binary.left().downcast_ref::<Literal>(), binary.op().swap()) {
+            _ => match (
+                binary.right().downcast_ref::<Column>(),
+                binary.left().downcast_ref::<Literal>(),
+                binary.op().swap(),
+            ) {
                 (Some(column), Some(literal), Some(op)) => (column, op, literal.value()),
                 _ => return,
             },
@@ -194,7 +223,9 @@ impl Pruning {
     /// Whether a segment can hold a row.
     pub(super) fn meets(&self, segment: &Segment) -> bool {
         let (first, last) = segment.sequence_range();
-        self.arrival.meets(segment.arrival_range()) && self.lowest.is_none_or(|lowest| last >= lowest) && self.highest.is_none_or(|highest| first <= highest)
+        self.arrival.meets(segment.arrival_range())
+            && self.lowest.is_none_or(|lowest| last >= lowest)
+            && self.highest.is_none_or(|highest| first <= highest)
     }
 }
 

@@ -37,7 +37,11 @@ pub(super) struct RowPlan {
 
 impl RowPlan {
     fn needs_verdict(&self) -> bool {
-        self.bad_records != BadRecords::NullRow || self.read.iter().any(|source| matches!(source, ColumnSource::Hidden(column) if column.needs_verdict()))
+        self.bad_records != BadRecords::NullRow
+            || self
+                .read
+                .iter()
+                .any(|source| matches!(source, ColumnSource::Hidden(column) if column.needs_verdict()))
     }
 
     /// The rows of a run of records; `None` where none is left. `before` is the number of records of the range before it.
@@ -70,7 +74,13 @@ impl RowPlan {
                 }
                 bad = decoded.bad;
             }
-            let run = Run { pin, records: &records, offset: slice.rows.start, before, bad: bad.as_ref().map(|bad| bad.as_slice()) };
+            let run = Run {
+                pin,
+                records: &records,
+                offset: slice.rows.start,
+                before,
+                bad: bad.as_ref().map(|bad| bad.as_slice()),
+            };
             for &at in wanted {
                 if let (ColumnSource::Hidden(column), None) = (self.read[at], &columns[at]) {
                     columns[at] = Some(run.column(column)?);
@@ -88,7 +98,13 @@ impl RowPlan {
         }
         let output: Vec<usize> = (0..self.output_schema.fields().len()).collect();
         load(&output, &mut columns)?;
-        let run = Run { pin, records: &records, offset: slice.rows.start, before, bad: bad.as_ref().map(|bad| bad.as_slice()) };
+        let run = Run {
+            pin,
+            records: &records,
+            offset: slice.rows.start,
+            before,
+            bad: bad.as_ref().map(|bad| bad.as_slice()),
+        };
         if let Some(good) = self.good_rows(&run)? {
             mask = Some(match mask {
                 Some(mask) => datafusion::arrow::compute::and(&mask, &good)?,
@@ -114,7 +130,11 @@ impl RowPlan {
     /// A record that this version cannot decode must never become a NULL row or a wrong count.
     fn refuse_unsupported(&self, slice: &SegmentSlice) -> DfResult<()> {
         let compression = self.definition.compression;
-        if slice.segment.unsupported(compression).is_none_or(|(first, _)| first >= slice.rows.end) {
+        if slice
+            .segment
+            .unsupported(compression)
+            .is_none_or(|(first, _)| first >= slice.rows.end)
+        {
             return Ok(());
         }
         let records = slice.segment.records();
@@ -135,7 +155,11 @@ impl RowPlan {
     fn predicate_mask(&self, predicate: &dyn PhysicalExpr, columns: &[Option<ArrayRef>], rows: usize) -> DfResult<BooleanArray> {
         // Columns that the predicate does not read need only be there; a null column of the right type costs nothing to speak of.
         let placeholder = |at: usize| datafusion::arrow::array::new_null_array(self.read_schema.field(at).data_type(), rows);
-        let filled = columns.iter().enumerate().map(|(at, column)| column.clone().unwrap_or_else(|| placeholder(at))).collect();
+        let filled = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| column.clone().unwrap_or_else(|| placeholder(at)))
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.read_schema), filled, &options)?;
         boolean(predicate, &batch)
@@ -182,6 +206,12 @@ impl RowPlan {
 
 fn boolean(expr: &dyn PhysicalExpr, batch: &RecordBatch) -> DfResult<BooleanArray> {
     let value = expr.evaluate(batch)?.into_array(batch.num_rows())?;
-    let mask = value.as_boolean_opt().ok_or_else(|| internal_datafusion_err!("a filter gave {} instead of a boolean", value.data_type()))?;
-    Ok(if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() })
+    let mask = value
+        .as_boolean_opt()
+        .ok_or_else(|| internal_datafusion_err!("a filter gave {} instead of a boolean", value.data_type()))?;
+    Ok(if mask.null_count() > 0 {
+        prep_null_mask_filter(mask)
+    } else {
+        mask.clone()
+    })
 }

@@ -7,15 +7,22 @@ use super::super::options::{OptionValues, parse_option};
 pub(super) fn split(sql: &str) -> Result<(OptionValues, String), EngineError> {
     let mut values = OptionValues::default();
     let head = sql.trim_start();
-    let Some(inside) = head.strip_prefix("/*+") else { return Ok((values, sql.to_owned())) };
+    let Some(inside) = head.strip_prefix("/*+") else {
+        return Ok((values, sql.to_owned()));
+    };
     let Some((hint, rest)) = inside.split_once("*/") else {
-        return Err(EngineError::Invalid("the hint `/*+` at the statement's head is not closed by `*/`".into()));
+        return Err(EngineError::Invalid(
+            "the hint `/*+` at the statement's head is not closed by `*/`".into(),
+        ));
     };
     for (name, text) in assignments(hint)? {
         let (name, value) = parse_option(name, &text)?;
         values.insert(name, value);
     }
-    let blanked: String = sql[..sql.len() - rest.len()].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+    let blanked: String = sql[..sql.len() - rest.len()]
+        .chars()
+        .map(|c| if c == '\n' { '\n' } else { ' ' })
+        .collect();
     Ok((values, blanked + rest))
 }
 
@@ -23,7 +30,9 @@ fn assignments(hint: &str) -> Result<Vec<(&str, String)>, EngineError> {
     let mut found = Vec::new();
     let mut rest = hint.trim();
     while !rest.is_empty() {
-        let Some((name, after)) = rest.split_once('=') else { return Err(malformed(rest)) };
+        let Some((name, after)) = rest.split_once('=') else {
+            return Err(malformed(rest));
+        };
         let after = after.trim_start();
         let (value, tail) = if let Some(quoted) = after.strip_prefix('\'') {
             take_quoted(quoted).ok_or_else(|| malformed(rest))?
@@ -59,7 +68,10 @@ fn take_quoted(text: &str) -> Option<(String, &str)> {
 }
 
 fn malformed(near: &str) -> EngineError {
-    EngineError::Invalid(format!("the hint is a list of name='value', separated by commas; this is not: `{}`", near.trim()))
+    EngineError::Invalid(format!(
+        "the hint is a list of name='value', separated by commas; this is not: `{}`",
+        near.trim()
+    ))
 }
 
 #[cfg(test)]
@@ -83,7 +95,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_errors() {
-        for sql in ["/*+ start */ select 1", "/*+ strat='-1h' */ select 1", "/*+ start='-1h' select 1", "/*+ start='-1h' freshness='cached' */ select 1"] {
+        for sql in [
+            "/*+ start */ select 1",
+            "/*+ strat='-1h' */ select 1",
+            "/*+ start='-1h' select 1",
+            "/*+ start='-1h' freshness='cached' */ select 1",
+        ] {
             assert!(split(sql).is_err(), "{sql}");
         }
     }

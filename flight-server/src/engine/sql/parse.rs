@@ -58,9 +58,12 @@ pub(crate) enum StatementKind {
 pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     let (hint, sql) = hint::split(sql)?;
     let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, &sql)
-        .tokenize()
-        .map_err(|error| EngineError::Invalid(format!("SQL error: {} at line {}, column {}", error.message, error.location.line, error.location.column)))?;
+    let tokens = Tokenizer::new(&dialect, &sql).tokenize().map_err(|error| {
+        EngineError::Invalid(format!(
+            "SQL error: {} at line {}, column {}",
+            error.message, error.location.line, error.location.column
+        ))
+    })?;
     let words = tokens
         .iter()
         .filter_map(|token| match token {
@@ -79,7 +82,11 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         (None, _) => return Err(EngineError::Invalid("the statement is empty".into())),
         (Some(_), _) => return Err(EngineError::Invalid("one statement at a time, please".into())),
     };
-    Ok(ParsedStatement { hint, kind: kind_of(statement)?, words })
+    Ok(ParsedStatement {
+        hint,
+        kind: kind_of(statement)?,
+        words,
+    })
 }
 
 impl ParsedStatement {
@@ -95,7 +102,9 @@ impl ParsedStatement {
 
     /// Finds the tables and makes wildcards skip the hidden columns that `exposed` names.
     pub(crate) fn rewrite<'a>(&mut self, current_schema: &'a str, exposed: &'a mut Exposed<'a>) -> Result<(), EngineError> {
-        let StatementKind::Query(statement) = &mut self.kind else { return Ok(()) };
+        let StatementKind::Query(statement) = &mut self.kind else {
+            return Ok(());
+        };
         let mut rewriter = Rewriter { current_schema, exposed };
         rewrite(statement, &mut rewriter)
     }
@@ -122,14 +131,22 @@ fn rewrite_sql(statement: &mut Statement, rewriter: &mut Rewriter<'_>) -> Result
 
 fn kind_of(statement: DfStatement) -> Result<StatementKind, EngineError> {
     match statement {
-        DfStatement::CopyTo(_) => Err(EngineError::NotSupported("COPY is not supported: a statement neither reads nor writes files".into())),
+        DfStatement::CopyTo(_) => Err(EngineError::NotSupported(
+            "COPY is not supported: a statement neither reads nor writes files".into(),
+        )),
         DfStatement::CreateExternalTable(_) => Err(EngineError::NotSupported(
             "CREATE EXTERNAL TABLE is not supported yet: write a table definition file into the catalog's directory".into(),
         )),
         DfStatement::Reset(ResetStatement::Variable(name)) => {
             let name = name.to_string();
             let all = name.eq_ignore_ascii_case("all") || name.eq_ignore_ascii_case("kinesis.all");
-            if all { Ok(StatementKind::Reset { name: None }) } else { Ok(StatementKind::Reset { name: Some(own_option(&name)?) }) }
+            if all {
+                Ok(StatementKind::Reset { name: None })
+            } else {
+                Ok(StatementKind::Reset {
+                    name: Some(own_option(&name)?),
+                })
+            }
         }
         DfStatement::Explain(explain) => match kind_of(*explain.statement.clone())? {
             StatementKind::Query(_) => Ok(StatementKind::Query(Box::new(DfStatement::Explain(explain)))),
@@ -146,7 +163,9 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
             let name = variable.iter().map(|ident| ident.value.as_str()).collect::<Vec<_>>().join(".");
             match name.to_ascii_lowercase().as_str() {
                 "all" | "kinesis" | "kinesis.all" => Ok(StatementKind::Show { name: None }),
-                _ => Ok(StatementKind::Show { name: Some(own_option(&name)?) }),
+                _ => Ok(StatementKind::Show {
+                    name: Some(own_option(&name)?),
+                }),
             }
         }
         query @ (Statement::Query(_)
@@ -163,12 +182,20 @@ fn set_kind(set: Set) -> Result<StatementKind, EngineError> {
         Set::SingleAssignment { variable, values, .. } => {
             let name = own_option(&variable.to_string())?;
             match values.as_slice() {
-                [value] => Ok(StatementKind::Set { name, value: literal(value)? }),
+                [value] => Ok(StatementKind::Set {
+                    name,
+                    value: literal(value)?,
+                }),
                 _ => Err(EngineError::Invalid(format!("`SET {variable}` takes one value"))),
             }
         }
-        Set::SetTimeZone { value, .. } => Ok(StatementKind::Set { name: "time_zone".into(), value: literal(&value)? }),
-        _ => Err(EngineError::NotSupported("this form of SET is not supported; write SET kinesis.name = 'value'".into())),
+        Set::SetTimeZone { value, .. } => Ok(StatementKind::Set {
+            name: "time_zone".into(),
+            value: literal(&value)?,
+        }),
+        _ => Err(EngineError::NotSupported(
+            "this form of SET is not supported; write SET kinesis.name = 'value'".into(),
+        )),
     }
 }
 
@@ -176,7 +203,9 @@ fn set_kind(set: Set) -> Result<StatementKind, EngineError> {
 fn own_option(name: &str) -> Result<String, EngineError> {
     let lower = name.to_ascii_lowercase().replace('"', "");
     if lower.starts_with("datafusion.") {
-        return Err(EngineError::NotSupported(format!("`{name}` is a setting of the engine, not of a session; the options are those of SHOW ALL")));
+        return Err(EngineError::NotSupported(format!(
+            "`{name}` is a setting of the engine, not of a session; the options are those of SHOW ALL"
+        )));
     }
     match lower.as_str() {
         "timezone" | "time.zone" | "time zone" => Ok("time_zone".into()),
@@ -192,7 +221,12 @@ fn literal(value: &Expr) -> Result<String, EngineError> {
             other => Err(EngineError::Invalid(format!("`{other}` is not a value of an option"))),
         },
         Expr::Identifier(ident) => Ok(ident.value.clone()),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{}", literal(expr)?)),
-        other => Err(EngineError::Invalid(format!("`{other}` is not a value of an option; write a text in quotes"))),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => Ok(format!("-{}", literal(expr)?)),
+        other => Err(EngineError::Invalid(format!(
+            "`{other}` is not a value of an option; write a text in quotes"
+        ))),
     }
 }

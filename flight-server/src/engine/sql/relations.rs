@@ -9,7 +9,11 @@ pub(crate) const CATALOG: &str = "kinesis";
 
 /// A name as the query engine resolves it: unquoted parts in lower case.
 pub(super) fn normalized(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_ascii_lowercase()
+    }
 }
 
 /// The parts of a relation's name; `None` where a part is a function.
@@ -30,7 +34,9 @@ pub(super) fn table_of(name: &ObjectName, current_schema: &str) -> Result<Option
         [table] => Ok(Some((current_schema.to_owned(), table.clone()))),
         [schema, table] => Ok(Some((schema.clone(), table.clone()))),
         [catalog, schema, table] if catalog == CATALOG => Ok(Some((schema.clone(), table.clone()))),
-        [catalog, _, _] => Err(EngineError::NotFound(format!("there is no catalog `{catalog}`; the catalog is `{CATALOG}`"))),
+        [catalog, _, _] => Err(EngineError::NotFound(format!(
+            "there is no catalog `{catalog}`; the catalog is `{CATALOG}`"
+        ))),
         _ => Err(EngineError::Invalid(format!("`{name}` is not the name of a table"))),
     }
 }

@@ -25,10 +25,19 @@ fn rewritten(sql: &str) -> Result<String, EngineError> {
 
 #[test]
 fn a_wildcard_skips_hidden_columns() {
-    assert_eq!(rewritten("select *, _shard_id from a").expect("one table"), "SELECT * EXCLUDE (\"_shard_id\"), _shard_id FROM a");
+    assert_eq!(
+        rewritten("select *, _shard_id from a").expect("one table"),
+        "SELECT * EXCLUDE (\"_shard_id\"), _shard_id FROM a"
+    );
     assert_eq!(rewritten("select * from plain").expect("nothing hidden"), "SELECT * FROM plain");
-    assert_eq!(rewritten("select a.* from a").expect("qualified"), "SELECT a.* EXCLUDE (\"_shard_id\") FROM a");
-    assert_eq!(rewritten("select * exclude (x) from a").expect("own exclude"), "SELECT * EXCLUDE (x, \"_shard_id\") FROM a");
+    assert_eq!(
+        rewritten("select a.* from a").expect("qualified"),
+        "SELECT a.* EXCLUDE (\"_shard_id\") FROM a"
+    );
+    assert_eq!(
+        rewritten("select * exclude (x) from a").expect("own exclude"),
+        "SELECT * EXCLUDE (x, \"_shard_id\") FROM a"
+    );
 }
 
 #[test]
@@ -41,8 +50,14 @@ fn several_relations_are_named_one_by_one() {
         rewritten("select * from a join b using (k)").expect("merged columns"),
         "SELECT a.* EXCLUDE (\"_shard_id\"), b.* EXCLUDE (\"_shard_id\", \"k\") FROM a JOIN b USING(k)"
     );
-    assert!(matches!(rewritten("select * from a natural join b"), Err(EngineError::NotSupported(_))));
-    assert!(matches!(rewritten("select * from a, (select 1)"), Err(EngineError::NotSupported(_))));
+    assert!(matches!(
+        rewritten("select * from a natural join b"),
+        Err(EngineError::NotSupported(_))
+    ));
+    assert!(matches!(
+        rewritten("select * from a, (select 1)"),
+        Err(EngineError::NotSupported(_))
+    ));
 }
 
 #[test]
@@ -55,7 +70,10 @@ fn common_table_expressions_hide_tables_of_their_name_and_only_where_they_are_in
         rewritten("select * from (with c as (select 1 as k) select * from c) d").expect("an inner scope"),
         "SELECT * FROM (WITH c AS (SELECT 1 AS k) SELECT * FROM c) d"
     );
-    assert!(matches!(rewritten("select * from (with c as (select 1) select * from c) d, c"), Err(EngineError::NotFound(_))));
+    assert!(matches!(
+        rewritten("select * from (with c as (select 1) select * from c) d, c"),
+        Err(EngineError::NotFound(_))
+    ));
 }
 
 #[test]
@@ -64,24 +82,39 @@ fn subqueries_in_expressions_are_reached() {
         rewritten("select 1 where exists (select * from a)").expect("exists"),
         "SELECT 1 WHERE EXISTS (SELECT * EXCLUDE (\"_shard_id\") FROM a)"
     );
-    assert!(matches!(rewritten("select (select max(k) from missing)"), Err(EngineError::NotFound(_))));
-    assert!(matches!(rewritten("select k from a order by (select 1 from missing)"), Err(EngineError::NotFound(_))));
+    assert!(matches!(
+        rewritten("select (select max(k) from missing)"),
+        Err(EngineError::NotFound(_))
+    ));
+    assert!(matches!(
+        rewritten("select k from a order by (select 1 from missing)"),
+        Err(EngineError::NotFound(_))
+    ));
 }
 
 #[test]
 fn sequence_numbers_are_padded_where_they_are_compared() {
-    let sql = rewritten("select 1 from a where _shard_sequence_id > 7 and '8' >= a._shard_sequence_id and _shard_sequence_id in ('9')").expect("a filter");
+    let sql = rewritten("select 1 from a where _shard_sequence_id > 7 and '8' >= a._shard_sequence_id and _shard_sequence_id in ('9')")
+        .expect("a filter");
     for digit in ["7", "8", "9"] {
         assert!(sql.contains(&format!("'{digit:0>57}'")), "{sql}");
     }
-    assert!(rewritten("select 1 from a where k = '7'").expect("another column").contains("k = '7'"));
+    assert!(
+        rewritten("select 1 from a where k = '7'")
+            .expect("another column")
+            .contains("k = '7'")
+    );
 }
 
 #[test]
 fn other_statements_are_options_or_refused_with_a_reason() {
-    assert!(matches!(parse("SET kinesis.start = '-1h'").expect("an option").kind, StatementKind::Set { name, value } if name == "kinesis.start" && value == "-1h"));
+    assert!(
+        matches!(parse("SET kinesis.start = '-1h'").expect("an option").kind, StatementKind::Set { name, value } if name == "kinesis.start" && value == "-1h")
+    );
     assert!(matches!(parse("SET TIME ZONE 'UTC'").expect("a zone").kind, StatementKind::Set { name, .. } if name == "time_zone"));
-    assert!(matches!(parse("RESET kinesis.start").expect("an option").kind, StatementKind::Reset { name: Some(name) } if name == "kinesis.start"));
+    assert!(
+        matches!(parse("RESET kinesis.start").expect("an option").kind, StatementKind::Reset { name: Some(name) } if name == "kinesis.start")
+    );
     assert!(matches!(parse("SHOW ALL").expect("all").kind, StatementKind::Show { name: None }));
     for sql in [
         "SET datafusion.sql_parser.dialect = 'snowflake'",

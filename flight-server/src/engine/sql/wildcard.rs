@@ -58,10 +58,12 @@ impl Rewriter<'_> {
                 self.body(right, scope)
             }
             SetExpr::Values(values) => self.nested(values, scope),
-            SetExpr::Table(_) => Err(EngineError::NotSupported("`TABLE name` is not supported; write `SELECT * FROM name`".into())),
-            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                Err(EngineError::NotSupported("statements that change data are not supported yet".into()))
-            }
+            SetExpr::Table(_) => Err(EngineError::NotSupported(
+                "`TABLE name` is not supported; write `SELECT * FROM name`".into(),
+            )),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => Err(EngineError::NotSupported(
+                "statements that change data are not supported yet".into(),
+            )),
         }
     }
 
@@ -91,7 +93,10 @@ impl Rewriter<'_> {
                     if let Some(relation) = relations.iter().find(|relation| names(relation, &name)) {
                         exclude(&mut options, &relation.exposed)?;
                     }
-                    projection.push(SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options));
+                    projection.push(SelectItem::QualifiedWildcard(
+                        SelectItemQualifiedWildcardKind::ObjectName(name),
+                        options,
+                    ));
                 }
                 other => projection.push(other),
             }
@@ -108,7 +113,10 @@ impl Rewriter<'_> {
         natural: &mut bool,
     ) -> Result<(), EngineError> {
         self.factor(&mut table.relation, scope, relations, natural)?;
-        for Join { relation, join_operator, .. } in &mut table.joins {
+        for Join {
+            relation, join_operator, ..
+        } in &mut table.joins
+        {
             let first = relations.len();
             self.factor(relation, scope, relations, natural)?;
             self.nested(join_operator, scope)?;
@@ -119,7 +127,9 @@ impl Rewriter<'_> {
             for relation in &mut relations[first..] {
                 relation.gives_columns &= side.right_gives_columns;
                 if let Some(JoinConstraint::Using(columns)) = side.constraint {
-                    relation.merged.extend(columns.iter().filter_map(parts).filter_map(|mut parts| parts.pop()));
+                    relation
+                        .merged
+                        .extend(columns.iter().filter_map(parts).filter_map(|mut parts| parts.pop()));
                 }
             }
         }
@@ -134,17 +144,34 @@ impl Rewriter<'_> {
         natural: &mut bool,
     ) -> Result<(), EngineError> {
         let mut push = |alias: Option<ObjectName>, exposed| {
-            relations.push(Relation { qualifier: alias, exposed, merged: Vec::new(), gives_columns: true });
+            relations.push(Relation {
+                qualifier: alias,
+                exposed,
+                merged: Vec::new(),
+                gives_columns: true,
+            });
         };
         match factor {
-            TableFactor::Table { name, alias, args, version, sample, .. } => {
+            TableFactor::Table {
+                name,
+                alias,
+                args,
+                version,
+                sample,
+                ..
+            } => {
                 if version.is_some() {
-                    return Err(EngineError::NotSupported(format!("time travel (`{name} FOR …`) is not supported; use the options `start` and `freshness`")));
+                    return Err(EngineError::NotSupported(format!(
+                        "time travel (`{name} FOR …`) is not supported; use the options `start` and `freshness`"
+                    )));
                 }
                 if sample.is_some() {
                     return Err(EngineError::NotSupported("TABLESAMPLE is not supported".into()));
                 }
-                let qualifier = alias.as_ref().map_or_else(|| name.clone(), |alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())]));
+                let qualifier = alias.as_ref().map_or_else(
+                    || name.clone(),
+                    |alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())]),
+                );
                 let is_cte = matches!(parts(name).as_deref(), Some([single]) if scope.contains(single));
                 let exposed = match table_of(name, self.current_schema)? {
                     Some((schema, table)) if args.is_none() && !is_cte => (self.exposed)(&schema, &table)?,
@@ -154,12 +181,22 @@ impl Rewriter<'_> {
                 Ok(())
             }
             TableFactor::Derived { subquery, alias, .. } => {
-                push(alias.as_ref().map(|alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())])), Vec::new());
+                push(
+                    alias
+                        .as_ref()
+                        .map(|alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())])),
+                    Vec::new(),
+                );
                 self.query(subquery, scope)
             }
             TableFactor::NestedJoin { table_with_joins, .. } => self.table(table_with_joins, scope, relations, natural),
             TableFactor::UNNEST { alias, .. } | TableFactor::Function { alias, .. } | TableFactor::TableFunction { alias, .. } => {
-                push(alias.as_ref().map(|alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())])), Vec::new());
+                push(
+                    alias
+                        .as_ref()
+                        .map(|alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())])),
+                    Vec::new(),
+                );
                 Ok(())
             }
             other => Err(EngineError::NotSupported(format!("`{other}` is not supported in FROM"))),
@@ -168,7 +205,11 @@ impl Rewriter<'_> {
 
     /// Rewrites the queries inside expressions.
     fn nested(&mut self, node: &mut impl VisitMut, scope: &[String]) -> Result<(), EngineError> {
-        let mut visitor = Outermost { rewriter: self, scope, depth: 0 };
+        let mut visitor = Outermost {
+            rewriter: self,
+            scope,
+            depth: 0,
+        };
         match node.visit(&mut visitor) {
             ControlFlow::Break(error) => Err(error),
             ControlFlow::Continue(()) => Ok(()),
@@ -223,12 +264,17 @@ impl<'a> Side<'a> {
             | JoinOperator::RightAnti(c) => (Some(c), true),
             _ => (None, true),
         };
-        Self { constraint, right_gives_columns }
+        Self {
+            constraint,
+            right_gives_columns,
+        }
     }
 }
 
 fn names(relation: &Relation, name: &ObjectName) -> bool {
-    let (Some(own), Some(asked)) = (relation.qualifier.as_ref().and_then(parts), parts(name)) else { return false };
+    let (Some(own), Some(asked)) = (relation.qualifier.as_ref().and_then(parts), parts(name)) else {
+        return false;
+    };
     own.ends_with(&asked)
 }
 
@@ -248,12 +294,17 @@ fn expand(options: WildcardAdditionalOptions, relations: &[Relation], projection
     }
     for relation in giving {
         let Some(qualifier) = &relation.qualifier else {
-            return Err(EngineError::NotSupported("`*` in a statement that names hidden columns needs an alias for every subquery in FROM".into()));
+            return Err(EngineError::NotSupported(
+                "`*` in a statement that names hidden columns needs an alias for every subquery in FROM".into(),
+            ));
         };
         let mut own = WildcardAdditionalOptions::default();
         let excluded: Vec<String> = relation.exposed.iter().chain(&relation.merged).cloned().collect();
         exclude(&mut own, &excluded)?;
-        projection.push(SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(qualifier.clone()), own));
+        projection.push(SelectItem::QualifiedWildcard(
+            SelectItemQualifiedWildcardKind::ObjectName(qualifier.clone()),
+            own,
+        ));
     }
     Ok(())
 }
@@ -268,7 +319,11 @@ fn exclude(options: &mut WildcardAdditionalOptions, columns: &[String]) -> Resul
         Some(ExcludeSelectItem::Multiple(names)) => names,
     };
     if let Some(except) = options.opt_except.take() {
-        all.extend(std::iter::once(except.first_element).chain(except.additional_elements).map(|ident| ObjectName(vec![ObjectNamePart::Identifier(ident)])));
+        all.extend(
+            std::iter::once(except.first_element)
+                .chain(except.additional_elements)
+                .map(|ident| ObjectName(vec![ObjectNamePart::Identifier(ident)])),
+        );
     }
     for column in columns {
         if !all.iter().any(|name| parts(name).as_deref() == Some(std::slice::from_ref(column))) {

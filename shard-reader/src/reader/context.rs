@@ -1,0 +1,182 @@
+//! What the tasks, pins and scans of one stream share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::actor::Actor;
+use super::answer::Moment;
+use super::config::ReaderConfig;
+use super::counters::Counters;
+use super::error::{ReadError, ReadErrorKind};
+use super::shard::Shard;
+use crate::memory_budget::MemoryBudget;
+use crate::{ShardId, ShardInfo, ShardSource, SourceError};
+
+/// What all streams of the process share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: ReaderConfig,
+    pub(super) budget: Arc<MemoryBudget>,
+    pub(super) counters: Counters,
+    /// Calls in flight: bounds connections, and the memory of pages on their way (10 MiB each at most).
+    pub(super) calls: Semaphore,
+}
+
+#[derive(Debug)]
+pub(super) struct StreamContext {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: Arc<dyn ShardSource>,
+    /// Name or ARN, as the source is asked.
+    pub(super) stream: Arc<str>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    retention_ms: AtomicU64,
+    shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
+    listed: Mutex<BTreeSet<ShardId>>,
+    /// When the last list of shards was asked for. The lock is also what makes concurrent requests share one call.
+    listing: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl StreamContext {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        source: Arc<dyn ShardSource>,
+        stream: Arc<str>,
+        retention: Duration,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let context = Self {
+            shared,
+            source,
+            stream,
+            stop,
+            tasks: TaskTracker::new(),
+            retention_ms: AtomicU64::new(0),
+            shards: Mutex::default(),
+            listed: Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
+        };
+        context.set_retention(retention);
+        Arc::new(context)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.shared.config.wall_clock.now_ms()
+    }
+
+    pub(super) fn retention(&self) -> Duration {
+        Duration::from_millis(self.retention_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_retention(&self, retention: Duration) {
+        self.retention_ms.store(retention.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn moment(&self, shard: &Shard) -> Moment {
+        Moment {
+            now: Instant::now(),
+            cutoff_ms: self.now_ms().saturating_sub(self.retention_ms.load(Ordering::Relaxed) as i64),
+            ending: shard.info.lock().ending_sequence,
+        }
+    }
+
+    pub(super) fn shards(&self) -> Vec<Arc<Shard>> {
+        self.shards.lock().values().cloned().collect()
+    }
+
+    /// The shard, also one that no list has named yet: a range may come from elsewhere.
+    pub(super) fn shard(&self, id: &ShardId) -> Arc<Shard> {
+        Arc::clone(
+            self.shards
+                .lock()
+                .entry(id.clone())
+                .or_insert_with(|| Shard::new(unlisted(id, None), &self.shared.budget)),
+        )
+    }
+
+    /// Lists the shards unless that was asked after `after`; new ones are registered.
+    pub(super) async fn list(&self, after: Instant) -> Result<(), SourceError> {
+        let mut listing = self.listing.lock().await;
+        if listing.is_some_and(|listed| listed >= after) {
+            return Ok(());
+        }
+        let requested = Instant::now();
+        let infos = self.source.list_shards(&self.stream).await?;
+        let mut shards = self.shards.lock();
+        *self.listed.lock() = infos.iter().map(|info| info.id.clone()).collect();
+        for info in infos {
+            match shards.get(&info.id) {
+                Some(shard) => *shard.info.lock() = info,
+                None => drop(shards.insert(info.id.clone(), Shard::new(info, &self.shared.budget))),
+            }
+        }
+        *listing = Some(requested);
+        Ok(())
+    }
+
+    pub(super) async fn ever_listed(&self) -> bool {
+        self.listing.lock().await.is_some()
+    }
+
+    /// A child that the end of its parent names, listed or not yet.
+    pub(super) fn register_child(&self, child: &ShardId, parent: &ShardId) {
+        self.shards
+            .lock()
+            .entry(child.clone())
+            .or_insert_with(|| Shard::new(unlisted(child, Some(parent)), &self.shared.budget));
+    }
+
+    /// Forgets a shard that the service does not know any more; false if it is still listed.
+    pub(super) fn retire_unlisted(&self, id: &ShardId) -> bool {
+        let gone = !self.listed.lock().contains(id);
+        if gone {
+            self.shards.lock().remove(id);
+        }
+        gone
+    }
+
+    /// Sees to it that the shard's task runs and looks at what is wanted.
+    pub(super) fn wake(self: &Arc<Self>, shard: &Arc<Shard>) -> Result<(), ReadError> {
+        if self.stop.is_cancelled() {
+            return Err(self.stopped().at(&shard.id, None));
+        }
+        let mut state = shard.state.lock();
+        if state.running.is_none() {
+            let id = state.new_id();
+            state.running = Some(id);
+            // the tracker belongs to the stream's reader, which ends its tasks when it ends
+            drop(self.tasks.spawn(Actor::run(Arc::clone(self), Arc::clone(shard), id)));
+        }
+        drop(state);
+        shard.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn stopped(&self) -> ReadError {
+        ReadError::new(
+            ReadErrorKind::Unavailable,
+            &self.stream,
+            "the stream's reader has ended: the server stops, or the stream was created anew",
+        )
+    }
+}
+
+fn unlisted(id: &ShardId, parent: Option<&ShardId>) -> ShardInfo {
+    ShardInfo {
+        id: id.clone(),
+        parent: parent.cloned(),
+        adjacent_parent: None,
+        hash_start: 0,
+        hash_end: u128::MAX,
+        starting_sequence: None,
+        ending_sequence: None,
+    }
+}

@@ -1,0 +1,330 @@
+//! Cursors, and reading a page at one.
+//!
+//! A cursor that is lost, expired or too old is opened again at its position, at the very record that the position names, which must be there: a
+//! service skips expired records silently, and this is how a gap is found instead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::actor::Actor;
+use super::counters::Counters;
+use super::snapshot::TipKind;
+use crate::{Cursor, OpenAt, Page, Position, SequenceNumber, SourceError, SourceErrorKind};
+
+/// AWS lets an iterator live for 5 minutes.
+const CURSOR_AGE: Duration = Duration::from_secs(270);
+/// Closer to the end of retention than this, a cursor could fall off the horizon between two reads.
+const RETENTION_SLACK: Duration = Duration::from_secs(300);
+/// The rule for a service whose distance to the tip cannot be trusted.
+const ASSUMED_EMPTIES: u32 = 5;
+const ASSUMED_AFTER: Duration = Duration::from_secs(2);
+/// Replies looked at for the first record after the trim horizon.
+const HORIZON_REPLIES: u32 = 50;
+
+/// Why a step did not succeed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Source(SourceError),
+    /// The record that the position names is gone.
+    Gone(Position, String),
+    /// The service answered what cannot be.
+    Protocol(String),
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+/// A cursor and where it stands.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Everything up to here was read; `None` while nothing was read since a time.
+    pub(super) position: Option<Position>,
+    /// The time it was opened at, if `position` is none.
+    time: i64,
+    cursor: Option<Cursor>,
+    /// The next record must be this one.
+    verify: Option<SequenceNumber>,
+    pub(super) last_arrival: Option<i64>,
+    pub(super) behind: Option<(u64, Instant)>,
+    empties: Empties,
+}
+
+/// Consecutive empty replies whose distance to the tip did not shrink.
+#[derive(Debug, Default)]
+struct Empties {
+    count: u32,
+    since: Option<Instant>,
+    least_behind: Option<u64>,
+}
+
+impl Run {
+    pub(super) fn at(position: Position) -> Self {
+        Self {
+            position: Some(position),
+            time: 0,
+            cursor: None,
+            verify: None,
+            last_arrival: None,
+            behind: None,
+            empties: Empties::default(),
+        }
+    }
+
+    pub(super) fn at_time(time: i64) -> Self {
+        Self {
+            position: None,
+            time,
+            ..Self::at(Position::TrimHorizon)
+        }
+    }
+
+    /// To be called after the page's records were taken in.
+    pub(super) fn advance(&mut self, page: &Page, reached: Option<Position>) {
+        self.position = reached.or(self.position);
+        self.cursor = page.next.clone();
+        self.behind = page.millis_behind.map(|behind| (behind, page.requested_at));
+        if let Some(last) = page.records.len().checked_sub(1) {
+            self.last_arrival = page.records.arrival(last);
+        }
+    }
+
+    /// The moment to which everything is read after this page, if it tells one. A full page never does: some services count the distance between
+    /// records, and say nearly nothing while more wait.
+    pub(super) fn complete_as_of(&mut self, page: &Page) -> Option<(Instant, TipKind)> {
+        if !page.records.is_empty() || page.full {
+            self.empties = Empties::default();
+        } else {
+            let fell = match (page.millis_behind, self.empties.least_behind) {
+                (Some(now), Some(least)) => now < least,
+                (Some(_), None) => self.empties.count > 0,
+                (None, _) => false,
+            };
+            if fell || self.empties.count == 0 {
+                self.empties = Empties {
+                    count: 0,
+                    since: Some(page.requested_at),
+                    least_behind: page.millis_behind,
+                };
+            }
+            self.empties.count += 1;
+        }
+        if page.full {
+            return None;
+        }
+        let waited = self
+            .empties
+            .since
+            .is_some_and(|since| page.requested_at.saturating_duration_since(since) >= ASSUMED_AFTER);
+        match page.millis_behind {
+            Some(0) => Some((page.requested_at, TipKind::Reached)),
+            _ if self.empties.count >= ASSUMED_EMPTIES && waited => Some((page.requested_at, TipKind::Assumed)),
+            // the service cuts both its times down to milliseconds
+            Some(behind) => page
+                .requested_at
+                .checked_sub(Duration::from_millis(behind.saturating_add(1)))
+                .map(|as_of| (as_of, TipKind::Reached)),
+            None => None,
+        }
+    }
+
+    /// Whether the cursor's place may have left the stream's retention.
+    fn near_trim(&self, retention: Duration, now_ms: i64) -> bool {
+        let most = retention.saturating_sub(RETENTION_SLACK);
+        let by_service = self
+            .behind
+            .is_some_and(|(behind, at)| Duration::from_millis(behind).saturating_add(at.elapsed()) >= most);
+        let by_clock = self
+            .last_arrival
+            .is_some_and(|arrival| now_ms.saturating_sub(arrival) >= most.as_millis() as i64);
+        by_service || by_clock
+    }
+}
+
+impl Actor {
+    /// One page at a run's place. `None`: an empty reply while the record that must come first has not come yet.
+    ///
+    /// On an error the run still stands where it stood.
+    pub(super) async fn fetch(&mut self, run: &mut Run, limit: u32) -> Result<Option<Page>, Failure> {
+        let context = Arc::clone(&self.context);
+        let Ok(_permit) = context.shared.calls.acquire().await else {
+            return Err(Failure::Source(SourceError::new(
+                SourceErrorKind::Unavailable,
+                "the reader is shutting down",
+            )));
+        };
+        let named = run.position.and_then(|position| position.sequence());
+        let unsafe_place = named.is_some() && run.verify.is_none() && run.near_trim(context.retention(), context.now_ms());
+        if unsafe_place || run.cursor.as_ref().is_some_and(|cursor| cursor.issued_at.elapsed() >= CURSOR_AGE) {
+            run.cursor = None;
+        }
+        let cursor = match &run.cursor {
+            Some(cursor) => cursor.clone(),
+            None => self.open(run).await?,
+        };
+        self.rate.call();
+        Counters::add(&context.shared.counters.calls, 1);
+        let page = context.source.read(&context.stream, &self.shard.id, &cursor, limit).await;
+        let mut page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                if error.kind == SourceErrorKind::ExpiredIterator {
+                    Counters::add(&context.shared.counters.expiries, 1);
+                    run.cursor = None;
+                }
+                return Err(Failure::Source(error));
+            }
+        };
+        self.rate.succeeded(page.wire_bytes);
+        self.recovered();
+        Counters::add(&context.shared.counters.records, page.records.len() as u64);
+        Counters::add(&context.shared.counters.bytes, page.wire_bytes);
+        if let Some(wanted) = run.verify {
+            let position = run.position.unwrap_or(Position::Before(wanted));
+            if page.records.is_empty() {
+                let at_tip = page.next.is_none() || run.complete_as_of(&page).is_some_and(|(as_of, _)| as_of >= cursor.issued_at);
+                if at_tip {
+                    run.cursor = None;
+                    return Err(Failure::Gone(
+                        position,
+                        format!("record {wanted} is gone: nothing follows its place"),
+                    ));
+                }
+                run.cursor = page.next;
+                return Ok(None);
+            }
+            let first = page.records.sequence(0);
+            if first > wanted {
+                run.cursor = None;
+                return Err(Failure::Gone(
+                    position,
+                    format!("record {wanted} is gone: the next that is left is {first}"),
+                ));
+            }
+            if first < wanted {
+                run.cursor = None;
+                return Err(Failure::Protocol(format!(
+                    "asked for record {wanted}, the service answered {first}"
+                )));
+            }
+            run.verify = None;
+            if let Position::After(..) = position {
+                page.records = page.records.slice(1, page.records.len() - 1);
+                Counters::add(&context.shared.counters.refetched, 1);
+            }
+        }
+        Ok(Some(page))
+    }
+
+    async fn open(&self, run: &mut Run) -> Result<Cursor, Failure> {
+        let context = &self.context;
+        let (at, verify) = match run.position {
+            None => (OpenAt::Timestamp(run.time), None),
+            Some(Position::TrimHorizon) => (OpenAt::TrimHorizon, None),
+            Some(Position::Before(sequence) | Position::After(sequence, _)) => (OpenAt::At(sequence), Some(sequence)),
+        };
+        match context.source.open(&context.stream, &self.shard.id, at).await {
+            Ok(cursor) => {
+                run.verify = verify;
+                run.cursor = Some(cursor.clone());
+                Ok(cursor)
+            }
+            Err(error) => match (verify, error.kind) {
+                (Some(wanted), SourceErrorKind::NotFound | SourceErrorKind::Invalid) => {
+                    Err(self.unknown_sequence(wanted, run, error).await)
+                }
+                _ => Err(Failure::Source(error)),
+            },
+        }
+    }
+
+    /// Some services refuse a sequence number they do not have: it is gone if the oldest record is a later one.
+    async fn unknown_sequence(&self, wanted: SequenceNumber, run: &Run, refused: SourceError) -> Failure {
+        let context = &self.context;
+        let position = run.position.unwrap_or(Position::Before(wanted));
+        let oldest = async {
+            let mut cursor = context.source.open(&context.stream, &self.shard.id, OpenAt::TrimHorizon).await?;
+            for _ in 0..HORIZON_REPLIES {
+                Counters::add(&context.shared.counters.calls, 1);
+                let page = context.source.read(&context.stream, &self.shard.id, &cursor, 1).await?;
+                match page.next {
+                    _ if !page.records.is_empty() => return Ok(Some(page.records.sequence(0))),
+                    Some(next) if page.millis_behind != Some(0) => cursor = next,
+                    _ => return Ok(None),
+                }
+            }
+            Err(SourceError::new(
+                SourceErrorKind::Unavailable,
+                "no record was found after the trim horizon",
+            ))
+        };
+        match oldest.await {
+            Ok(Some(first)) if first <= wanted => Failure::Source(SourceError {
+                message: format!("record {wanted} is within the shard, but: {}", refused.message),
+                ..refused
+            }),
+            Ok(Some(first)) => Failure::Gone(position, format!("record {wanted} is gone: the oldest that is left is {first}")),
+            Ok(None) => Failure::Gone(position, format!("record {wanted} is gone: the shard is empty")),
+            Err(error) => Failure::Source(error),
+        }
+    }
+
+    /// Takes a page's records in: into what is held, and to the scans that wait for them.
+    pub(super) fn absorb(&mut self, run: &mut Run, page: &Page) -> Result<(), Failure> {
+        let Some(last) = page.records.len().checked_sub(1) else {
+            run.advance(page, None);
+            self.note_behind(page);
+            return Ok(());
+        };
+        let (first, to) = (page.records.start_of(0), page.records.end_of(last));
+        let from = run.position.filter(|position| *position != Position::TrimHorizon).unwrap_or(first);
+        if first < from || !page.records.is_ascending() {
+            run.cursor = None;
+            return Err(Failure::Protocol(format!(
+                "the reply after {from} is not in order: it begins with {first} and ends with {to}"
+            )));
+        }
+        if let Some(ending) = self
+            .shard
+            .info
+            .lock()
+            .ending_sequence
+            .filter(|ending| page.records.sequence(last) > *ending)
+        {
+            run.cursor = None;
+            let message = format!(
+                "record {} lies beyond the shard's ending sequence number {ending}",
+                page.records.sequence(last)
+            );
+            return Err(Failure::Protocol(message));
+        }
+        let refetched = {
+            let mut state = self.shard.state.lock();
+            let refetched = state.coverage.insert(from, to, &page.records, &self.shard.maker);
+            let arrival = page.records.arrival(0);
+            if run.position == Some(Position::TrimHorizon) {
+                state.saw_first(first, arrival, page.requested_at);
+                // what the service no longer has is no longer ours to give
+                state.coverage.drop_before(first);
+            } else if state.horizon.is_some_and(|horizon| horizon.start == from && from != first) {
+                state.saw_first(first, arrival, page.requested_at);
+            }
+            state.hand_over(from, to);
+            refetched
+        };
+        Counters::add(&self.context.shared.counters.refetched, refetched);
+        run.advance(page, Some(to));
+        self.note_behind(page);
+        self.shard.changed();
+        self.context.shared.budget.reclaim();
+        Ok(())
+    }
+
+    fn note_behind(&self, page: &Page) {
+        self.shard.state.lock().millis_behind = page.millis_behind;
+    }
+}

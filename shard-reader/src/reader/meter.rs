@@ -1,0 +1,50 @@
+//! What one statement may read, and what it did.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+/// Shared by all scans of a statement.
+#[derive(Debug)]
+pub struct StatementMeter {
+    max_bytes: u64,
+    deadline: Option<Instant>,
+    read: AtomicU64,
+    cached: AtomicU64,
+}
+
+impl StatementMeter {
+    /// A meter that lets a statement read so many bytes from Kinesis, until a deadline.
+    pub fn new(max_bytes: u64, deadline: Option<Instant>) -> Arc<Self> {
+        Arc::new(Self {
+            max_bytes,
+            deadline,
+            read: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes handed out that were in memory already.
+    pub fn bytes_cached(&self) -> u64 {
+        self.cached.load(Ordering::Relaxed)
+    }
+
+    /// Bytes handed out that were fetched while this statement's scan ran.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count(&self, bytes: u64, cached: bool) {
+        if cached { &self.cached } else { &self.read }.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The limit, if it is exceeded.
+    pub(crate) fn exceeded(&self) -> Option<u64> {
+        (self.bytes_read() > self.max_bytes).then_some(self.max_bytes)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}

@@ -1,0 +1,202 @@
+//! Pinning: fixing, for every shard of a stream, what a statement reads.
+//!
+//! Shards are pinned concurrently. New ones come only from shards that end, and a shard's end is told after its children are registered; so when no
+//! pinned shard leaves an unpinned one behind, records acknowledged into brand-new children are in the snapshot too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
+
+use super::answer::{Pinned, Waiter};
+use super::context::StreamContext;
+use super::error::{ReadError, ReadErrorKind};
+use super::shard::Shard;
+use super::snapshot::{Freshness, PinRequest, ScanStart, ShardPin, ShardRange};
+use crate::{Position, ShardId, SourceErrorKind};
+
+/// A registered waiter; gone when dropped.
+pub(super) struct WaiterGuard {
+    shard: Arc<Shard>,
+    id: u64,
+}
+
+impl WaiterGuard {
+    pub(super) fn new(shard: &Arc<Shard>, waiter: Waiter) -> Self {
+        let mut state = shard.state.lock();
+        let id = state.new_id();
+        state.waiters.insert(id, waiter);
+        state.last_statement = Instant::now();
+        drop(state);
+        Self {
+            shard: Arc::clone(shard),
+            id,
+        }
+    }
+}
+
+impl Drop for WaiterGuard {
+    fn drop(&mut self) {
+        self.shard.state.lock().waiters.remove(&self.id);
+    }
+}
+
+impl StreamContext {
+    pub(super) async fn pin(self: &Arc<Self>, request: &PinRequest) -> Result<Vec<ShardPin>, ReadError> {
+        let deadline = Instant::now() + self.shared.config.pin_timeout;
+        if !self.ever_listed().await {
+            self.list_until(request.arrived, deadline).await?;
+        }
+        let complete = matches!(request.freshness, Freshness::Latest) && self.shared.config.list_shards_on_pin;
+        let mut listing: Option<BoxFuture<'_, Result<(), ReadError>>> =
+            complete.then(|| Box::pin(self.list_until(request.arrived, deadline)) as BoxFuture<'_, _>);
+        let mut seen = BTreeSet::new();
+        let mut pins: BTreeMap<ShardId, ShardPin> = BTreeMap::new();
+        let mut pinning = FuturesUnordered::new();
+        loop {
+            for shard in self.shards() {
+                if seen.insert(shard.id.clone()) {
+                    pinning.push(Box::pin(self.pin_shard(shard, *request, deadline)));
+                }
+            }
+            tokio::select! {
+                biased;
+                Some(listed) = async { Some(listing.as_mut()?.await) } => {
+                    listing = None;
+                    listed?;
+                }
+                Some(pinned) = pinning.next() => {
+                    if let Some(pin) = pinned? {
+                        pins.insert(pin.range.shard.clone(), pin);
+                    }
+                }
+                else => return Ok(pins.into_values().collect()),
+            }
+        }
+    }
+
+    /// Lists the shards, trying again until the deadline.
+    async fn list_until(&self, after: Instant, deadline: Instant) -> Result<(), ReadError> {
+        let mut backoff = super::rate::Rate::new(None, None);
+        loop {
+            let error = match tokio::time::timeout_at(deadline, self.list(after)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if !error.is_retryable() => return Err(ReadError::of_source(&self.stream, &error)),
+                Ok(Err(error)) => ReadError::of_source(&self.stream, &error),
+                Err(_) => {
+                    return Err(ReadError::new(
+                        ReadErrorKind::Unavailable,
+                        &self.stream,
+                        "the shards could not be listed in time",
+                    ));
+                }
+            };
+            backoff.failed();
+            match backoff.ready_at() {
+                Some(at) if at < deadline => tokio::time::sleep_until(at).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// `None`: the shard is gone from the service.
+    async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, request: PinRequest, deadline: Instant) -> Result<Option<ShardPin>, ReadError> {
+        let pinned = match self.wait_for(&shard, Waiter::new(request), deadline).await {
+            Ok(pinned) => pinned,
+            Err(error) if error.kind == ReadErrorKind::NotFound => {
+                self.list_until(Instant::now(), deadline).await?;
+                return if self.retire_unlisted(&shard.id) { Ok(None) } else { Err(error) };
+            }
+            Err(error) => return Err(error),
+        };
+        let info = shard.info.lock().clone();
+        let bytes_cached = {
+            let state = shard.state.lock();
+            let held = state
+                .coverage
+                .stretches()
+                .filter(|(from, stretch)| *from < pinned.end && stretch.to > pinned.start);
+            held.map(|(_, stretch)| stretch.segment.wire_bytes(0..stretch.segment.records().len()))
+                .sum()
+        };
+        Ok(Some(ShardPin {
+            range: ShardRange {
+                shard: shard.id.clone(),
+                start: pinned.start,
+                end: pinned.end,
+            },
+            shard_start: info.starting_sequence,
+            shard_end: info.ending_sequence,
+            tip: pinned.kind,
+            bytes_cached,
+        }))
+    }
+
+    /// Waits until a shard's task has found what a waiter needs.
+    async fn wait_for(self: &Arc<Self>, shard: &Arc<Shard>, waiter: Waiter, deadline: Instant) -> Result<Pinned, ReadError> {
+        let mut version = shard.version.subscribe();
+        let waiting = WaiterGuard::new(shard, waiter);
+        loop {
+            version.borrow_and_update();
+            let moment = self.moment(shard);
+            if let Ok(pinned) = shard.state.lock().answer(waiting.id, &moment)? {
+                return Ok(pinned);
+            }
+            self.wake(shard)?;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(self.stopped().at(&shard.id, None)),
+                changed = version.changed() => if changed.is_err() { return Err(self.stopped().at(&shard.id, None)) },
+                () = tokio::time::sleep_until(deadline) => return Err(self.not_in_time(shard)),
+            }
+        }
+    }
+
+    fn not_in_time(&self, shard: &Shard) -> ReadError {
+        let state = shard.state.lock();
+        let (kind, why, source) = match &state.failing {
+            Some(failing) if failing.error.kind == SourceErrorKind::Throttled => (
+                ReadErrorKind::Throttled,
+                failing.error.message.clone(),
+                failing.error.source.clone(),
+            ),
+            Some(failing) => (
+                ReadErrorKind::Unavailable,
+                failing.error.message.clone(),
+                failing.error.source.clone(),
+            ),
+            None => {
+                let behind = state
+                    .millis_behind
+                    .map_or_else(String::new, |behind| format!("; the last reply was {behind} ms behind it"));
+                (
+                    ReadErrorKind::Unavailable,
+                    format!("more records than fit into this time lie before it{behind}"),
+                    None,
+                )
+            }
+        };
+        let seconds = self.shared.config.pin_timeout.as_secs_f64();
+        let message = format!("the shard's tip was not reached within {seconds} s: {why}");
+        ReadError {
+            source,
+            ..ReadError::new(kind, &self.stream, message).at(&shard.id, state.tail)
+        }
+    }
+
+    /// The first record of a shard, for a range that begins at the trim horizon.
+    pub(super) async fn first_record(self: &Arc<Self>, shard: &Arc<Shard>, deadline: Instant) -> Result<Position, ReadError> {
+        let request = PinRequest {
+            start: ScanStart::TrimHorizon,
+            freshness: Freshness::Cached,
+            arrived: Instant::now(),
+        };
+        let waiter = Waiter {
+            insist: true,
+            ..Waiter::new(request)
+        };
+        Ok(self.wait_for(shard, waiter, deadline).await?.start)
+    }
+}

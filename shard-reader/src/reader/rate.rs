@@ -1,0 +1,172 @@
+//! The pace of one shard's GetRecords: a budget of calls and bytes, and what to do when throttled.
+//!
+//! 5 calls/s and 2 MB/s per shard belong to all consumers of the account, so ours is a part of it, halved when throttled and regained slowly (AIMD).
+
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::time::Instant;
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LAST_BACKOFF: Duration = Duration::from_secs(5);
+/// The part of the pace that is left when throttled again and again.
+const LEAST_PART: f64 = 0.1;
+
+#[derive(Debug)]
+pub(super) struct Rate {
+    calls: Option<Bucket>,
+    bytes: Option<Bucket>,
+    /// Consecutive failures.
+    failures: u32,
+    resume_at: Option<Instant>,
+}
+
+/// A token bucket that may go into debt: the size of a page is known only when it is there.
+#[derive(Debug)]
+struct Bucket {
+    most_per_second: f64,
+    per_second: f64,
+    tokens: f64,
+    updated: Instant,
+}
+
+impl Bucket {
+    fn new(per_second: f64, now: Instant) -> Self {
+        Self {
+            most_per_second: per_second,
+            per_second,
+            tokens: per_second.max(1.0),
+            updated: now,
+        }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.updated).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.per_second).min(self.most_per_second.max(1.0));
+        self.updated = now;
+    }
+
+    /// How long until there are so many tokens.
+    fn wait(&mut self, wanted: f64, now: Instant) -> Duration {
+        self.refill(now);
+        let missing = wanted.min(self.most_per_second.max(1.0)) - self.tokens;
+        if missing <= 0.0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64(missing / self.per_second)
+        }
+    }
+}
+
+impl Rate {
+    pub(super) fn new(calls_per_second: Option<f64>, bytes_per_second: Option<u64>) -> Self {
+        let now = Instant::now();
+        let positive = |rate: f64| (rate > 0.0).then(|| Bucket::new(rate, now));
+        Self {
+            calls: calls_per_second.and_then(positive),
+            bytes: bytes_per_second.and_then(|rate| positive(rate as f64)),
+            failures: 0,
+            resume_at: None,
+        }
+    }
+
+    /// When the next call may be made; `None` = now.
+    pub(super) fn ready_at(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let calls = self.calls.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(1.0, now));
+        let bytes = self.bytes.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(0.0, now));
+        let at = (now + calls.max(bytes)).max(self.resume_at.unwrap_or(now));
+        (at > now).then_some(at)
+    }
+
+    pub(super) fn call(&mut self) {
+        if let Some(bucket) = &mut self.calls {
+            bucket.tokens -= 1.0;
+        }
+    }
+
+    pub(super) fn succeeded(&mut self, bytes: u64) {
+        self.failures = 0;
+        self.resume_at = None;
+        if let Some(bucket) = &mut self.bytes {
+            bucket.tokens -= bytes as f64;
+        }
+        for bucket in [&mut self.calls, &mut self.bytes].into_iter().flatten() {
+            bucket.per_second = (bucket.per_second + bucket.most_per_second * 0.05).min(bucket.most_per_second);
+        }
+    }
+
+    /// Throttled: half the pace, and a pause.
+    pub(super) fn throttled(&mut self) {
+        for bucket in [&mut self.calls, &mut self.bytes].into_iter().flatten() {
+            let least = bucket.most_per_second * LEAST_PART;
+            bucket.per_second = (bucket.per_second / 2.0).max(least);
+        }
+        self.failed();
+    }
+
+    /// Failed: a pause that doubles, with jitter.
+    pub(super) fn failed(&mut self) {
+        let most = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(LAST_BACKOFF);
+        let pause = most.mul_f64(rand::rng().random_range(0.5..=1.0));
+        self.failures = self.failures.saturating_add(1);
+        self.resume_at = Some(Instant::now() + pause);
+    }
+
+    /// A pause of so long before the next call.
+    pub(super) fn pause(&mut self, pause: Duration) {
+        self.resume_at = Some(Instant::now() + pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn keeps_to_calls_and_bytes() {
+        let mut rate = Rate::new(Some(2.0), Some(1000));
+        let begin = Instant::now();
+        for _ in 0..22 {
+            if let Some(at) = rate.ready_at() {
+                tokio::time::sleep_until(at).await;
+            }
+            rate.call();
+            rate.succeeded(1);
+        }
+        // a burst of two, then two a second
+        assert_eq!(begin.elapsed().as_secs(), 10);
+        rate.succeeded(10_000);
+        let begin = Instant::now();
+        tokio::time::sleep_until(rate.ready_at().unwrap()).await;
+        // what is over the bytes of this second is paid back before the next call
+        assert!((8..=10).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_slows_down_and_recovers() {
+        let mut rate = Rate::new(Some(4.0), None);
+        for _ in 0..3 {
+            rate.throttled();
+        }
+        let pause = rate.ready_at().unwrap() - Instant::now();
+        assert!(pause >= Duration::from_millis(200) && pause <= LAST_BACKOFF, "{pause:?}");
+        assert!(rate.calls.as_ref().unwrap().per_second < 1.0);
+        for _ in 0..30 {
+            rate.succeeded(0);
+        }
+        assert!((rate.calls.as_ref().unwrap().per_second - 4.0).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_budget_only_failures_pause() {
+        let mut rate = Rate::new(None, None);
+        for _ in 0..1000 {
+            rate.call();
+            rate.succeeded(1 << 30);
+            assert!(rate.ready_at().is_none());
+        }
+        rate.failed();
+        assert!(rate.ready_at().is_some());
+    }
+}

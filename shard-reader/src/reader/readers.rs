@@ -1,0 +1,143 @@
+//! The readers of a process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::config::ReaderConfig;
+use super::context::Shared;
+use super::counters::{CacheCounters, Counters};
+use super::error::{ReadError, ReadErrorKind};
+use super::stream::StreamReader;
+use crate::memory_budget::MemoryBudget;
+use crate::{ShardSource, StreamIdentity};
+
+/// A reply of GetRecords holds at most 10 MiB.
+const PAGE_BYTES: u64 = 10 << 20;
+
+/// All readers of a process: one budget of memory, one of calls in flight.
+pub struct Readers {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    names: Mutex<HashMap<(String, String), Arc<Entry>>>,
+    streams: Mutex<HashMap<(String, StreamIdentity), Arc<StreamReader>>>,
+}
+
+/// A stream by the name it was asked for; the lock is what makes concurrent requests share one description.
+type Entry = tokio::sync::Mutex<Option<Described>>;
+
+struct Described {
+    at: Instant,
+    reader: Arc<StreamReader>,
+}
+
+impl Readers {
+    /// Readers that share a configuration and its budgets.
+    pub fn new(config: ReaderConfig) -> Arc<Self> {
+        // a quarter of the memory for pages on their way, and one page in any case
+        let by_memory = usize::try_from(config.memory_bytes / 4 / PAGE_BYTES).unwrap_or(usize::MAX);
+        let shared = Shared {
+            budget: MemoryBudget::new(config.memory_bytes),
+            counters: Counters::default(),
+            calls: Semaphore::new(by_memory.min(config.calls_in_flight).max(1)),
+            config,
+        };
+        Arc::new(Self {
+            shared: Arc::new(shared),
+            stop: CancellationToken::new(),
+            names: Mutex::default(),
+            streams: Mutex::default(),
+        })
+    }
+
+    /// The shared reader of a stream (name or ARN) through a source. The same source key and stream give the same reader; a stream that was deleted
+    /// and created again gives a new one, and the old one ends.
+    ///
+    /// # Errors
+    /// When the stream cannot be described.
+    pub async fn stream(&self, source_key: &str, source: Arc<dyn ShardSource>, stream: &str) -> Result<Arc<StreamReader>, ReadError> {
+        let name: Arc<str> = Arc::from(stream);
+        if self.stop.is_cancelled() {
+            return Err(ReadError::new(ReadErrorKind::Unavailable, &name, "the server is shutting down"));
+        }
+        let key = (source_key.to_owned(), stream.to_owned());
+        let entry = Arc::clone(self.names.lock().entry(key).or_default());
+        let mut described = entry.lock().await;
+        if let Some(known) = described
+            .as_ref()
+            .filter(|known| known.at.elapsed() < self.shared.config.describe_age)
+        {
+            return Ok(Arc::clone(&known.reader));
+        }
+        let description = match source.describe(stream).await {
+            Ok(description) => description,
+            Err(error) => {
+                let Some(known) = described.take() else {
+                    return Err(ReadError::of_source(&name, &error));
+                };
+                if error.is_retryable() {
+                    // what is known stays of use while the service cannot be asked
+                    let reader = Arc::clone(&known.reader);
+                    *described = Some(known);
+                    return Ok(reader);
+                }
+                self.retire(source_key, known.reader.identity());
+                return Err(ReadError::of_source(&name, &error));
+            }
+        };
+        if let Some(known) = described.as_ref().filter(|known| *known.reader.identity() != description.identity) {
+            self.retire(source_key, known.reader.identity());
+        }
+        let reader = {
+            let mut streams = self.streams.lock();
+            let reader = streams
+                .entry((source_key.to_owned(), description.identity.clone()))
+                .or_insert_with(|| StreamReader::new(Arc::clone(&self.shared), source, stream, &description, self.stop.child_token()));
+            Arc::clone(reader)
+        };
+        reader.describe(&description);
+        *described = Some(Described {
+            at: Instant::now(),
+            reader: Arc::clone(&reader),
+        });
+        Ok(reader)
+    }
+
+    fn retire(&self, source_key: &str, identity: &StreamIdentity) {
+        if let Some(reader) = self.streams.lock().remove(&(source_key.to_owned(), identity.clone())) {
+            reader.cancel();
+        }
+    }
+
+    /// Ends all tasks and waits for them. Pins and scans under way fail.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        for reader in self.streams() {
+            reader.stop().await;
+        }
+    }
+
+    /// What all readers did and hold.
+    pub fn counters(&self) -> CacheCounters {
+        self.shared.counters.totals(&self.shared.budget)
+    }
+
+    /// All readers.
+    pub fn streams(&self) -> Vec<Arc<StreamReader>> {
+        self.streams.lock().values().cloned().collect()
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers")
+            .field("config", &self.shared.config)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}

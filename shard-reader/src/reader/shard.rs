@@ -1,0 +1,246 @@
+//! What the process knows of one shard, shared between its task (the only writer of records), the pins and the scans.
+//!
+//! The lock is held for moments, never across an await. Every change bumps `version`; who waits looks again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::answer::Waiter;
+use super::coverage::Coverage;
+use super::error::ReadError;
+use super::snapshot::TipKind;
+use crate::memory_budget::{Candidate, MemoryBudget, SegmentHolder};
+use crate::records::SegmentMaker;
+use crate::{Position, Segment, ShardId, ShardInfo, SourceError};
+
+/// Greater than every point of a shard.
+pub(super) const END: Position = Position::After(MOST, u32::MAX);
+const MOST: crate::SequenceNumber = crate::SequenceNumber::MAX;
+
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) id: ShardId,
+    pub(super) info: Mutex<ShardInfo>,
+    pub(super) maker: SegmentMaker,
+    pub(super) state: Mutex<ShardState>,
+    pub(super) version: watch::Sender<u64>,
+    /// Wakes the shard's task.
+    pub(super) wake: Notify,
+}
+
+/// The furthest that is known to be complete.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tip {
+    /// Everything acknowledged before this moment lies before `end`.
+    pub(super) as_of: Instant,
+    pub(super) end: Position,
+    pub(super) kind: TipKind,
+}
+
+/// The oldest point of the shard, as a read from the trim horizon showed it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Horizon {
+    /// `Before` the first record; where there was none, the shard's tip then.
+    pub(super) start: Position,
+    pub(super) arrival_ms: Option<i64>,
+    pub(super) observed: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct ShardState {
+    pub(super) coverage: Coverage,
+    /// Where the tail cursor stands, once it knows.
+    pub(super) tail: Option<Position>,
+    pub(super) tip: Option<Tip>,
+    /// The shard has ended here. Set after its children are registered.
+    pub(super) closed_at: Option<Position>,
+    pub(super) horizon: Option<Horizon>,
+    /// Empty replies from the trim horizon since the horizon was last known.
+    pub(super) horizon_tries: u32,
+    pub(super) waiters: BTreeMap<u64, Waiter>,
+    pub(super) demands: BTreeMap<u64, Demand>,
+    pub(super) next_id: u64,
+    /// The shard's task, while one runs.
+    pub(super) running: Option<u64>,
+    pub(super) last_statement: Instant,
+    pub(super) failing: Option<Failing>,
+    pub(super) millis_behind: Option<u64>,
+}
+
+/// Calls have failed since.
+#[derive(Clone, Debug)]
+pub(super) struct Failing {
+    pub(super) since: Instant,
+    pub(super) error: SourceError,
+}
+
+/// What a live scan wants.
+#[derive(Debug)]
+pub(super) struct Demand {
+    /// Where the scan stands.
+    pub(super) position: Position,
+    pub(super) end: Position,
+    /// The scan found nothing held at its position and waits.
+    pub(super) waiting: bool,
+    /// Since when it waits, or when it began.
+    pub(super) since: Instant,
+    /// Segments of the page it waited for, so that eviction cannot come between.
+    pub(super) handed: VecDeque<(Position, Position, Arc<Segment>)>,
+    /// The last point fetched from while it did not wait; nothing is fetched ahead twice, even if it was evicted meanwhile.
+    pub(super) fetched_ahead: Option<Position>,
+    pub(super) failed: Option<DemandFailure>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum DemandFailure {
+    /// The records are gone from the service.
+    Gone(String),
+    Error(ReadError),
+}
+
+/// Pages fetched ahead of a scan.
+const PAGES_AHEAD: usize = 2;
+
+impl Demand {
+    /// Where to fetch next for it, if anywhere: the point, and whether the scan waits for it.
+    fn wanted(&self, coverage: &Coverage, closed_at: Option<Position>) -> Option<(Position, bool)> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let front = self.handed.back().map_or(self.position, |(_, to, _)| *to);
+        let (reached, segments) = coverage.reach(front, PAGES_AHEAD);
+        let done = reached >= self.end || closed_at.is_some_and(|closed| reached >= closed);
+        if done || self.handed.len() + segments >= PAGES_AHEAD {
+            return None;
+        }
+        let waits = self.waiting && reached == self.position;
+        (waits || self.fetched_ahead.is_none_or(|last| reached > last)).then_some((reached, waits))
+    }
+}
+
+impl ShardState {
+    fn new() -> Self {
+        Self {
+            coverage: Coverage::default(),
+            tail: None,
+            tip: None,
+            closed_at: None,
+            horizon: None,
+            horizon_tries: 0,
+            waiters: BTreeMap::new(),
+            demands: BTreeMap::new(),
+            next_id: 0,
+            running: None,
+            last_statement: Instant::now(),
+            failing: None,
+            millis_behind: None,
+        }
+    }
+
+    pub(super) fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// The point to backfill next: the scan that waits longest goes first, then fetching ahead.
+    pub(super) fn backfill_wanted(&self) -> Option<Position> {
+        self.demands
+            .values()
+            .filter_map(|demand| {
+                let (position, waits) = demand.wanted(&self.coverage, self.closed_at)?;
+                Some(((!waits, demand.since), position))
+            })
+            .min_by_key(|(rank, _)| *rank)
+            .map(|(_, position)| position)
+    }
+
+    /// Gives the segments that hold `[from, to)` to the scans that wait in there.
+    pub(super) fn hand_over(&mut self, from: Position, to: Position) {
+        for demand in self
+            .demands
+            .values_mut()
+            .filter(|demand| demand.waiting && demand.position >= from && demand.position < to)
+        {
+            let run = self.coverage.run(demand.position, to);
+            demand.handed = run
+                .map(|(from, stretch)| (from, stretch.to, Arc::clone(&stretch.segment)))
+                .collect();
+            demand.waiting = demand.handed.is_empty();
+        }
+    }
+
+    /// A page was read from this point.
+    pub(super) fn read_from(&mut self, point: Position) {
+        for demand in self
+            .demands
+            .values_mut()
+            .filter(|demand| demand.position <= point && point < demand.end)
+        {
+            demand.fetched_ahead = demand.fetched_ahead.max(Some(point));
+        }
+    }
+
+    /// Fails the scans that wait, or also those that do not yet.
+    pub(super) fn fail_demands(&mut self, failure: &DemandFailure, which: impl Fn(&Demand, &Coverage) -> bool) {
+        for demand in self.demands.values_mut() {
+            if demand.failed.is_none() && which(demand, &self.coverage) {
+                demand.failed = Some(failure.clone());
+            }
+        }
+    }
+
+    pub(super) fn fail_waiters(&mut self, error: &ReadError) {
+        for waiter in self.waiters.values_mut() {
+            waiter.failed.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn new(info: ShardInfo, budget: &Arc<MemoryBudget>) -> Arc<Self> {
+        let shard = Arc::new(Self {
+            id: info.id.clone(),
+            maker: SegmentMaker {
+                shard: info.id.clone(),
+                budget: Arc::clone(budget),
+            },
+            info: Mutex::new(info),
+            state: Mutex::new(ShardState::new()),
+            version: watch::Sender::new(0),
+            wake: Notify::new(),
+        });
+        let holder: Arc<dyn SegmentHolder> = Arc::<Self>::clone(&shard);
+        budget.register(Arc::downgrade(&holder));
+        shard
+    }
+
+    /// Lets everybody who waits look again.
+    pub(super) fn changed(&self) {
+        self.version.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+impl SegmentHolder for Shard {
+    fn candidates(self: Arc<Self>, into: &mut Vec<Candidate>) {
+        let state = self.state.lock();
+        for (from, stretch) in state.coverage.stretches() {
+            if Arc::strong_count(&stretch.segment) == 1 {
+                let holder: Arc<dyn SegmentHolder> = Arc::<Self>::clone(&self);
+                into.push(Candidate {
+                    holder,
+                    from,
+                    used: stretch.segment.used(),
+                });
+            }
+        }
+    }
+
+    fn evict(&self, candidate: &Candidate) -> bool {
+        let evicted = self.state.lock().coverage.evict(candidate.from, candidate.used);
+        evicted.is_some()
+    }
+}

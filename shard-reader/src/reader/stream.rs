@@ -1,0 +1,170 @@
+//! The shared reader of one incarnation of a stream.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Shared, StreamContext};
+use super::error::ReadError;
+use super::meter::StatementMeter;
+use super::scan::ShardScan;
+use super::snapshot::{PinRequest, ShardRange, Snapshot};
+use crate::{Position, ShardId, ShardInfo, ShardSource, StreamDescription, StreamIdentity};
+
+/// One per (source, stream incarnation) and process, shared by all statements.
+pub struct StreamReader {
+    context: Arc<StreamContext>,
+    identity: StreamIdentity,
+    name: Arc<str>,
+}
+
+/// What is known of a shard, for system tables and metrics.
+#[derive(Clone, Debug)]
+pub struct ShardFacts {
+    /// As the service describes it.
+    pub info: ShardInfo,
+    /// `cold`, `tailing` or `closed`.
+    pub state: &'static str,
+    /// Whether its task runs.
+    pub running: bool,
+    /// The first record, or where the shard was empty.
+    pub first: Option<Position>,
+    /// The last known tip.
+    pub tip: Option<Position>,
+    /// How long ago everything before the tip was complete.
+    pub tip_age: Option<Duration>,
+    /// How far behind the tip the last reply was (ms), as the service said.
+    pub millis_behind: Option<u64>,
+    /// Segments held.
+    pub segments: usize,
+    /// Records held.
+    pub records: u64,
+    /// Bytes held, decoded columns too.
+    pub bytes: u64,
+    /// Scans that read it now.
+    pub scans: usize,
+    /// What its calls fail with at the moment.
+    pub failing: Option<String>,
+}
+
+impl StreamReader {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        source: Arc<dyn ShardSource>,
+        stream: &str,
+        description: &StreamDescription,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let context = StreamContext::new(shared, source, Arc::from(stream), description.retention, stop);
+        Arc::new(Self {
+            context,
+            identity: description.identity.clone(),
+            name: Arc::clone(&description.name),
+        })
+    }
+
+    pub(super) fn describe(&self, description: &StreamDescription) {
+        self.context.set_retention(description.retention);
+    }
+
+    /// Which incarnation.
+    pub fn identity(&self) -> &StreamIdentity {
+        &self.identity
+    }
+
+    /// Name of the stream.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// ARN of the stream (its name, where a service gives none).
+    pub fn arn(&self) -> &str {
+        &self.identity.arn
+    }
+
+    /// Fixes what a statement reads of every shard. Waits for the tips only, not for the records in between.
+    ///
+    /// # Errors
+    /// When a shard's tip cannot be reached within `pin_timeout` (it is named), or the service refuses.
+    pub async fn pin(&self, request: &PinRequest) -> Result<Snapshot, ReadError> {
+        let shards = self.context.pin(request).await?;
+        Ok(Snapshot {
+            stream: self.identity.clone(),
+            name: Arc::clone(&self.name),
+            shards,
+        })
+    }
+
+    /// A scan of a range. Starts nothing until it is asked for rows.
+    pub fn scan(&self, range: ShardRange, meter: Arc<StatementMeter>) -> ShardScan {
+        ShardScan::new(Arc::clone(&self.context), range, meter)
+    }
+
+    /// All shards known, sorted by id.
+    pub fn shards(&self) -> Vec<ShardFacts> {
+        let now = Instant::now();
+        let facts = |shard: Arc<super::shard::Shard>| {
+            let info = shard.info.lock().clone();
+            let state = shard.state.lock();
+            let held = |count: fn(&crate::Segment) -> u64| state.coverage.stretches().map(|(_, stretch)| count(&stretch.segment)).sum();
+            ShardFacts {
+                info,
+                state: match (state.closed_at, state.tip) {
+                    (Some(_), _) => "closed",
+                    (None, Some(_)) => "tailing",
+                    (None, None) => "cold",
+                },
+                running: state.running.is_some(),
+                first: state.horizon.map(|horizon| horizon.start),
+                tip: state.tip.map(|tip| tip.end),
+                tip_age: state.tip.map(|tip| now.saturating_duration_since(tip.as_of)),
+                millis_behind: state.millis_behind,
+                segments: state.coverage.stretches().count(),
+                records: held(|segment| segment.records().len() as u64),
+                bytes: held(|segment| segment.bytes() as u64),
+                scans: state.demands.len(),
+                failing: state.failing.as_ref().map(|failing| failing.error.message.clone()),
+            }
+        };
+        self.context.shards().into_iter().map(facts).collect()
+    }
+
+    /// Ids of all shards known, sorted.
+    pub fn shard_ids(&self) -> Vec<ShardId> {
+        self.context.shards().iter().map(|shard| shard.id.clone()).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn context_for_tests(&self) -> &Arc<StreamContext> {
+        &self.context
+    }
+
+    /// Ends the tasks.
+    pub(super) fn cancel(&self) {
+        self.context.stop.cancel();
+    }
+
+    /// Ends the tasks and waits for them.
+    pub(super) async fn stop(&self) {
+        self.context.stop.cancel();
+        self.context.tasks.close();
+        self.context.tasks.wait().await;
+    }
+}
+
+impl Drop for StreamReader {
+    fn drop(&mut self) {
+        self.context.stop.cancel();
+    }
+}
+
+impl fmt::Debug for StreamReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamReader")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,313 @@
+//! The tail: where a shard ends now; and where a range begins.
+//!
+//! A shard that was never read is looked at from the start that is asked for (one page may be all there is). If that does not show the tip, its last
+//! record is looked for from a minute ago, then an hour, 60 hours, and at last from the horizon; unless the first cursor is already that close, when
+//! it simply goes on, so that a stream that was loaded a moment ago is fetched once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::actor::{Actor, Closing, Start};
+use super::answer::ResolvedTime;
+use super::fetch::{Failure, Run};
+use super::shard::{Horizon, Tip};
+use super::snapshot::{ScanStart, TipKind};
+use crate::{Page, Position, SourceErrorKind};
+
+const PROBE_AGES: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(3600), Duration::from_secs(216_000)];
+/// A start by time this close to now may lie in the future for a service that refuses such.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+#[derive(Debug)]
+pub(super) enum Tail {
+    /// To be looked for, beginning with this probe.
+    Cold { step: usize },
+    /// A cursor by time, no record seen yet.
+    Probe { step: usize, run: Run },
+    /// Reading on from a known position.
+    Live(Run),
+}
+
+impl Actor {
+    pub(super) async fn read_tail(&mut self) -> Result<(), Failure> {
+        let tail = std::mem::replace(&mut self.tail, Tail::Cold { step: 0 });
+        let tail = match tail {
+            Tail::Cold { step } => self.look_for_tip(step),
+            known => known,
+        };
+        match tail {
+            Tail::Probe { step, mut run } => match self.read_probe(step, &mut run).await {
+                Ok(next) => {
+                    self.tail = next.unwrap_or(if run.position.is_some() {
+                        Tail::Live(run)
+                    } else {
+                        Tail::Probe { step, run }
+                    });
+                    Ok(())
+                }
+                // a probe by time that is refused tells nothing: look further back
+                Err(Failure::Source(error)) if error.kind == SourceErrorKind::Invalid => {
+                    self.tail = Tail::Cold { step: step + 1 };
+                    Ok(())
+                }
+                Err(failure) => {
+                    self.tail = Tail::Probe { step, run };
+                    Err(failure)
+                }
+            },
+            Tail::Live(mut run) => {
+                let done = self.read_live(&mut run).await;
+                self.tail = Tail::Live(run);
+                done
+            }
+            Tail::Cold { .. } => Ok(()),
+        }
+    }
+
+    /// The next place to look for the last record.
+    fn look_for_tip(&mut self, step: usize) -> Tail {
+        let now_ms = self.context.now_ms();
+        let age = PROBE_AGES.get(step).copied().filter(|age| *age < self.context.retention());
+        let time = age.map(|age| now_ms - age.as_millis() as i64);
+        let front = self
+            .runs
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, run)| run.position)
+            .map(|(index, _)| index);
+        if let Some(front) = front {
+            let run = &self.runs[front];
+            let later = time.is_none_or(|time| run.last_arrival.is_some_and(|arrival| time <= arrival));
+            let near = age.is_none_or(|age| {
+                run.behind
+                    .is_some_and(|(behind, at)| Duration::from_millis(behind).saturating_add(at.elapsed()) <= age)
+            });
+            if run.position.is_some() && (later || near) {
+                return Tail::Live(self.runs.remove(front));
+            }
+        }
+        match time {
+            Some(time) => Tail::Probe {
+                step,
+                run: Run::at_time(time),
+            },
+            None => Tail::Live(Run::at(Position::TrimHorizon)),
+        }
+    }
+
+    /// One page of a probe; the next state if the probe found nothing up to the tip.
+    async fn read_probe(&mut self, step: usize, run: &mut Run) -> Result<Option<Tail>, Failure> {
+        let Some(page) = self.fetch(run, self.page_limit()).await? else {
+            return Ok(None);
+        };
+        let tip = run.complete_as_of(&page);
+        self.absorb(run, &page)?;
+        self.last_tail_read = Instant::now();
+        if run.position.is_some() {
+            self.tail_read(run, &page, tip);
+            return Ok(None);
+        }
+        if page.next.is_none() {
+            // The list of shards then tells the bound of its sequence numbers, or else the end is looked for further back.
+            self.closing = Some(Closing {
+                position: None,
+                children: page.children.clone(),
+            });
+            return Ok(Some(Tail::Cold { step: step + 1 }));
+        }
+        match tip {
+            // such a service needs the rule's two seconds for each step: go to the end at once
+            Some((_, TipKind::Assumed)) => Ok(Some(Tail::Cold { step: PROBE_AGES.len() })),
+            Some((as_of, _)) if as_of >= self.tip_needed(page.requested_at) => Ok(Some(Tail::Cold { step: step + 1 })),
+            _ => {
+                self.pause_after(&page);
+                Ok(None)
+            }
+        }
+    }
+
+    /// One page at the tail.
+    async fn read_live(&mut self, run: &mut Run) -> Result<(), Failure> {
+        let Some(page) = self.fetch(run, self.page_limit()).await? else {
+            return Ok(());
+        };
+        let tip = run.complete_as_of(&page);
+        let from_horizon = run.position == Some(Position::TrimHorizon);
+        self.absorb(run, &page)?;
+        self.last_tail_read = Instant::now();
+        let known_empty = from_horizon && page.records.is_empty();
+        if known_empty && (page.next.is_none() || tip.is_some_and(|(as_of, _)| as_of >= self.tip_needed(page.requested_at))) {
+            let mut state = self.shard.state.lock();
+            state.horizon.get_or_insert(Horizon {
+                start: Position::TrimHorizon,
+                arrival_ms: None,
+                observed: page.requested_at,
+            });
+        }
+        self.tail_read(run, &page, tip);
+        Ok(())
+    }
+
+    /// A page was read by the cursor that is the tail.
+    fn tail_read(&mut self, run: &Run, page: &Page, tip: Option<(Instant, TipKind)>) {
+        let Some(end) = run.position else { return };
+        self.shard.state.lock().tail = Some(end);
+        if page.next.is_none() {
+            self.closing = Some(Closing {
+                position: Some(end),
+                children: page.children.clone(),
+            });
+            return;
+        }
+        let needed = self.tip_needed(page.requested_at);
+        if let Some((as_of, kind)) = tip {
+            let mut state = self.shard.state.lock();
+            let known = state.tip.filter(|known| known.as_of > as_of);
+            state.tip = Some(known.map_or(Tip { as_of, end, kind }, |known| Tip { end, ..known }));
+            state.fail_unreachable(end, as_of);
+        }
+        if tip.is_some_and(|(as_of, _)| as_of >= needed) {
+            self.short_replies = 0;
+        } else {
+            self.pause_after(page);
+        }
+    }
+
+    /// A service without a budget is not to be asked in a tight loop while it has little to say.
+    pub(super) fn pause_after(&mut self, page: &Page) {
+        if page.full {
+            self.short_replies = 0;
+            return;
+        }
+        let pause = SHORTEST_PAUSE.saturating_mul(1 << self.short_replies.min(10)).min(LONGEST_PAUSE);
+        self.short_replies += 1;
+        self.rate.pause(pause);
+    }
+
+    /// One page from where a range is to begin.
+    pub(super) async fn read_anchor(&mut self, start: Start) -> Result<(), Failure> {
+        let live = matches!(self.tail, Tail::Live(_));
+        let mut run = match self.anchor.take() {
+            Some((known, run)) if known == start => run,
+            _ => match start {
+                Start::Horizon => Run::at(Position::TrimHorizon),
+                Start::Time(time) => Run::at_time(time),
+            },
+        };
+        // where the rest is known, only the first record is asked for
+        let limit = if live && start == Start::Horizon { 1 } else { self.page_limit() };
+        let page = match self.fetch(&mut run, limit).await {
+            Ok(page) => page,
+            Err(Failure::Source(error)) if error.kind == SourceErrorKind::Invalid && self.is_about_now(start) => {
+                self.resolve(start, ResolvedTime::Nothing);
+                return Ok(());
+            }
+            Err(failure) => {
+                self.anchor = Some((start, run));
+                return Err(failure);
+            }
+        };
+        let Some(page) = page else {
+            self.anchor = Some((start, run));
+            return Ok(());
+        };
+        let tip = run.complete_as_of(&page);
+        self.absorb(&mut run, &page)?;
+        let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, _)| as_of >= self.tip_needed(page.requested_at));
+        let found = match start {
+            Start::Horizon => self.horizon_found(&page, at_tip),
+            Start::Time(time) => self.time_found(time, &page, at_tip),
+        };
+        let reads_on = run.position.is_some_and(|position| position != Position::TrimHorizon);
+        if at_tip && !live && run.position.is_some() {
+            self.tail_read(&run, &page, tip);
+            self.tail = Tail::Live(run);
+        } else if !found {
+            self.pause_after(&page);
+            self.anchor = Some((start, run));
+        } else if page.next.is_some() && reads_on {
+            self.keep(run);
+        } else if page.next.is_none() && run.position.is_none() && !live {
+            self.closing = Some(Closing {
+                position: None,
+                children: page.children,
+            });
+        }
+        Ok(())
+    }
+
+    fn horizon_found(&self, page: &Page, at_tip: bool) -> bool {
+        if !page.records.is_empty() {
+            return true;
+        }
+        let mut state = self.shard.state.lock();
+        if at_tip {
+            let start = state.closed_at.or(state.tail).unwrap_or(Position::TrimHorizon);
+            state.saw_first(start, None, page.requested_at);
+            state.coverage.drop_before(start);
+        } else {
+            state.horizon_tries += 1;
+        }
+        at_tip
+    }
+
+    /// Some services answer with older records where none is new enough: these are passed over.
+    fn time_found(&self, time: i64, page: &Page, at_tip: bool) -> bool {
+        let records = &page.records;
+        match (0..records.len()).find(|row| records.arrival(*row).is_none_or(|arrival| arrival >= time)) {
+            Some(row) => self.resolve(Start::Time(time), ResolvedTime::At(records.start_of(row))),
+            None if at_tip => self.resolve(Start::Time(time), ResolvedTime::Nothing),
+            None => return false,
+        }
+        true
+    }
+
+    fn resolve(&self, start: Start, resolved: ResolvedTime) {
+        let Start::Time(time) = start else { return };
+        for waiter in self
+            .shard
+            .state
+            .lock()
+            .waiters
+            .values_mut()
+            .filter(|waiter| waiter.request.start == ScanStart::Timestamp(time))
+        {
+            waiter.resolved = Some(resolved);
+        }
+    }
+
+    fn is_about_now(&self, start: Start) -> bool {
+        matches!(start, Start::Time(time) if time > self.context.now_ms() - CLOCK_SLACK.as_millis() as i64)
+    }
+
+    /// Registers the children, then says that the shard has ended.
+    pub(super) async fn close(&mut self) -> Result<(), Failure> {
+        let Some(closing) = &self.closing else { return Ok(()) };
+        self.rate.call();
+        self.context.list(Instant::now()).await.map_err(Failure::Source)?;
+        self.recovered();
+        for child in &closing.children {
+            self.context.register_child(child, &self.shard.id);
+        }
+        let closed = closing.position;
+        self.closing = None;
+        let mut state = self.shard.state.lock();
+        if let Some(end) = closed {
+            state.tail = Some(end);
+            state.closed_at = Some(end);
+            state.tip = Some(Tip {
+                as_of: Instant::now(),
+                end,
+                kind: TipKind::Closed,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn page_limit(&self) -> u32 {
+        self.context.shared.config.page_limit
+    }
+}
