@@ -10,6 +10,8 @@ mod response;
 mod settings;
 mod shards;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::sync::Arc;

@@ -9,6 +9,8 @@ mod pool;
 mod recover;
 mod segment;
 mod shard_log;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use pool::FilePool;
 pub(crate) use shard_log::{Entry, PageRequest, ShardLog, next_counter, parse_segment_name};

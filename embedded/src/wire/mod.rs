@@ -3,6 +3,8 @@
 mod blob;
 mod cbor;
 mod page;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 
 use serde::Serialize;
