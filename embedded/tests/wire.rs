@@ -1,4 +1,5 @@
 //! The service over a real connection, spoken to in raw HTTP.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Operations without HTTP, by a clock that stands.
+#![expect(clippy::needless_pass_by_value, reason = "requests are written where they are sent")]
 
 use std::time::Duration;
 

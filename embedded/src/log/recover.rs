@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::LogPlace;
 use super::frame::{FRAME_HEADER, FrameHeader, RECORD_HEADER, SEGMENT_HEADER, parse_segment_header, record_lengths};
@@ -57,7 +57,7 @@ pub(super) fn recover(place: &LogPlace, files: BTreeMap<u32, PathBuf>) -> Result
 }
 
 /// Appends the frames of one segment to the index; the answer is the length of the part that is whole.
-fn scan(file: &File, number: u32, path: &PathBuf, recovered: &mut Recovered) -> Result<u64, EmbeddedError> {
+fn scan(file: &File, number: u32, path: &Path, recovered: &mut Recovered) -> Result<u64, EmbeddedError> {
     let len = file.metadata().map_err(EmbeddedError::io(path))?.len();
     let mut reader = BufReader::with_capacity(256 << 10, file);
     let mut header = [0; SEGMENT_HEADER];
@@ -150,9 +150,9 @@ fn only_zeros(begun: &[u8], reader: &mut impl Read) -> io::Result<bool> {
     }
 }
 
-fn damaged(path: &PathBuf, offset: u64, reason: &str) -> EmbeddedError {
+fn damaged(path: &Path, offset: u64, reason: &str) -> EmbeddedError {
     EmbeddedError::Damaged {
-        path: path.clone(),
+        path: path.to_path_buf(),
         offset,
         reason: reason.to_owned(),
     }
