@@ -1,6 +1,8 @@
 //! Records that have gone wrong in other systems: `data/traps.log`, one record a line, with what each must come to, worked out by hand, in
 //! `data/traps.expected.json` (`row` = the values of host, at, request, code and bytes, null = undecodable; `verdict` = a part of the error).
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
+
 use std::fs;
 use std::path::Path;
 

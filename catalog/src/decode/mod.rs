@@ -17,6 +17,7 @@
 //! beyond the standard (superfluous, missing or trailing commas, control characters in strings) is taken in records of scalars; a record that
 //! has to be read with serde_json is held to the standard. Which of the two applies depends on nothing but the record and the columns asked for.
 
+mod batch;
 mod coerce;
 mod document;
 mod fixed;
@@ -25,28 +26,27 @@ mod sink;
 #[cfg(test)]
 mod tests;
 mod time;
+mod verdict;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::error::ArrowError;
-use arrow::json::ReaderBuilder;
-use arrow::json::reader::Decoder as JsonDecoder;
 
+use self::batch::BatchReader;
 use self::document::Found;
 use self::projection::{FastPlan, PathTree};
 use self::sink::Sink;
 pub(crate) use self::time::Pattern;
+pub use self::verdict::BadRecord;
+use self::verdict::{by_row, path_text, refusal, shown};
 use crate::{ColumnDefinition, ColumnType, DefinitionError, Format, TableDefinition};
 
 /// Records that arrow-json decodes in one go: their tape should stay in the processor's cache.
 const CHUNK_ROWS: usize = 1024;
 /// Bytes of the same.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Characters of a refused value that an error shows.
-const SHOWN: usize = 64;
-
 /// Decodes records of one definition into a fixed set of its columns.
 #[derive(Debug)]
 pub struct Decoder {
@@ -59,10 +59,7 @@ pub struct Decoder {
     /// Requested columns that serde_json reads in every record, and their places in the request.
     documents: PathTree,
     document_columns: Vec<usize>,
-    fast: FastPlan,
-    batch: JsonDecoder,
-    /// Reads records alone, without columns.
-    probe: JsonDecoder,
+    batch: BatchReader,
     always_slow: bool,
 }
 
@@ -73,15 +70,6 @@ pub struct Decoded {
     pub columns: Vec<ArrayRef>,
     /// Verdicts on records that are bad as far as the requested columns go, in row order, one per bad row.
     pub bad: Vec<BadRecord>,
-}
-
-/// Why a row is bad.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRecord {
-    /// Row in the run.
-    pub row: usize,
-    /// Path and reason, as `_message_error` shows it.
-    pub error: String,
 }
 
 /// A record read by serde_json: what was found for each requested column, or why it is undecodable.
@@ -123,18 +111,15 @@ impl Decoder {
                 scalars.push((place, *path));
             }
         }
-        let fast = FastPlan::new(&scalars);
         let arrow = |error: ArrowError| refuse(format!("table {}: {error}", definition.name));
         Ok(Self {
-            batch: json_decoder(&fast, CHUNK_ROWS).map_err(arrow)?,
-            probe: json_decoder(&FastPlan::default(), 1).map_err(arrow)?,
+            batch: BatchReader::new(FastPlan::new(&scalars)).map_err(arrow)?,
             definition: Arc::clone(definition),
             columns: columns.to_vec(),
             sinks,
             all,
             documents,
             document_columns,
-            fast,
             always_slow: false,
         })
     }
@@ -169,11 +154,8 @@ impl Decoder {
         let root = if self.always_slow {
             None
         } else {
-            self.decode_batch(&rows, &mut slow)
+            self.batch.read(&rows, &mut slow)
         };
-        if let Some(root) = &root {
-            self.mark_composites(root, &rows, &mut slow);
-        }
         let mut documents: Vec<Vec<Found<'_>>> = Vec::new();
         let mut careful: Vec<(usize, Careful<'_>)> = Vec::new();
         for (row, payload) in rows.iter().enumerate() {
@@ -206,66 +188,6 @@ impl Decoder {
         self.append_documents(&documents, range.start, &careful, verdicts);
     }
 
-    /// The chunk through arrow-json. Rows that it cannot read are marked and NULL; `None` if it can read none.
-    fn decode_batch(&mut self, rows: &[&[u8]], slow: &mut [bool]) -> Option<ArrayRef> {
-        if let Some(root) = self.try_batch(rows, slow) {
-            return Some(root);
-        }
-        for (row, slow) in rows.iter().zip(slow.iter_mut()) {
-            *slow = !self.is_readable(row);
-        }
-        let root = if slow.iter().all(|slow| *slow) {
-            None
-        } else {
-            self.try_batch(rows, slow)
-        };
-        if root.is_none() {
-            slow.fill(true);
-        }
-        root
-    }
-
-    fn try_batch(&mut self, rows: &[&[u8]], skip: &[bool]) -> Option<ArrayRef> {
-        let read = rows.iter().zip(skip).enumerate().all(|(row, (payload, skip))| {
-            let payload = if *skip { b"{}" } else { *payload };
-            feeds_one_row(&mut self.batch, payload, row)
-        });
-        let batch = if read { self.batch.flush().ok().flatten() } else { None };
-        match batch {
-            Some(batch) if batch.num_rows() == rows.len() => Some(Arc::clone(batch.column(0))),
-            _ => {
-                // A decoder cannot be cleared in the middle of a record.
-                if let Ok(fresh) = json_decoder(&self.fast, CHUNK_ROWS) {
-                    self.batch = fresh;
-                }
-                None
-            }
-        }
-    }
-
-    /// Whether arrow-json reads exactly one value in this record.
-    fn is_readable(&mut self, payload: &[u8]) -> bool {
-        if feeds_one_row(&mut self.probe, payload, 0) && matches!(self.probe.flush(), Ok(Some(_))) {
-            return true;
-        }
-        if let Ok(fresh) = json_decoder(&FastPlan::default(), 1) {
-            self.probe = fresh;
-        }
-        false
-    }
-
-    /// arrow-json gives NULL for an object or array where text is asked for; such rows are read again.
-    fn mark_composites(&self, root: &ArrayRef, rows: &[&[u8]], slow: &mut [bool]) {
-        for leaf in &self.fast.leaves {
-            let Some(texts) = leaf.texts(root).filter(|texts| texts.null_count() > 0) else {
-                continue;
-            };
-            for (row, slow) in slow.iter_mut().enumerate() {
-                *slow = *slow || texts.is_null(row) && leaf.may_be_composite(rows[row]);
-            }
-        }
-    }
-
     fn append_scalars(
         &mut self,
         root: Option<&ArrayRef>,
@@ -275,7 +197,7 @@ impl Decoder {
         verdicts: &mut Vec<BadRecord>,
     ) {
         let mut refused = Vec::new();
-        for leaf in &self.fast.leaves {
+        for leaf in self.batch.leaves() {
             let texts = root.and_then(|root| leaf.texts(root));
             for place in &leaf.columns {
                 let column = &self.definition.columns[self.columns[*place]];
@@ -319,20 +241,6 @@ impl Decoder {
             }
         }
     }
-}
-
-fn json_decoder(plan: &FastPlan, rows: usize) -> Result<JsonDecoder, ArrowError> {
-    // Type conflicts are NULL rather than errors: finding out which of the rows an error means would take as many decodings again.
-    ReaderBuilder::new_with_field(plan.root())
-        .with_batch_size(rows)
-        .with_coerce_primitive(true)
-        .with_ignore_type_conflicts(true)
-        .build_decoder()
-}
-
-/// Two values in a record would be two rows and an empty one none: rows would shift against positions.
-fn feeds_one_row(decoder: &mut JsonDecoder, payload: &[u8], rows_before: usize) -> bool {
-    decoder.decode(payload).is_ok_and(|read| read == payload.len()) && decoder.len() == rows_before + 1 && !decoder.has_partial_record()
 }
 
 fn chunk_end(payloads: &BinaryArray, start: usize) -> usize {
@@ -388,49 +296,4 @@ fn append_found(sink: &mut Sink, column: &ColumnDefinition, row: usize, found: O
         row,
         error: refusal(column, &refused),
     });
-}
-
-fn path_text(column: &ColumnDefinition) -> String {
-    if column.path.is_empty() {
-        "/".to_owned()
-    } else {
-        column.path.join("/")
-    }
-}
-
-fn refusal(column: &ColumnDefinition, refused: &str) -> String {
-    let article = if column.column_type == ColumnType::Integer { "an" } else { "a" };
-    let path = path_text(column);
-    match &column.format {
-        Some(pattern) => format!(
-            "{path}: {refused} is not {article} {} of the pattern \"{pattern}\"",
-            column.column_type
-        ),
-        None => format!("{path}: {refused} is not {article} {}", column.column_type),
-    }
-}
-
-/// A value as an error shows it: shortened, and in quotes unless JSON would write it without.
-fn shown(text: &str) -> String {
-    let bare =
-        matches!(text, "true" | "false") || text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && text.parse::<f64>().is_ok();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None if bare => text.to_owned(),
-        None => format!("{text:?}"),
-    }
-}
-
-/// One verdict a row, in row order; reasons of one row in the order of its columns.
-fn by_row(mut verdicts: Vec<BadRecord>) -> Vec<BadRecord> {
-    verdicts.sort_by_key(|bad| bad.row);
-    verdicts.dedup_by(|later, kept| {
-        let same = later.row == kept.row;
-        if same {
-            kept.error.push_str("; ");
-            kept.error.push_str(&later.error);
-        }
-        same
-    });
-    verdicts
 }
