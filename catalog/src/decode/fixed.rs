@@ -8,7 +8,8 @@ use super::time::days_since_epoch;
 /// What stands at one place of the text.
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
-    Literal(Box<[u8]>),
+    /// One byte of literal text.
+    Literal(u8),
     Year,
     Month,
     MonthName,
@@ -30,7 +31,15 @@ pub(super) struct FixedPattern {
 impl FixedPattern {
     /// `None` where a part has no fixed width, or a part of the time is missing or given twice.
     pub(super) fn compile(items: &[Item<'_>]) -> Option<Self> {
-        let parts = items.iter().map(part).collect::<Option<Box<[Part]>>>()?;
+        let mut parts = Vec::new();
+        for item in items {
+            match item {
+                // Blanks match any blanks in chrono; here they match themselves.
+                Item::Literal(text) | Item::Space(text) => parts.extend(text.bytes().map(Part::Literal)),
+                Item::OwnedLiteral(text) | Item::OwnedSpace(text) => parts.extend(text.bytes().map(Part::Literal)),
+                other => parts.push(part(other)?),
+            }
+        }
         let count = |wanted: &[Part]| parts.iter().filter(|part| wanted.contains(part)).count();
         let once = [
             &[Part::Year][..],
@@ -46,14 +55,17 @@ impl FixedPattern {
         let width = parts
             .iter()
             .map(|part| match part {
-                Part::Literal(text) => text.len(),
+                Part::Literal(_) => 1,
                 Part::Year => 4,
                 Part::MonthName => 3,
                 Part::Offset => 5,
                 Part::Month | Part::Day | Part::Hour | Part::Minute | Part::Second => 2,
             })
             .sum();
-        Some(Self { parts, width })
+        Some(Self {
+            parts: parts.into(),
+            width,
+        })
     }
 
     /// Seconds since the epoch; `None` leaves the text to chrono.
@@ -65,7 +77,13 @@ impl FixedPattern {
         let mut rest = text;
         for part in &self.parts {
             match part {
-                Part::Literal(literal) => rest = rest.strip_prefix(&**literal)?,
+                Part::Literal(literal) => {
+                    let (first, tail) = rest.split_first()?;
+                    if first != literal {
+                        return None;
+                    }
+                    rest = tail;
+                }
                 Part::Year => year = i32::from(two_digits(&mut rest)?) * 100 + i32::from(two_digits(&mut rest)?),
                 Part::Month => month = u32::from(two_digits(&mut rest)?),
                 Part::MonthName => month = month_number(&mut rest)?,
@@ -92,9 +110,6 @@ impl FixedPattern {
 
 fn part(item: &Item<'_>) -> Option<Part> {
     Some(match item {
-        // Blanks match any blanks in chrono; here they match themselves.
-        Item::Literal(text) | Item::Space(text) => Part::Literal(text.as_bytes().into()),
-        Item::OwnedLiteral(text) | Item::OwnedSpace(text) => Part::Literal(text.as_bytes().into()),
         Item::Numeric(Numeric::Year, Pad::Zero) => Part::Year,
         Item::Numeric(Numeric::Month, Pad::Zero) => Part::Month,
         Item::Numeric(Numeric::Day, Pad::Zero) => Part::Day,

@@ -43,8 +43,8 @@ pub use self::verdict::BadRecord;
 use self::verdict::{by_row, path_text, refusal, shown};
 use crate::{ColumnDefinition, ColumnType, DefinitionError, Format, TableDefinition};
 
-/// Records that arrow-json decodes in one go: their tape should stay in the processor's cache.
-const CHUNK_ROWS: usize = 1024;
+/// Records that arrow-json decodes in one go: a page of GetRecords has at most so many, and what is decoded in one go is not copied together.
+const CHUNK_ROWS: usize = 10_000;
 /// Bytes of the same.
 const CHUNK_BYTES: usize = 4 << 20;
 /// Decodes records of one definition into a fixed set of its columns.
