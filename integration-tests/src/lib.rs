@@ -4,6 +4,8 @@
 
 pub mod backends;
 pub mod environment;
+pub mod flight;
+pub mod http;
 pub mod kinesis;
 pub mod process;
 pub mod server;

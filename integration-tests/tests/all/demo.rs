@@ -1,23 +1,13 @@
 //! `shardflight demo`: what a new user runs first, with real clients.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use integration_tests::environment::scratch_directory;
+use integration_tests::http;
 use integration_tests::server::{self, Demo};
 
 /// A signal must end the program within this time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
-fn get(base: &str, path: &str) -> String {
-    let address = base.strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(address).unwrap();
-    write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    answer
-}
 
 fn stop(mut demo: Demo, signal: &str) {
     demo.process.signal(signal).unwrap();
@@ -32,12 +22,12 @@ fn it_serves_real_clients_until_it_is_told_to_stop() {
     for number in ["20395584", "18750653", "20000", "321739411"] {
         assert!(printed.contains(number), "{number} is not in\n{printed}");
     }
-    assert!(get(&demo.http, "/healthz").starts_with("HTTP/1.1 200"));
-    assert!(get(&demo.http, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(http::get(&demo.http, "/healthz").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(http::get(&demo.http, "/readyz").unwrap().starts_with("HTTP/1.1 200"));
     server::run_script("adbc_client.py", &[&demo.flight]).unwrap();
     server::run_script("pyarrow_client.py", &[&demo.flight]).unwrap();
     server::run_script("put_and_query.py", &[&demo.flight, &demo.kinesis]).unwrap();
-    assert!(get(&demo.http, "/metrics").contains("shardflight_"));
+    assert!(http::get(&demo.http, "/metrics").unwrap().contains("shardflight_"));
     stop(demo, "TERM");
 }
 

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod demo;
+mod faults;
 mod promises;
 mod rooms;
+mod sql_cases;

@@ -1,0 +1,89 @@
+//! A plain Flight SQL client.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::FlightInfo;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use futures::TryStreamExt as _;
+use tonic::transport::Channel;
+
+/// How a client reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// One endpoint per statement.
+    Single,
+    /// One endpoint per shard where the statement allows; the answer is the endpoints' rows, last endpoint first.
+    PerShard,
+}
+
+/// One connection, which is one session.
+#[derive(Debug)]
+pub struct Client {
+    mode: Mode,
+    client: FlightSqlServiceClient<Channel>,
+}
+
+/// A result, whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The schema that was announced.
+    pub schema: SchemaRef,
+    /// Rows, each batch with that schema.
+    pub batches: Vec<RecordBatch>,
+    /// Endpoints that the rows came from.
+    pub endpoints: usize,
+}
+
+impl Client {
+    /// Connects.
+    pub async fn connect(address: SocketAddr, mode: Mode) -> anyhow::Result<Self> {
+        let channel = Channel::from_shared(format!("http://{address}"))?
+            .connect()
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
+        let mut client = FlightSqlServiceClient::new(channel);
+        client.set_header("x-shardflight-endpoints", if mode == Mode::PerShard { "shard" } else { "single" });
+        Ok(Self { mode, client })
+    }
+
+    /// Plans a statement: its schema, and a ticket for each endpoint.
+    pub async fn plan(&mut self, sql: &str) -> anyhow::Result<FlightInfo> {
+        Ok(self.client.execute(sql.to_owned(), None).await?)
+    }
+
+    /// Reads all endpoints of a planned statement, last endpoint first: their order must not matter.
+    pub async fn read(&mut self, info: FlightInfo) -> anyhow::Result<Answer> {
+        let schema = SchemaRef::new(info.clone().try_decode_schema()?);
+        let endpoints = info.endpoint.len();
+        anyhow::ensure!(
+            self.mode == Mode::PerShard || endpoints == 1,
+            "{endpoints} endpoints where one was asked for"
+        );
+        let mut batches = Vec::new();
+        for endpoint in info.endpoint.into_iter().rev() {
+            let mut stream = self.client.do_get(endpoint.ticket.context("an endpoint without a ticket")?).await?;
+            while let Some(batch) = stream.try_next().await? {
+                anyhow::ensure!(
+                    batch.schema().fields() == schema.fields(),
+                    "a batch of {:?} where {schema:?} was announced",
+                    batch.schema()
+                );
+                batches.push(batch);
+            }
+        }
+        Ok(Answer {
+            schema,
+            batches,
+            endpoints,
+        })
+    }
+
+    /// Runs a statement.
+    pub async fn query(&mut self, sql: &str) -> anyhow::Result<Answer> {
+        let info = self.plan(sql).await?;
+        self.read(info).await
+    }
+}

@@ -1,0 +1,7 @@
+//! Things that go wrong between the program and Kinesis: after each, every record is answered exactly once.
+
+mod injected;
+mod proxied;
+mod resharding;
+mod stage;
+mod volume;

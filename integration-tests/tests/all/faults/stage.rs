@@ -1,0 +1,134 @@
+//! A server, a stream service, and streams of numbered records.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Int64Type;
+use aws_sdk_kinesis::Client as Kinesis;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use integration_tests::environment::scratch_directory;
+use integration_tests::flight::{Client, Mode};
+use integration_tests::kinesis;
+use integration_tests::server::Server;
+
+/// Longer than any statement here may take, faults included; beyond it the program hangs.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The server reads from `endpoint`; records go to `direct`.
+pub(super) struct Stage {
+    pub(super) kinesis: Kinesis,
+    server: Server,
+}
+
+impl Stage {
+    /// Every table is `NAME(id bigint, note varchar)` over the stream of that name.
+    pub(super) fn new(name: &str, direct: &str, endpoint: &str, tables: &[&str]) -> Self {
+        let directory: PathBuf = scratch_directory(name).unwrap();
+        std::fs::create_dir_all(directory.join("tables")).unwrap();
+        for table in tables {
+            let definition = format!(
+                "table: {table}\nstream: {table}\nformat: json\ncolumns:\n  - {{ name: id, path: id, type: bigint }}\n  \
+                 - {{ name: note, path: note, type: varchar }}\n"
+            );
+            std::fs::write(directory.join("tables").join(format!("{table}.yaml")), definition).unwrap();
+        }
+        let pace = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
+        Self {
+            kinesis: kinesis::client(direct),
+            server: Server::start(&directory, endpoint, pace).unwrap(),
+        }
+    }
+
+    pub(super) async fn create(&self, stream: &str, shards: i32) {
+        self.kinesis
+            .create_stream()
+            .stream_name(stream)
+            .shard_count(shards)
+            .send()
+            .await
+            .unwrap();
+        while self.kinesis.list_shards().stream_name(stream).send().await.unwrap().shards().len() < shards as usize {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(super) async fn client(&self, mode: Mode) -> Client {
+        Client::connect(self.server.flight, mode).await.unwrap()
+    }
+
+    /// All columns of a statement, which must be bigint, as rows.
+    pub(super) async fn numbers(&self, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
+        let answer = match tokio::time::timeout(STATEMENT_TIMEOUT, client.query(sql)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => panic!("{sql}: {error:#}\n{}", self.server.process.output()),
+            Err(_) => panic!("{sql}: no answer within {STATEMENT_TIMEOUT:?}\n{}", self.server.process.output()),
+        };
+        let mut rows = Vec::new();
+        for batch in &answer.batches {
+            for row in 0..batch.num_rows() {
+                rows.push(
+                    batch
+                        .columns()
+                        .iter()
+                        .map(|column| column.as_primitive::<Int64Type>().value(row))
+                        .collect(),
+                );
+            }
+        }
+        rows
+    }
+
+    /// The table must hold the numbers below `count`, each once.
+    pub(super) async fn assert_exactly(&self, client: &mut Client, table: &str, count: i64) {
+        let mut ids: Vec<i64> = self
+            .numbers(client, &format!("select id from {table}"))
+            .await
+            .into_iter()
+            .flatten()
+            .collect();
+        ids.sort_unstable();
+        let doubled: Vec<_> = ids
+            .windows(2)
+            .filter(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0])
+            .take(10)
+            .collect();
+        assert!(doubled.is_empty(), "{table}: {doubled:?} and maybe more come twice");
+        let lost: Vec<_> = (0..count).filter(|id| ids.binary_search(id).is_err()).take(10).collect();
+        assert!(lost.is_empty(), "{table}: {lost:?} and maybe more are lost, of {count}");
+        assert_eq!(ids.len() as i64, count, "{table}: more than was put");
+    }
+}
+
+/// Puts the records of a range of numbers in batches; a throttled entry is put again. `acknowledged` is told after every batch.
+pub(super) async fn put(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, mut acknowledged: impl FnMut(i64)) {
+    let filler = "x".repeat(60);
+    let ids: Vec<i64> = ids.collect();
+    for batch in ids.chunks(500) {
+        let mut open: Vec<PutRecordsRequestEntry> = batch
+            .iter()
+            .map(|id| {
+                let data = format!(r#"{{"id": {id}, "note": "{filler}"}}"#);
+                PutRecordsRequestEntry::builder()
+                    .partition_key(format!("key-{id}"))
+                    .data(Blob::new(data))
+                    .build()
+                    .unwrap()
+            })
+            .collect();
+        while !open.is_empty() {
+            let answer = kinesis
+                .put_records()
+                .stream_name(stream)
+                .set_records(Some(open.clone()))
+                .send()
+                .await
+                .unwrap();
+            let mut results = answer.records().iter();
+            open.retain(|_| results.next().unwrap().error_code().is_some());
+        }
+        acknowledged(batch.len() as i64);
+    }
+}

@@ -1,0 +1,203 @@
+//! The cases of `integration-tests/sql`, run against the real program: once with one endpoint a statement, once with one a shard.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use aws_sdk_kinesis::primitives::Blob;
+use integration_tests::backends::{Backend, Running};
+use integration_tests::environment::scratch_directory;
+use integration_tests::flight::{Client, Mode};
+use integration_tests::kinesis;
+use integration_tests::server::{self, Server};
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner, strict_column_validator};
+
+fn cases() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")
+}
+
+/// A server over streams that hold the cases' records.
+struct Fixture {
+    server: Server,
+    _kinesis: Running,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let kinesis = Backend::Embedded.start().unwrap();
+    let directory = scratch_directory("sql-cases").unwrap();
+    let tables = directory.join("tables");
+    std::fs::create_dir_all(&tables).unwrap();
+    for entry in std::fs::read_dir(cases().join("tables")).unwrap() {
+        let file = entry.unwrap().path();
+        std::fs::copy(&file, tables.join(file.file_name().unwrap())).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    // Streams of different numbers of shards: one, some of which stay empty, and none with records.
+    for (stream, shards) in [("orders", 2), ("customers", 1), ("trouble", 3), ("vacant", 2)] {
+        runtime.block_on(fill(&kinesis, stream, shards));
+    }
+    let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flight-server/demo/nasa_aug01_first20000.log");
+    let arguments = [
+        "datagen",
+        "-f",
+        log.to_str().unwrap(),
+        "-create",
+        "-n",
+        "nasahttp",
+        "-s",
+        "4",
+        "-w",
+        "1",
+        "--verify",
+        "--endpoint",
+        &kinesis.endpoint,
+    ];
+    server::run(&arguments, Duration::from_secs(240)).unwrap();
+    let pace = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
+    Fixture {
+        server: Server::start(&directory, &kinesis.endpoint, pace).unwrap(),
+        _kinesis: kinesis,
+    }
+});
+
+async fn fill(kinesis: &Running, stream: &str, shards: i32) {
+    let client = kinesis::client(&kinesis.endpoint);
+    client.create_stream().stream_name(stream).shard_count(shards).send().await.unwrap();
+    let records = std::fs::read_to_string(cases().join("records").join(format!("{stream}.ndjson"))).unwrap();
+    for (number, line) in records.lines().enumerate() {
+        // One by one, so that the order in each shard is the file's.
+        let put = client
+            .put_record()
+            .stream_name(stream)
+            .partition_key(format!("{stream}-{number}"))
+            .data(Blob::new(line));
+        put.send().await.unwrap();
+    }
+}
+
+#[derive(Debug)]
+struct Program(Client);
+
+/// The whole chain of causes, so that `statement error` can look for any of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct ProgramError(anyhow::Error);
+
+#[async_trait::async_trait]
+impl AsyncDB for Program {
+    type Error = ProgramError;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, ProgramError> {
+        let answer = self.0.query(sql).await.map_err(ProgramError)?;
+        if answer.schema.fields().is_empty() {
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let types = answer.schema.fields().iter().map(|field| column_type(field.data_type())).collect();
+        let mut all = Vec::new();
+        for batch in &answer.batches {
+            all.extend(rows(batch).map_err(|error| ProgramError(error.into()))?);
+        }
+        Ok(DBOutput::Rows { types, rows: all })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn engine_name(&self) -> &str {
+        "shardflight"
+    }
+}
+
+fn column_type(data_type: &DataType) -> DefaultColumnType {
+    match data_type {
+        DataType::Utf8 => DefaultColumnType::Text,
+        integer if integer.is_integer() => DefaultColumnType::Integer,
+        float if float.is_floating() => DefaultColumnType::FloatingPoint,
+        _ => DefaultColumnType::Any,
+    }
+}
+
+fn rows(batch: &RecordBatch) -> Result<Vec<Vec<String>>, ArrowError> {
+    let mut rows = vec![Vec::with_capacity(batch.num_columns()); batch.num_rows()];
+    for column in batch.columns() {
+        for (row, cells) in rows.iter_mut().enumerate() {
+            cells.push(cell(column, row)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn cell(column: &ArrayRef, row: usize) -> Result<String, ArrowError> {
+    if column.is_null(row) {
+        return Ok("NULL".to_owned());
+    }
+    let text = match column.data_type() {
+        // As Python prints them.
+        DataType::Float64 => format!("{:?}", column.as_primitive::<Float64Type>().value(row)),
+        DataType::Float32 => format!("{:?}", column.as_primitive::<Float32Type>().value(row)),
+        _ => ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?
+            .value(row)
+            .try_to_string()?,
+    };
+    Ok(if text.is_empty() { "(empty)".to_owned() } else { text })
+}
+
+fn run_all(mode: Mode) {
+    LazyLock::force(&FIXTURE);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(cases()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "slt"));
+    files.sort();
+    assert!(files.len() >= 5, "cases are missing: {files:?}");
+    let mut failures = Vec::new();
+    let mut cases = 0;
+    for file in files {
+        // A file is a session of its own; `connection NAME` in it opens further ones.
+        let mut runner = Runner::new(move || async move {
+            Client::connect(FIXTURE.server.flight, mode)
+                .await
+                .map(Program)
+                .map_err(ProgramError)
+        });
+        runner.with_column_validator(strict_column_validator);
+        for record in sqllogictest::parse_file::<DefaultColumnType>(&file).unwrap() {
+            cases += usize::from(matches!(
+                record,
+                sqllogictest::Record::Query { .. } | sqllogictest::Record::Statement { .. }
+            ));
+            if let Err(error) = runtime.block_on(runner.run_async(record)) {
+                failures.push(error.display(false).to_string());
+            }
+        }
+    }
+    let failed = failures.len();
+    assert!(
+        failures.is_empty(),
+        "{failed} of {cases} cases fail with {mode:?}:\n{}\n{}",
+        failures.join("\n\n"),
+        FIXTURE.server.process.output()
+    );
+    println!("{cases} cases with {mode:?}");
+}
+
+#[test]
+fn with_one_endpoint_a_statement() {
+    run_all(Mode::Single);
+}
+
+#[test]
+fn with_one_endpoint_a_shard() {
+    run_all(Mode::PerShard);
+}
