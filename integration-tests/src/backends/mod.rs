@@ -129,10 +129,6 @@ impl Backend {
 /// Runs the start of an in-process service on the runtime that outlives the tests, from wherever the caller is.
 fn on_services_runtime<T: Send + 'static>(start: impl Future<Output = anyhow::Result<T>> + Send + 'static) -> anyhow::Result<T> {
     let (send, receive) = std::sync::mpsc::sync_channel(1);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "ends with the start of the service, whose result is awaited below"
-    )]
     SERVICES.spawn(async move {
         // The receiver waits right below.
         let _ = send.send(start.await);

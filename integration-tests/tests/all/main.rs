@@ -1,5 +1,6 @@
 //! Everything that needs more than one room: what Kinesis promises, the program with real clients, SQL cases, faults, the rules between rooms.
 #![expect(clippy::unwrap_used, reason = "a test's failure is a panic")]
+#![expect(clippy::print_stdout, reason = "the harness captures it and shows it with a failure")]
 
 mod demo;
 mod faults;

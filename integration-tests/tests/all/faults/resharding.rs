@@ -27,7 +27,7 @@ async fn open_shards(stage: &Stage, stream: &str) -> Vec<Shard> {
             .sequence_number_range()
             .is_none_or(|range| range.ending_sequence_number().is_none())
     });
-    shards.sort_by_key(|shard| hash_start(shard));
+    shards.sort_by_key(hash_start);
     shards
 }
 
