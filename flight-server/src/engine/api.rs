@@ -88,8 +88,8 @@ pub struct PinnedTable {
     pub name: TableName,
     /// Its definition.
     pub definition: Arc<TableDefinition>,
-    /// What is read of its stream.
-    pub snapshot: Snapshot,
+    /// What is read of its stream; `None` if the plan turned out not to read it.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// A statement that was checked and typed, not run.

@@ -10,7 +10,7 @@ use super::api::DoneResult;
 use super::error::EngineError;
 use super::options::{OptionSpec, OptionValue, OptionValues, find, option_specs, parse_option};
 use super::session::Session;
-use super::sql::{ParsedStatement, StatementKind};
+use super::sql::{CATALOG, ParsedStatement, StatementKind};
 
 /// Runs the statement, if it is one of these.
 pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedStatement) -> Result<Option<DoneResult>, EngineError> {
@@ -54,7 +54,7 @@ fn show(values: &OptionValues, name: Option<&str>) -> Result<DoneResult, EngineE
     let text =
         |value: &dyn Fn(&OptionSpec) -> String| -> Arc<StringArray> { Arc::new(specs.iter().map(|spec| Some(value(spec))).collect()) };
     let mut columns: Vec<datafusion::arrow::array::ArrayRef> = vec![
-        text(&|spec| spec.name.to_owned()),
+        text(&|spec| format!("{CATALOG}.{}", spec.name)),
         text(&|spec| values.get(spec.name).map_or_else(|| spec.default.to_owned(), OptionValue::to_text)),
     ];
     if name.is_none() {

@@ -77,6 +77,8 @@ pub(super) struct Statement {
     pub(super) now_ns: i64,
     /// Streams that the optimized plan scans.
     pub(super) tables: Vec<StreamTable>,
+    /// Streams that the statement names.
+    pub(super) named: Vec<StreamTable>,
 }
 
 impl Engine {
@@ -133,16 +135,7 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let mut tables = Vec::with_capacity(statement.tables.len());
-        for table in &statement.tables {
-            if let Some(snapshot) = table.snapshot() {
-                tables.push(PinnedTable {
-                    name: table.name().clone(),
-                    definition: Arc::clone(table.definition()),
-                    snapshot: snapshot.clone(),
-                });
-            }
-        }
+        let tables = statement.named.iter().map(pinned).collect::<Vec<_>>();
         let facts = snapshot_facts(&query_id, &tables);
         let whole = QueryPart {
             query_id: query_id.clone(),
@@ -250,6 +243,7 @@ impl Engine {
             target_partitions: self.config.target_partitions,
         });
         let streams = available.tables(&exposed, &scope)?;
+        let named = streams.named();
         let catalogs = view::catalogs(
             streams,
             system::Facts {
@@ -275,6 +269,7 @@ impl Engine {
             options,
             now_ns,
             tables,
+            named,
         })
     }
 
@@ -337,23 +332,34 @@ fn split_parts(whole: &QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> 
             let mut own = whole.clone();
             own.part = part;
             own.parts = parts;
-            for table in &mut own.tables {
-                table.snapshot.shards.clone_from(&shards);
+            for snapshot in own.tables.iter_mut().filter_map(|table| table.snapshot.as_mut()) {
+                snapshot.shards.clone_from(&shards);
             }
             own
         })
         .collect()
 }
 
+fn pinned(table: &StreamTable) -> PinnedTable {
+    PinnedTable {
+        name: table.name().clone(),
+        definition: Arc::clone(table.definition()),
+        snapshot: table.snapshot().cloned(),
+    }
+}
+
 fn snapshot_facts(query_id: &str, tables: &[PinnedTable]) -> serde_json::Value {
-    let cached: u64 = tables
-        .iter()
-        .flat_map(|table| &table.snapshot.shards)
-        .map(|pin| pin.bytes_cached)
-        .sum();
-    let shards: Vec<_> = tables
-        .iter()
-        .flat_map(|table| table.snapshot.shards.iter().map(move |pin| (table, pin)))
+    let pins = || {
+        tables.iter().flat_map(|table| {
+            table
+                .snapshot
+                .iter()
+                .flat_map(|snapshot| &snapshot.shards)
+                .map(move |pin| (table, pin))
+        })
+    };
+    let cached: u64 = pins().map(|(_, pin)| pin.bytes_cached).sum();
+    let shards: Vec<_> = pins()
         .map(|(table, pin)| {
             json!({
                 "table": table.name.to_string(),

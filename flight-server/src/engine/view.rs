@@ -18,24 +18,33 @@ use super::table::{StatementScope, StreamTable};
 
 /// Tables that a statement can name.
 #[derive(Debug)]
-pub(super) enum Available {
-    Current(Arc<CatalogSnapshot>),
-    Pinned(BTreeMap<TableName, PinnedTable>),
+pub(super) struct Available {
+    current: Arc<CatalogSnapshot>,
+    /// Those of a ticket: they go before the catalog, which may have changed since.
+    pinned: Option<BTreeMap<TableName, PinnedTable>>,
 }
 
 impl Available {
     pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables) -> Self {
-        match tables {
-            Tables::Current => Self::Current(catalog.current()),
-            Tables::Pinned { tables, .. } => Self::Pinned(tables.into_iter().map(|table| (table.name.clone(), table)).collect()),
+        let pinned = match tables {
+            Tables::Current => None,
+            Tables::Pinned { tables, .. } => Some(tables.into_iter().map(|table| (table.name.clone(), table)).collect()),
+        };
+        Self {
+            current: catalog.current(),
+            pinned,
         }
+    }
+
+    fn pinned(&self, name: &TableName) -> Option<&PinnedTable> {
+        self.pinned.as_ref()?.get(name)
     }
 
     /// The definition of a table over a stream; `None` for a table about the server.
     pub(super) fn definition(&self, name: &TableName) -> Result<Option<Arc<TableDefinition>>, EngineError> {
-        let found = match self {
-            Self::Current(catalog) => catalog.tables.get(name).cloned(),
-            Self::Pinned(tables) => tables.get(name).map(|table| Arc::clone(&table.definition)),
+        let found = match self.pinned(name) {
+            Some(table) => Some(Arc::clone(&table.definition)),
+            None => self.current.tables.get(name).cloned(),
         };
         if found.is_some() || name.schema == "information_schema" || (name.schema == system::SCHEMA && system::exists(&name.table)) {
             return Ok(found);
@@ -45,24 +54,23 @@ impl Available {
 
     fn missing(&self, name: &TableName) -> String {
         let mut message = format!("table `{CATALOG}.{name}` not found");
-        if let Self::Current(catalog) = self {
-            let full = name.to_string();
-            let nearest = catalog
-                .tables
-                .keys()
-                .map(|known| (strsim::jaro_winkler(&known.to_string(), &full), known))
-                .filter(|(score, _)| *score > 0.85)
-                .max_by(|left, right| left.0.total_cmp(&right.0));
-            if let Some((_, nearest)) = nearest {
-                message += &format!("; did you mean `{nearest}`?");
-            }
-            if !catalog.errors.is_empty() {
-                message += &format!(
-                    "; {} definition file(s) cannot be used: see {CATALOG}.{}.catalog_errors",
-                    catalog.errors.len(),
-                    system::SCHEMA
-                );
-            }
+        let full = name.to_string();
+        let nearest = self
+            .current
+            .tables
+            .keys()
+            .map(|known| (strsim::jaro_winkler(&known.to_string(), &full), known))
+            .filter(|(score, _)| *score > 0.9)
+            .max_by(|left, right| left.0.total_cmp(&right.0));
+        if let Some((_, nearest)) = nearest {
+            message += &format!("; did you mean `{nearest}`?");
+        }
+        if !self.current.errors.is_empty() {
+            let errors = self.current.errors.len();
+            message += &format!(
+                "; {errors} definition file(s) cannot be used: see {CATALOG}.{}.catalog_errors",
+                system::SCHEMA
+            );
         }
         message
     }
@@ -77,20 +85,14 @@ impl Available {
         for (name, columns) in exposed {
             let Some(definition) = self.definition(name)? else { continue };
             let table = StreamTable::new(name.clone(), definition, columns, Arc::clone(scope));
-            if let Self::Pinned(tables) = self
-                && let Some(pinned) = tables.get(name)
-            {
-                table.pin(pinned.snapshot.clone())?;
+            if let Some(snapshot) = self.pinned(name).and_then(|pinned| pinned.snapshot.clone()) {
+                table.pin(snapshot)?;
             }
             named.insert(name.clone(), Arc::new(table));
         }
-        let others = match self {
-            Self::Current(catalog) => catalog.tables.clone(),
-            Self::Pinned(_) => BTreeMap::new(),
-        };
         Ok(Streams {
             named,
-            others,
+            others: Arc::clone(&self.current),
             scope: Arc::clone(scope),
         })
     }
@@ -101,20 +103,25 @@ impl Available {
 pub(super) struct Streams {
     named: BTreeMap<TableName, Arc<StreamTable>>,
     /// All that the catalog has: for `information_schema`.
-    others: BTreeMap<TableName, Arc<TableDefinition>>,
+    others: Arc<CatalogSnapshot>,
     scope: Arc<StatementScope>,
 }
 
 impl Streams {
+    /// The tables that the statement names.
+    pub(super) fn named(&self) -> Vec<StreamTable> {
+        self.named.values().map(|table| StreamTable::clone(table)).collect()
+    }
+
     fn schemas(&self) -> BTreeSet<String> {
-        let names = self.named.keys().chain(self.others.keys()).map(|name| name.schema.clone());
+        let names = self.named.keys().chain(self.others.tables.keys()).map(|name| name.schema.clone());
         names.chain(["default".to_owned()]).collect()
     }
 
     fn names(&self, schema: &str) -> BTreeSet<String> {
         self.named
             .keys()
-            .chain(self.others.keys())
+            .chain(self.others.tables.keys())
             .filter(|name| name.schema == schema)
             .map(|name| name.table.clone())
             .collect()
@@ -124,7 +131,7 @@ impl Streams {
         if let Some(table) = self.named.get(name) {
             return Some(Arc::clone(table) as Arc<dyn TableProvider>);
         }
-        let definition = self.others.get(name)?;
+        let definition = self.others.tables.get(name)?;
         Some(Arc::new(StreamTable::new(
             name.clone(),
             Arc::clone(definition),
