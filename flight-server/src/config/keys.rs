@@ -132,7 +132,13 @@ impl<'de> Visitor<'de> for CheckKeys {
         f.write_str("a section of `key: value` lines")
     }
 
+    /// A section with nothing in it.
     fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    /// A document with nothing in it.
+    fn visit_none<E: Error>(self) -> Result<(), E> {
         Ok(())
     }
 

@@ -171,7 +171,7 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
     );
     assert_eq!(
         from_file("kinesis:\n  region: r\n  endpont: x\n").unwrap_err(),
-        "FILE:3:3: kinesis: unknown key `kinesis.endpont`; did you mean `endpoint`?"
+        "FILE:3:3: unknown key `kinesis.endpont`; did you mean `endpoint`?"
     );
     let error = from_file("zzz: 1").unwrap_err();
     assert!(error.contains("unknown key `zzz`; known here: listen, http"), "{error}");
