@@ -46,7 +46,7 @@ impl Default for ExecutionFacts {
 }
 
 impl ExecutionFacts {
-    pub(super) fn new(query_id: String, meter: Arc<StatementMeter>) -> Arc<Self> {
+    pub(crate) fn new(query_id: String, meter: Arc<StatementMeter>) -> Arc<Self> {
         Arc::new(Self {
             query_id,
             meter,

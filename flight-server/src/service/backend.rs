@@ -6,7 +6,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::engine::{EngineError, Execution, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry};
+use crate::engine::{Engine, EngineError, Execution, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry};
 
 /// An engine, as the protocol sees it.
 #[async_trait]
@@ -22,4 +22,23 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Tables for metadata calls, sorted by schema and name.
     fn tables(&self) -> Vec<TableEntry>;
+}
+
+#[async_trait]
+impl Backend for Engine {
+    async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError> {
+        Self::plan(self, session, request).await
+    }
+
+    async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
+        Self::prepare(self, session, sql, overrides).await
+    }
+
+    async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
+        Self::execute(self, part).await
+    }
+
+    fn tables(&self) -> Vec<TableEntry> {
+        Self::tables(self)
+    }
 }

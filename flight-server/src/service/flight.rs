@@ -26,6 +26,7 @@ use super::sealing::Sealer;
 use super::sessions::Sessions;
 use super::statements::{Sent, no_transaction, schema_message};
 use super::{ServiceConfig, metadata, status};
+use crate::engine::Engine;
 
 /// Flight SQL over a [`Backend`].
 #[derive(Debug, Clone)]
@@ -46,6 +47,11 @@ pub(crate) struct Inner {
 type Messages<T> = BoxStream<'static, Result<T, Status>>;
 
 impl FlightService {
+    /// Over the engine.
+    pub fn new(engine: Arc<Engine>, sealer: Sealer, config: ServiceConfig) -> Self {
+        Self::with_backend(engine, sealer, config)
+    }
+
     /// Over any backend.
     pub fn with_backend(backend: Arc<dyn Backend>, sealer: Sealer, config: ServiceConfig) -> Self {
         let sealer = Arc::new(sealer);

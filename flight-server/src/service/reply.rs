@@ -1,8 +1,10 @@
 //! Response headers of a call: the session that was opened for it.
 //!
 //! tonic's service traits give no access to the response headers of DoPut and DoAction, or of an error. So a layer puts a [`Reply`] into
-//! every request, the call fills it, and the layer writes it out.
+//! every request, the call fills it, and the layer writes it out. A call that panics is answered here, too: with INTERNAL, and not with a
+//! stream reset that clients take for a cancelled call.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,10 +13,14 @@ use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
+use tonic::Status;
 use tower::{Layer, Service};
 
 /// Name of the session's cookie.
 pub(crate) const COOKIE: &str = "shardflight_session";
+
+/// What the client of a call that panicked reads. The panic itself is in the log.
+pub(crate) const PANICKED: &str = "internal error: the call broke off, the server's log says where";
 
 #[derive(Debug, Default)]
 enum Said {
@@ -79,6 +85,7 @@ impl<S, B, R> Service<http::Request<B>> for ReplyService<S>
 where
     S: Service<http::Request<B>, Response = http::Response<R>>,
     S::Future: Send + 'static,
+    R: Default,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -91,9 +98,12 @@ where
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let reply = Reply::default();
         request.extensions_mut().insert(reply.clone());
-        let response = self.inner.call(request);
+        let response = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         async move {
-            let mut response = response.await?;
+            let mut response = match response.await {
+                Ok(response) => response?,
+                Err(_) => Status::internal(PANICKED).into_http(),
+            };
             reply.write(response.headers_mut());
             Ok(response)
         }

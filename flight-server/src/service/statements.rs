@@ -225,7 +225,7 @@ where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
 {
     let messages = rows
-        .filter(|message| std::future::ready(message.as_ref().map_or(true, |data| !data.data_header.is_empty())))
+        .filter(|message| std::future::ready(!matches!(message, Ok(data) if data.data_header.is_empty())))
         .map(|message| message.map_err(|status| arrow_flight::error::FlightError::Tonic(Box::new(status))));
     let mut decoder = FlightDataDecoder::new(messages);
     while let Some(message) = decoder.next().await {

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,6 +28,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
+use super::reply::PANICKED;
 use super::running::Running;
 use super::status;
 use crate::engine::{DoneResult, Execution, ExecutionFacts};
@@ -52,7 +54,9 @@ fn encoder(schema: &SchemaRef, batches: BoxStream<'static, Result<RecordBatch, F
 /// What the last message says.
 #[derive(Debug)]
 enum Facts {
+    /// Complete once the rows have ended.
     Execution(Arc<ExecutionFacts>),
+    /// Of a statement that ran already.
     Known(serde_json::Value),
 }
 
@@ -157,7 +161,10 @@ impl Stream for RowStream {
         {
             return this.fail(Status::deadline_exceeded("the call's own timeout (grpc-timeout) is over"));
         }
-        let message = match encoder.poll_next_unpin(cx) {
+        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| encoder.poll_next_unpin(cx))) else {
+            return this.fail(Status::internal(PANICKED));
+        };
+        let message = match polled {
             Poll::Ready(Some(Ok(message))) => message,
             Poll::Ready(Some(Err(error))) => return this.fail(status::encoding(error)),
             Poll::Ready(None) => {

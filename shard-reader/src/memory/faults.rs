@@ -35,7 +35,7 @@ pub struct Chances {
     pub unavailable: f64,
     /// Reads that are done, and whose reply is lost.
     pub lost_reply: f64,
-    /// Replies without records, though there are more.
+    /// Gaps: replies without records, though there are more.
     pub empty: f64,
     /// Replies with fewer records than there are.
     pub short: f64,
@@ -46,7 +46,9 @@ pub struct Chances {
 #[derive(Debug)]
 enum Scripted {
     Fail(SourceErrorKind),
-    Empty,
+    /// So many more empty replies come after this one.
+    Empty(u64),
+    Whole,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,9 @@ pub(super) struct Faults {
     pub(super) late_end: bool,
 }
 
+/// How far an empty reply comes in a gap.
+const STEP_MS: u64 = 1000;
+
 /// What happens to a read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ReadFate {
@@ -65,7 +70,8 @@ pub(super) enum ReadFate {
     Fail(SourceErrorKind),
     /// Done, but the reply is lost.
     Lost,
-    Empty,
+    /// Nothing, and so much further from the tip (ms): while a service passes over a gap the distance falls.
+    Empty(u64),
     /// This part of the records there are.
     Short(f64),
 }
@@ -82,7 +88,7 @@ impl Faults {
         self.scripts
             .entry(shard.clone())
             .or_default()
-            .extend((0..times).map(|_| Scripted::Empty));
+            .extend((0..times).rev().map(|more| Scripted::Empty(more as u64)));
     }
 
     pub(super) fn set_chances(&mut self, chances: Chances, seed: u64) {
@@ -107,7 +113,8 @@ impl Faults {
     pub(super) fn read_fate(&mut self, shard: &ShardId) -> ReadFate {
         match self.scripts.get_mut(shard).and_then(VecDeque::pop_front) {
             Some(Scripted::Fail(kind)) => return ReadFate::Fail(kind),
-            Some(Scripted::Empty) => return ReadFate::Empty,
+            Some(Scripted::Empty(more)) => return ReadFate::Empty(more * STEP_MS),
+            Some(Scripted::Whole) => return ReadFate::Whole,
             None => {}
         }
         let chances = self.chances;
@@ -120,7 +127,11 @@ impl Faults {
         } else if self.draw(chances.lost_reply) {
             ReadFate::Lost
         } else if self.draw(chances.empty) {
-            ReadFate::Empty
+            // a gap of several replies, and then something
+            let more = self.random.as_mut().map_or(0, |random| random.random_range(0..5));
+            self.empty(shard, more);
+            self.scripts.entry(shard.clone()).or_default().push_back(Scripted::Whole);
+            ReadFate::Empty(more as u64 * STEP_MS)
         } else if self.draw(chances.short) {
             ReadFate::Short(self.random.as_mut().map_or(1.0, |random| random.random_range(0.0..1.0)))
         } else {

@@ -143,6 +143,13 @@ impl MemorySource {
         }
     }
 
+    /// The oldest record of a shard that is left.
+    pub fn oldest(&self, shard: &ShardId) -> Option<SequenceNumber> {
+        let stream = self.stream.lock();
+        let shard = stream.shards.get(shard)?;
+        shard.records.get(shard.first).map(|record| record.sequence)
+    }
+
     /// Removes a shard whose records have all expired, as a service does in the end.
     pub fn remove_shard(&self, shard: &ShardId) {
         self.stream.lock().shards.remove(shard);

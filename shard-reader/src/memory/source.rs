@@ -125,7 +125,7 @@ impl Stream {
             .ok_or_else(|| SourceError::new(SourceErrorKind::NotFound, format!("shard {shard} not found")))?;
         let whole = limit as usize;
         let (records, next) = match fate {
-            ReadFate::Empty => found.page(index, 0, usize::MAX),
+            ReadFate::Empty(_) => found.page(index, 0, usize::MAX),
             ReadFate::Short(part) => {
                 let there = found.records.len().saturating_sub(index.max(found.first)).min(whole);
                 found.page(index, (there as f64 * part) as usize, usize::MAX)
@@ -135,7 +135,7 @@ impl Stream {
         if fate == ReadFate::Lost {
             return Err(SourceError::new(SourceErrorKind::Unavailable, "the reply was lost"));
         }
-        let at_end = found.info.ending_sequence.is_some() && next >= found.records.len() && fate != ReadFate::Empty;
+        let at_end = found.info.ending_sequence.is_some() && next >= found.records.len() && !matches!(fate, ReadFate::Empty(_));
         let ended = at_end && (!self.faults.late_end || records.is_empty());
         let wire_bytes = records.wire_bytes(0..records.len());
         let page = Page {
@@ -144,7 +144,9 @@ impl Stream {
                 token: format!("{}/{next}", self.created),
                 issued_at: requested_at,
             }),
-            millis_behind: self.millis_behind(found, next),
+            millis_behind: self
+                .millis_behind(found, next)
+                .map(|behind| if let ReadFate::Empty(more) = fate { behind + more } else { behind }),
             children: if ended { found.children.clone() } else { Vec::new() },
             requested_at,
             wire_bytes,

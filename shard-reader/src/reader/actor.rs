@@ -206,10 +206,11 @@ impl Actor {
         Action::Wait(until)
     }
 
-    /// The oldest moment to which a tip must be complete for those who wait; the call's own for a background poll.
-    pub(super) fn tip_needed(&self, requested_at: Instant) -> Instant {
+    /// Whether a page that is complete to `as_of` shows the tip to those who wait; if nobody does, whether it was complete when it was asked for.
+    pub(super) fn is_tip(&self, as_of: Instant, requested_at: Instant) -> bool {
         let moment = self.context.moment(&self.shard);
-        self.shard.state.lock().needs(&moment).tip.unwrap_or(requested_at)
+        let needed = self.shard.state.lock().needs(&moment).tip;
+        needed.map_or(as_of >= requested_at, |needed| as_of > needed)
     }
 
     /// A call succeeded.

@@ -138,8 +138,8 @@ impl ShardState {
             return Some((closed, TipKind::Closed));
         }
         if let Some(tip) = self.tip {
-            let kind = if tip.as_of >= arrived { tip.kind } else { TipKind::Cached };
-            return as_of.is_none_or(|as_of| tip.as_of >= as_of).then_some((tip.end, kind));
+            let kind = if tip.as_of > arrived { tip.kind } else { TipKind::Cached };
+            return as_of.is_none_or(|as_of| tip.as_of > as_of).then_some((tip.end, kind));
         }
         // A closed shard takes no more records: all it has lies before the bound, and its last record need not be looked for.
         let ending = moment.ending.filter(|_| self.tail.is_none())?;

@@ -1,11 +1,12 @@
 //! The backfill: pages that scans wait for, and at most two ahead of them.
 
+use tokio::time::Instant;
+
 use super::actor::{Actor, Closing};
 use super::fetch::{Failure, Run};
-use super::shard::{DemandFailure, ShardState};
+use super::shard::{Demand, DemandFailure, ShardState};
 use super::tail::Tail;
-use crate::Position;
-use tokio::time::Instant;
+use crate::{Position, SequenceNumber};
 
 /// Cursors kept for scans that read in several places.
 const RUNS: usize = 4;
@@ -33,10 +34,11 @@ impl Actor {
         };
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
+        let ending = self.shard.info.lock().ending_sequence;
         let mut state = self.shard.state.lock();
         state.read_from(point);
         if let Some((as_of, _)) = tip.filter(|_| page.records.is_empty() && page.next.is_some()) {
-            state.fail_unreachable(point, as_of);
+            state.scans_at_tip(point, as_of, ending);
         }
         drop(state);
         if page.next.is_none() {
@@ -66,11 +68,18 @@ impl Actor {
 }
 
 impl ShardState {
-    /// The shard is complete up to `tip`, and a scan waits for more that was there before.
-    pub(super) fn fail_unreachable(&mut self, tip: Position, as_of: Instant) {
-        let failure = DemandFailure::Gone("the shard ends before the range does: its last records are gone".into());
-        self.fail_demands(&failure, |demand, _| {
-            demand.waiting && demand.position == tip && demand.since <= as_of
-        });
+    /// The shard is complete up to `tip`, and scans wait there for more that was there before. A range that ends with a closed shard is complete:
+    /// the bound of its numbers is not a record's. Any other is missing its last records.
+    pub(super) fn scans_at_tip(&mut self, tip: Position, as_of: Instant, ending: Option<SequenceNumber>) {
+        let bound = ending.map(|ending| Position::After(ending, 0));
+        let waiting = |demand: &&mut Demand| demand.waiting && demand.position == tip && demand.since <= as_of;
+        for demand in self.demands.values_mut().filter(waiting) {
+            if Some(demand.end) == bound {
+                demand.complete = true;
+            } else {
+                let message = "the shard ends before the range does: its last records are gone".into();
+                demand.failed.get_or_insert(DemandFailure::Gone(message));
+            }
+        }
     }
 }

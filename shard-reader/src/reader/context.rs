@@ -105,7 +105,7 @@ impl StreamContext {
     /// Lists the shards unless that was asked after `after`; new ones are registered.
     pub(super) async fn list(&self, after: Instant) -> Result<(), SourceError> {
         let mut listing = self.listing.lock().await;
-        if listing.is_some_and(|listed| listed >= after) {
+        if listing.is_some_and(|listed| listed > after) {
             return Ok(());
         }
         let requested = Instant::now();

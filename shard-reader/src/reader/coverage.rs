@@ -71,8 +71,9 @@ impl Coverage {
         start
     }
 
-    /// Adds records that are all there is between `from` and `to`; what is held already is skipped. Returns how many of them had been fetched before.
-    pub(super) fn insert(&mut self, from: Position, to: Position, records: &Records, maker: &SegmentMaker) -> u64 {
+    /// Adds records that are all there is between `from` and `to`; what is held already is skipped. A `trickle` is
+    /// merged with what lies just before it. Returns how many of the records had been fetched before.
+    pub(super) fn insert(&mut self, from: Position, to: Position, records: &Records, trickle: bool, maker: &SegmentMaker) -> u64 {
         if from >= to {
             return 0;
         }
@@ -93,10 +94,16 @@ impl Coverage {
             if rows.is_empty() {
                 self.close_hole(point, hole_end);
             } else if rows.len() == records.len() {
-                self.add(point, hole_end, records.clone(), maker);
+                self.add(point, hole_end, records.clone(), trickle, maker);
             } else {
                 // a part of a page must not keep the whole page's memory
-                self.add(point, hole_end, Records::concat(&[&records.slice(rows.start, rows.len())]), maker);
+                self.add(
+                    point,
+                    hole_end,
+                    Records::concat(&[&records.slice(rows.start, rows.len())]),
+                    trickle,
+                    maker,
+                );
             }
             point = hole_end;
         }
@@ -114,11 +121,12 @@ impl Coverage {
         }
     }
 
-    fn add(&mut self, from: Position, to: Position, records: Records, maker: &SegmentMaker) {
+    fn add(&mut self, from: Position, to: Position, records: Records, trickle: bool, maker: &SegmentMaker) {
         let mut from = from;
         let mut segment = maker.fetched(records);
         // Like carrying in a binary counter: a record is copied a logarithmic number of times.
-        while let Some((before_from, before)) = self.stretches.range(..from).next_back()
+        while trickle
+            && let Some((before_from, before)) = self.stretches.range(..from).next_back()
             && before.to == from
             && before.segment.raw_bytes() <= 2 * segment.raw_bytes()
             && before.segment.raw_bytes() + segment.raw_bytes() < MERGED_BYTES

@@ -15,6 +15,8 @@ use crate::{Cursor, OpenAt, Page, Position, SequenceNumber, SourceError, SourceE
 
 /// AWS lets an iterator live for 5 minutes.
 const CURSOR_AGE: Duration = Duration::from_secs(270);
+/// No stream keeps records for less (CreateStream, RetentionPeriodHours): what is younger does not expire, even if the retention is decreased.
+const LEAST_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Closer to the end of retention than this, a cursor could fall off the horizon between two reads.
 const RETENTION_SLACK: Duration = Duration::from_secs(300);
 /// The rule for a service whose distance to the tip cannot be trusted.
@@ -54,12 +56,12 @@ pub(super) struct Run {
     empties: Empties,
 }
 
-/// Consecutive empty replies whose distance to the tip did not shrink.
+/// Consecutive empty replies over which the distance to the tip did not shrink from one to the next.
 #[derive(Debug, Default)]
 struct Empties {
     count: u32,
     since: Option<Instant>,
-    least_behind: Option<u64>,
+    behind: Option<u64>,
 }
 
 impl Run {
@@ -96,21 +98,18 @@ impl Run {
     /// The moment to which everything is read after this page, if it tells one. A full page never does: some services count the distance between
     /// records, and say nearly nothing while more wait.
     pub(super) fn complete_as_of(&mut self, page: &Page) -> Option<(Instant, TipKind)> {
-        if !page.records.is_empty() || page.full {
+        if !page.records.is_empty() || page.full || page.millis_behind == Some(0) {
             self.empties = Empties::default();
         } else {
-            let fell = match (page.millis_behind, self.empties.least_behind) {
-                (Some(now), Some(least)) => now < least,
-                (Some(_), None) => self.empties.count > 0,
-                (None, _) => false,
-            };
+            let fell = matches!((page.millis_behind, self.empties.behind), (Some(now), Some(before)) if now < before);
             if fell || self.empties.count == 0 {
                 self.empties = Empties {
                     count: 0,
                     since: Some(page.requested_at),
-                    least_behind: page.millis_behind,
+                    behind: None,
                 };
             }
+            self.empties.behind = page.millis_behind;
             self.empties.count += 1;
         }
         if page.full {
@@ -134,7 +133,7 @@ impl Run {
 
     /// Whether the cursor's place may have left the stream's retention.
     fn near_trim(&self, retention: Duration, now_ms: i64) -> bool {
-        let most = retention.saturating_sub(RETENTION_SLACK);
+        let most = retention.min(LEAST_RETENTION).saturating_sub(RETENTION_SLACK);
         let by_service = self
             .behind
             .is_some_and(|(behind, at)| Duration::from_millis(behind).saturating_add(at.elapsed()) >= most);
@@ -179,6 +178,21 @@ impl Actor {
                 return Err(Failure::Source(error));
             }
         };
+        #[cfg(test)]
+        if std::env::var("TRACE").is_ok() {
+            eprintln!(
+                "{:?} {} read at {:?} verify {:?}: {} records {:?} full {} mbl {:?} next {}",
+                Instant::now(),
+                self.shard.id,
+                run.position,
+                run.verify,
+                page.records.len(),
+                (!page.records.is_empty()).then(|| (page.records.sequence(0), page.records.sequence(page.records.len() - 1))),
+                page.full,
+                page.millis_behind,
+                page.next.is_some()
+            );
+        }
         self.rate.succeeded(page.wire_bytes);
         self.recovered();
         Counters::add(&context.shared.counters.records, page.records.len() as u64);
@@ -304,7 +318,7 @@ impl Actor {
         }
         let refetched = {
             let mut state = self.shard.state.lock();
-            let refetched = state.coverage.insert(from, to, &page.records, &self.shard.maker);
+            let refetched = state.coverage.insert(from, to, &page.records, !page.full, &self.shard.maker);
             let arrival = page.records.arrival(0);
             if run.position == Some(Position::TrimHorizon) {
                 state.saw_first(first, arrival, page.requested_at);

@@ -45,6 +45,9 @@ impl Drop for WaiterGuard {
 
 impl StreamContext {
     pub(super) async fn pin(self: &Arc<Self>, request: &PinRequest) -> Result<Vec<ShardPin>, ReadError> {
+        if self.stop.is_cancelled() {
+            return Err(self.stopped());
+        }
         let deadline = Instant::now() + self.shared.config.pin_timeout;
         if !self.ever_listed().await {
             self.list_until(request.arrived, deadline).await?;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -19,6 +20,7 @@ pub(super) struct Rate {
     /// Consecutive failures.
     failures: u32,
     resume_at: Option<Instant>,
+    jitter: SmallRng,
 }
 
 /// A token bucket that may go into debt: the size of a page is known only when it is there.
@@ -67,6 +69,8 @@ impl Rate {
             bytes: bytes_per_second.and_then(|rate| positive(rate as f64)),
             failures: 0,
             resume_at: None,
+            // tests run the same schedule each time
+            jitter: SmallRng::seed_from_u64(if cfg!(test) { 0 } else { rand::random() }),
         }
     }
 
@@ -108,7 +112,7 @@ impl Rate {
     /// Failed: a pause that doubles, with jitter.
     pub(super) fn failed(&mut self) {
         let most = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(LAST_BACKOFF);
-        let pause = most.mul_f64(rand::rng().random_range(0.5..=1.0));
+        let pause = most.mul_f64(self.jitter.random_range(0.5..=1.0));
         self.failures = self.failures.saturating_add(1);
         self.resume_at = Some(Instant::now() + pause);
     }

@@ -141,6 +141,7 @@ impl ShardScan {
                 since: Instant::now(),
                 handed: Default::default(),
                 fetched_ahead: None,
+                complete: false,
                 failed: None,
             },
         );
@@ -171,6 +172,9 @@ impl ShardScan {
             Some((stretch.to, Arc::clone(&stretch.segment)))
         });
         let Some((to, segment)) = held else {
+            if demand.complete {
+                return Ok(Turn::End);
+            }
             if let Some(failure) = demand.failed.take() {
                 return Err(TurnFailure::Of(failure));
             }

@@ -92,6 +92,8 @@ pub(super) struct Demand {
     pub(super) handed: VecDeque<(Position, Position, Arc<Segment>)>,
     /// The last point fetched from while it did not wait; nothing is fetched ahead twice, even if it was evicted meanwhile.
     pub(super) fetched_ahead: Option<Position>,
+    /// The range ends with the closed shard, and so it has.
+    pub(super) complete: bool,
     pub(super) failed: Option<DemandFailure>,
 }
 
@@ -108,7 +110,7 @@ const PAGES_AHEAD: usize = 2;
 impl Demand {
     /// Where to fetch next for it, if anywhere: the point, and whether the scan waits for it.
     fn wanted(&self, coverage: &Coverage, closed_at: Option<Position>) -> Option<(Position, bool)> {
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.complete {
             return None;
         }
         let front = self.handed.back().map_or(self.position, |(_, to, _)| *to);

@@ -121,7 +121,7 @@ impl Actor {
         match tip {
             // such a service needs the rule's two seconds for each step: go to the end at once
             Some((_, TipKind::Assumed)) => Ok(Some(Tail::Cold { step: PROBE_AGES.len() })),
-            Some((as_of, _)) if as_of >= self.tip_needed(page.requested_at) => Ok(Some(Tail::Cold { step: step + 1 })),
+            Some((as_of, _)) if self.is_tip(as_of, page.requested_at) => Ok(Some(Tail::Cold { step: step + 1 })),
             _ => {
                 self.pause_after(&page);
                 Ok(None)
@@ -139,7 +139,7 @@ impl Actor {
         self.absorb(run, &page)?;
         self.last_tail_read = Instant::now();
         let known_empty = from_horizon && page.records.is_empty();
-        if known_empty && (page.next.is_none() || tip.is_some_and(|(as_of, _)| as_of >= self.tip_needed(page.requested_at))) {
+        if known_empty && (page.next.is_none() || tip.is_some_and(|(as_of, _)| self.is_tip(as_of, page.requested_at))) {
             let mut state = self.shard.state.lock();
             state.horizon.get_or_insert(Horizon {
                 start: Position::TrimHorizon,
@@ -162,14 +162,15 @@ impl Actor {
             });
             return;
         }
-        let needed = self.tip_needed(page.requested_at);
+        let reached = tip.is_some_and(|(as_of, _)| self.is_tip(as_of, page.requested_at));
         if let Some((as_of, kind)) = tip {
+            let ending = self.shard.info.lock().ending_sequence;
             let mut state = self.shard.state.lock();
             let known = state.tip.filter(|known| known.as_of > as_of);
             state.tip = Some(known.map_or(Tip { as_of, end, kind }, |known| Tip { end, ..known }));
-            state.fail_unreachable(end, as_of);
+            state.scans_at_tip(end, as_of, ending);
         }
-        if tip.is_some_and(|(as_of, _)| as_of >= needed) {
+        if reached {
             self.short_replies = 0;
         } else {
             self.pause_after(page);
@@ -216,7 +217,7 @@ impl Actor {
         };
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
-        let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, _)| as_of >= self.tip_needed(page.requested_at));
+        let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, _)| self.is_tip(as_of, page.requested_at));
         let found = match start {
             Start::Horizon => self.horizon_found(&page, at_tip),
             Start::Time(time) => self.time_found(time, &page, at_tip),

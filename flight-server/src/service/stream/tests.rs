@@ -2,6 +2,7 @@ use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use futures::{FutureExt, TryStreamExt};
+use shard_reader::StatementMeter;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -35,7 +36,7 @@ fn rows(deadline: Option<Instant>) -> (Sender, RowStream, RunningQueries) {
     let execution = Execution {
         schema: schema(),
         batches: ReceiverStream::new(receiver).boxed(),
-        facts: Arc::default(),
+        facts: ExecutionFacts::new("q".into(), StatementMeter::new(u64::MAX, None)),
     };
     let stream = RowStream::execution(execution, terms(&queries, deadline)).unwrap();
     (sender, stream, queries)
@@ -65,7 +66,11 @@ async fn a_silent_stream_carries_empty_batches() {
     assert!(stream.next().now_or_never().is_some());
     drop(sender);
     let last = stream.next().now_or_never().unwrap().unwrap().unwrap();
-    assert_eq!(last.app_metadata, ExecutionFacts::default().to_json().to_string());
+    let facts: serde_json::Value = serde_json::from_slice(&last.app_metadata).unwrap();
+    assert_eq!(
+        facts,
+        serde_json::json!({"query_id": "q", "rows": 0, "bytes_cached": 0, "bytes_read": 0, "shards": []})
+    );
     assert!(stream.next().await.is_none());
 }
 

@@ -49,11 +49,11 @@ fn held(coverage: &Coverage) -> Vec<u64> {
 #[test]
 fn a_backfill_joins_the_next_run_and_skips_what_is_held() {
     let (mut coverage, maker) = (Coverage::default(), maker());
-    assert_eq!(coverage.insert(before(50), after(59), &run(50..60, 1), &maker), 0);
-    assert_eq!(coverage.insert(before(10), after(40), &run(10..=40, 1), &maker), 0);
+    assert_eq!(coverage.insert(before(50), after(59), &run(50..60, 1), true, &maker), 0);
+    assert_eq!(coverage.insert(before(10), after(40), &run(10..=40, 1), true, &maker), 0);
     assert_eq!(coverage.reach(before(10), 9).0, after(40));
     // 41..49 do not exist: this page shows that, and brings 50..54 again
-    assert_eq!(coverage.insert(after(40), after(54), &run(50..55, 1), &maker), 5);
+    assert_eq!(coverage.insert(after(40), after(54), &run(50..55, 1), true, &maker), 5);
     assert_eq!(coverage.reach(before(10), 9).0, after(59));
     assert_eq!(held(&coverage), (10..=40).chain(50..60).collect::<Vec<_>>());
     assert_eq!(coverage.run_start(after(59)), before(10));
@@ -62,13 +62,14 @@ fn a_backfill_joins_the_next_run_and_skips_what_is_held() {
 #[test]
 fn a_page_over_several_holes_fills_each() {
     let (mut coverage, maker) = (Coverage::default(), maker());
-    coverage.insert(before(10), after(12), &run(10..=12, 1), &maker);
-    coverage.insert(before(20), after(22), &run(20..=22, 1), &maker);
+    coverage.insert(before(10), after(12), &run(10..=12, 1), true, &maker);
+    coverage.insert(before(20), after(22), &run(20..=22, 1), true, &maker);
     assert_eq!(
         coverage.insert(
             before(5),
             after(30),
             &run((5..=30).filter(|s| s % 2 == 0 || (9..13).contains(s) || *s == 21), 1),
+            true,
             &maker
         ),
         6
@@ -83,7 +84,7 @@ fn a_trickle_makes_few_segments() {
     let (mut coverage, maker) = (Coverage::default(), maker());
     let mut from = before(0);
     for sequence in 0..5000 {
-        coverage.insert(from, after(sequence), &run([sequence], 100), &maker);
+        coverage.insert(from, after(sequence), &run([sequence], 100), true, &maker);
         from = after(sequence);
     }
     assert!(coverage.stretches().count() < 30, "{}", coverage.stretches().count());
@@ -96,19 +97,19 @@ fn eviction_leaves_a_hole_that_a_second_fetch_fills_and_counts() {
     let (mut coverage, maker) = (Coverage::default(), maker());
     for page in 0..3 {
         let from = if page == 0 { before(0) } else { after(page * 10 - 1) };
-        coverage.insert(from, after(page * 10 + 9), &run(page * 10..page * 10 + 10, 40_000), &maker);
+        coverage.insert(from, after(page * 10 + 9), &run(page * 10..page * 10 + 10, 40_000), true, &maker);
     }
     let used = coverage.at(after(9)).unwrap().1.segment.used();
     assert!(coverage.evict(after(9), used).is_some());
     assert_eq!(coverage.reach(before(0), 9).0, after(9));
-    assert_eq!(coverage.insert(after(9), after(19), &run(10..20, 40_000), &maker), 10);
+    assert_eq!(coverage.insert(after(9), after(19), &run(10..20, 40_000), true, &maker), 10);
     assert_eq!(coverage.reach(before(0), 9).0, after(29));
 }
 
 #[test]
 fn a_segment_in_use_is_not_evicted() {
     let (mut coverage, maker) = (Coverage::default(), maker());
-    coverage.insert(before(0), after(9), &run(0..10, 1), &maker);
+    coverage.insert(before(0), after(9), &run(0..10, 1), true, &maker);
     let held = Arc::clone(&coverage.at(before(0)).unwrap().1.segment);
     assert!(coverage.evict(before(0), held.used()).is_none());
     let used = held.used();
@@ -136,7 +137,7 @@ proptest! {
             let page: Vec<u64> = shard.iter().skip(first).take(length).copied().collect();
             let Some(last) = page.last() else { continue };
             let expected = page.iter().filter(|s| fetched.contains(*s)).count() as u64;
-            prop_assert_eq!(coverage.insert(from, after(*last), &run(page.iter().copied(), 1), &maker), expected);
+            prop_assert_eq!(coverage.insert(from, after(*last), &run(page.iter().copied(), 1), true, &maker), expected);
             fetched.extend(page);
             if evict == 0 {
                 let oldest = coverage.stretches().min_by_key(|(_, s)| s.segment.used()).map(|(f, s)| (f, s.segment.used()));

@@ -57,7 +57,7 @@ impl Fixture {
     }
 
     async fn pin(&self) -> Snapshot {
-        self.reader.pin(&latest(ScanStart::TrimHorizon)).await.unwrap()
+        self.reader.pin(&latest(ScanStart::TrimHorizon).await).await.unwrap()
     }
 
     async fn rows(&self, range: &ShardRange) -> Result<Vec<String>, ReadError> {
@@ -81,11 +81,15 @@ fn put(source: &MemorySource, shard: &ShardId, count: usize) {
     }
 }
 
-fn latest(start: ScanStart) -> PinRequest {
+/// A statement: what was put before was put before it arrived, and calls are made after. (Paused, no time passes by itself.)
+async fn latest(start: ScanStart) -> PinRequest {
+    sleep(0.001).await;
+    let arrived = Instant::now();
+    sleep(0.001).await;
     PinRequest {
         start,
         freshness: Freshness::Latest,
-        arrived: Instant::now(),
+        arrived,
     }
 }
 

@@ -83,7 +83,7 @@ async fn concurrent_statements_share_calls() {
     f.put(0, 10);
     f.pin().await;
     let before = f.source.calls();
-    let request = latest(ScanStart::TrimHorizon);
+    let request = latest(ScanStart::TrimHorizon).await;
     let pins = futures::future::join_all((0..50).map(|_| f.reader.pin(&request))).await;
     assert!(pins.into_iter().all(|pin| pin.unwrap().shards.len() == 1));
     assert_eq!(f.source.calls().read, before.read + 1);
@@ -96,7 +96,7 @@ async fn cached_and_within_accept_an_older_tip() {
     f.put(0, 1);
     let cached = PinRequest {
         freshness: Freshness::Cached,
-        ..latest(ScanStart::TrimHorizon)
+        ..latest(ScanStart::TrimHorizon).await
     };
     // cold acts as latest
     assert_eq!(f.reader.pin(&cached).await.unwrap().shards[0].tip, TipKind::Reached);
@@ -114,13 +114,13 @@ async fn cached_and_within_accept_an_older_tip() {
         .shards
         .remove(0);
     assert_eq!((pin.tip, pin.range.end), (TipKind::Cached, after(&f.source, &f.shard(0), 0)));
-    let within = |seconds| PinRequest {
+    let within = async |seconds| PinRequest {
         freshness: Freshness::Within(Duration::from_secs(seconds)),
-        ..latest(ScanStart::TrimHorizon)
+        ..latest(ScanStart::TrimHorizon).await
     };
-    assert_eq!(f.reader.pin(&within(10)).await.unwrap().shards[0].tip, TipKind::Cached);
+    assert_eq!(f.reader.pin(&within(10).await).await.unwrap().shards[0].tip, TipKind::Cached);
     assert_eq!(f.source.calls(), calls);
-    let pin = f.reader.pin(&within(4)).await.unwrap().shards.remove(0);
+    let pin = f.reader.pin(&within(4).await).await.unwrap().shards.remove(0);
     assert_eq!((pin.tip, pin.range.end), (TipKind::Reached, after(&f.source, &f.shard(0), 1)));
     assert_eq!(f.source.calls().read, calls.read + 1);
 }
@@ -131,7 +131,7 @@ async fn latest_reads_nothing_of_what_is_there() {
         let f = Fixture::with_shards(1).await;
         f.put(0, 7);
         sleep(age).await;
-        let pin = f.reader.pin(&latest(ScanStart::Latest)).await.unwrap().shards.remove(0);
+        let pin = f.reader.pin(&latest(ScanStart::Latest).await).await.unwrap().shards.remove(0);
         assert_eq!(pin.range.start, pin.range.end);
         assert_eq!(pin.range.end, after(&f.source, &f.shard(0), 6), "{age}");
     }
@@ -153,7 +153,7 @@ async fn a_start_by_time_is_resolved_when_pinned() {
         let calls = f.source.calls();
         let pin_at = async |time| {
             f.reader
-                .pin(&latest(ScanStart::Timestamp(time)))
+                .pin(&latest(ScanStart::Timestamp(time)).await)
                 .await
                 .unwrap()
                 .shards
@@ -213,7 +213,7 @@ async fn services_that_misreport_the_distance_to_the_tip() {
 #[tokio::test(start_paused = true)]
 async fn an_assumed_tip_is_assumed_again_at_once() {
     let source = MemorySource::new(1);
-    source.set_millis_behind(MillisBehind::Stuck(1000));
+    source.set_millis_behind(MillisBehind::Stuck(3_600_000));
     let f = Fixture::new(source.clone(), quiet(&source)).await;
     f.put(0, 3);
     f.pin().await;
@@ -228,7 +228,7 @@ async fn a_tip_out_of_reach_names_the_shard_and_the_reason() {
     f.put(0, 1);
     f.source.fail_reads(&f.shard(1), SourceErrorKind::Throttled, 1000);
     let begin = Instant::now();
-    let error = f.reader.pin(&latest(ScanStart::TrimHorizon)).await.unwrap_err();
+    let error = f.reader.pin(&latest(ScanStart::TrimHorizon).await).await.unwrap_err();
     assert_eq!(
         (error.kind, error.shard.clone()),
         (ReadErrorKind::Throttled, Some(f.shard(1))),
@@ -242,14 +242,14 @@ async fn a_tip_out_of_reach_names_the_shard_and_the_reason() {
 async fn what_is_denied_or_missing_fails_at_once() {
     let f = Fixture::with_shards(1).await;
     f.source.fail_reads(&f.shard(0), SourceErrorKind::Denied, 1);
-    let error = f.reader.pin(&latest(ScanStart::TrimHorizon)).await.unwrap_err();
+    let error = f.reader.pin(&latest(ScanStart::TrimHorizon).await).await.unwrap_err();
     assert_eq!(error.kind, ReadErrorKind::Denied);
     assert!(!error.is_retryable());
     // and the next statement is none the worse
     f.put(0, 1);
     assert_eq!(f.read_all().await.len(), 1);
     f.source.delete();
-    let error = f.reader.pin(&latest(ScanStart::TrimHorizon)).await.unwrap_err();
+    let error = f.reader.pin(&latest(ScanStart::TrimHorizon).await).await.unwrap_err();
     assert_eq!(error.kind, ReadErrorKind::NotFound);
 }
 
@@ -292,12 +292,12 @@ async fn a_stream_created_again_is_another_stream() {
     let reader = f.readers.stream("memory", Arc::clone(&source), "stream").await.unwrap();
     assert_ne!(reader.identity(), f.reader.identity());
     f.put(0, 1);
-    let pin = reader.pin(&latest(ScanStart::TrimHorizon)).await.unwrap().shards.remove(0);
+    let pin = reader.pin(&latest(ScanStart::TrimHorizon).await).await.unwrap().shards.remove(0);
     assert_eq!(
         rows(&mut reader.scan(pin.range, meter())).await.unwrap(),
         expected(&f.shard(0), 0..1)
     );
-    assert!(f.reader.pin(&latest(ScanStart::TrimHorizon)).await.is_err());
+    assert!(f.reader.pin(&latest(ScanStart::TrimHorizon).await).await.is_err());
     assert!(
         f.rows(&ShardRange {
             end: Position::After(u64::MAX.into(), 0),
@@ -344,7 +344,7 @@ async fn idle_tasks_end_and_polls_keep_their_pace() {
     assert_eq!(f.read_all().await, expected(&f.shard(0), 0..2));
     f.readers.shutdown().await;
     assert!(!f.reader.shards()[0].running);
-    let error = f.reader.pin(&latest(ScanStart::TrimHorizon)).await.unwrap_err();
+    let error = f.reader.pin(&latest(ScanStart::TrimHorizon).await).await.unwrap_err();
     assert_eq!(error.kind, ReadErrorKind::Unavailable);
 }
 
@@ -356,6 +356,7 @@ async fn calls_keep_to_the_budget() {
         ReaderConfig {
             calls_per_second: Some(2.0),
             page_limit: 10,
+            pin_timeout: Duration::from_secs(60),
             ..quiet(&source)
         },
     )

@@ -75,7 +75,7 @@ async fn a_cold_closed_shard_is_bounded_without_looking_for_its_last_record() {
     f.put(0, 500);
     f.source.split(&f.shard(0)).unwrap();
     sleep(7200.0).await;
-    let request = latest(ScanStart::Latest);
+    let request = latest(ScanStart::Latest).await;
     f.reader.pin(&request).await.unwrap();
     let calls = f.source.calls();
     assert_eq!(calls.records, 0);
@@ -89,7 +89,7 @@ async fn a_cold_closed_shard_is_bounded_without_looking_for_its_last_record() {
         .reader
         .pin(&PinRequest {
             freshness: Freshness::Cached,
-            ..latest(ScanStart::TrimHorizon)
+            ..latest(ScanStart::TrimHorizon).await
         })
         .await
         .unwrap()
@@ -138,7 +138,7 @@ async fn an_ending_number_that_a_record_exceeds_is_an_error() {
     let f = Fixture::with_shards(1).await;
     f.put(0, 5);
     f.source.split(&f.shard(0)).unwrap();
-    f.reader.pin(&latest(ScanStart::Latest)).await.unwrap();
+    f.reader.pin(&latest(ScanStart::Latest).await).await.unwrap();
     let shard = f.reader.context_for_tests().shard(&f.shard(0));
     shard.info.lock().ending_sequence = Some(sequence_at(&f.source, &f.shard(0), 2));
     let range = ShardRange {

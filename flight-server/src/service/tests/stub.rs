@@ -1,0 +1,218 @@
+//! A backend that does what the statement says.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+use shard_reader::StatementMeter;
+use tokio::sync::Notify;
+
+use crate::engine::{
+    DoneResult, EngineError, ErrorCategory, Execution, ExecutionFacts, OptionValue, OptionValues, Planned, PlannedQuery, Prepared,
+    QueryPart, Session, StatementRequest, TableEntry, TableKind,
+};
+use crate::service::Backend;
+
+/// How many shards its stream has.
+pub(super) const SHARDS: u32 = 4;
+
+/// A statement as it arrived.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) session: String,
+    pub(super) overrides: OptionValues,
+    pub(super) per_shard: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stub {
+    pub(super) seen: Mutex<Vec<Seen>>,
+    /// A stream of rows was dropped before its end.
+    pub(super) dropped: Arc<Notify>,
+}
+
+/// Signals when it is dropped unfinished.
+struct Watched {
+    rows: BoxStream<'static, Result<RecordBatch, EngineError>>,
+    dropped: Option<Arc<Notify>>,
+}
+
+impl Stream for Watched {
+    type Item = Result<RecordBatch, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.rows.poll_next_unpin(cx);
+        if let Poll::Ready(None) = next {
+            self.dropped = None;
+        }
+        next
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(dropped) = &self.dropped {
+            dropped.notify_one();
+        }
+    }
+}
+
+pub(super) fn numbers_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+}
+
+fn numbers(values: Vec<i64>) -> RecordBatch {
+    RecordBatch::try_new(numbers_schema(), vec![Arc::new(Int64Array::from(values))]).unwrap()
+}
+
+/// The rows of a shard: three numbers.
+fn shard(shard: u32) -> Vec<i64> {
+    let first = i64::from(shard) * 10;
+    vec![first, first + 1, first + 2]
+}
+
+fn words() -> RecordBatch {
+    let words: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
+    RecordBatch::try_from_iter_with_nullable([("w", Arc::new(words) as ArrayRef, true)]).unwrap()
+}
+
+fn text(value: &str) -> RecordBatch {
+    let column = Arc::new(StringArray::from(vec![value])) as ArrayRef;
+    RecordBatch::try_from_iter_with_nullable([("value", column, true)]).unwrap()
+}
+
+fn schema(sql: &str) -> SchemaRef {
+    match sql {
+        "words" => words().schema(),
+        _ => numbers_schema(),
+    }
+}
+
+fn refuse(sql: &str) -> Result<(), EngineError> {
+    match sql {
+        "bad" => Err(EngineError::Invalid("line 1, column 1: bad".into())),
+        "missing" => Err(EngineError::NotFound("there is no table `missing`".into())),
+        "insert" => Err(EngineError::NotSupported("this version does not write".into())),
+        "down" => Err(EngineError::Query {
+            category: ErrorCategory::Unavailable,
+            message: "Kinesis cannot be reached".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn done(batch: &RecordBatch) -> Planned {
+    Planned::Done(DoneResult {
+        query_id: "done".into(),
+        schema: batch.schema(),
+        batches: vec![batch.clone()],
+    })
+}
+
+#[async_trait]
+impl Backend for Stub {
+    async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError> {
+        self.seen.lock().push(Seen {
+            session: session.id().to_string(),
+            overrides: request.overrides.clone(),
+            per_shard: request.per_shard,
+        });
+        let sql = request.sql;
+        refuse(&sql)?;
+        let words: Vec<&str> = sql.split(' ').collect();
+        match words.as_slice() {
+            ["set", name, value] => {
+                session.set_option(name, Some(&OptionValue::Text((*value).to_owned())))?;
+                return Ok(Planned::Done(DoneResult {
+                    query_id: "set".into(),
+                    schema: Arc::new(Schema::empty()),
+                    batches: vec![],
+                }));
+            }
+            ["show", name] => {
+                let value = session.options().get(name).map(OptionValue::to_text);
+                return Ok(done(&text(&value.unwrap_or_default())));
+            }
+            ["panic", "when", "planned"] => panic!("as the statement says"),
+            ["long", bytes] => return Ok(done(&text(&"x".repeat(bytes.parse().unwrap())))),
+            _ => {}
+        }
+        let parts = if request.per_shard { SHARDS } else { 1 };
+        let parts: Vec<QueryPart> = (0..parts)
+            .map(|part| QueryPart {
+                query_id: "query".into(),
+                sql: sql.clone(),
+                options: request.overrides.clone(),
+                now_ns: 0,
+                tables: vec![],
+                part,
+                parts,
+            })
+            .collect();
+        Ok(Planned::Query(PlannedQuery {
+            query_id: "query".into(),
+            schema: schema(&sql),
+            parts,
+            facts: serde_json::json!({"query_id": "query", "shards": []}),
+        }))
+    }
+
+    async fn prepare(&self, _: &Session, sql: &str, _: &OptionValues) -> Result<Prepared, EngineError> {
+        refuse(sql)?;
+        let is_update = sql.starts_with("set ");
+        Ok(Prepared {
+            schema: (!is_update).then(|| if sql.starts_with("show ") { text("").schema() } else { schema(sql) }),
+            is_update,
+        })
+    }
+
+    async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
+        let failed = EngineError::Query {
+            category: ErrorCategory::DataLoss,
+            message: "records are gone".into(),
+        };
+        let one = Ok(numbers(vec![1]));
+        let rows: BoxStream<'static, Result<RecordBatch, EngineError>> = match part.sql.as_str() {
+            "none" => stream::empty().boxed(),
+            "panic" => stream::iter([one])
+                .chain(stream::once(async { panic!("as the statement says") }))
+                .boxed(),
+            "words" => stream::iter([Ok(words())]).boxed(),
+            "endless" => stream::iter([one]).chain(stream::pending()).boxed(),
+            "fails" => stream::iter([one, Err(failed)]).boxed(),
+            "fails at once" => return Err(failed),
+            _ if part.parts == 1 => stream::iter((0..SHARDS).map(|index| Ok(numbers(shard(index))))).boxed(),
+            _ => stream::iter([Ok(numbers(shard(part.part)))]).boxed(),
+        };
+        Ok(Execution {
+            schema: schema(&part.sql),
+            batches: Watched {
+                rows,
+                dropped: Some(Arc::clone(&self.dropped)),
+            }
+            .boxed(),
+            facts: ExecutionFacts::new(format!("{} part {}", part.query_id, part.part), StatementMeter::new(u64::MAX, None)),
+        })
+    }
+
+    fn tables(&self) -> Vec<TableEntry> {
+        let table = |schema: &str, name: &str, kind, arrow_schema| TableEntry {
+            schema: schema.into(),
+            name: name.into(),
+            kind,
+            arrow_schema,
+            comment: None,
+        };
+        vec![
+            table("default", "numbers", TableKind::BaseTable, numbers_schema()),
+            table("default", "words", TableKind::BaseTable, words().schema()),
+            table("system", "streams", TableKind::SystemTable, numbers_schema()),
+        ]
+    }
+}
