@@ -49,10 +49,11 @@ def check_a_snapshot_does_not(client, kinesis):
 
 def check_bad_records_are_rows_that_say_so(client, kinesis):
     before = table(client, "select count(*) as n from nasahttp")[0].to_pylist()[0]["n"]
-    for data in ["not json", '{"host": "half', "[1, 2]", '{"host": "wrong.example", "bytes": "many"}']:
+    bad = ["not json", '{"host": "half', '{"host": "two"} {"host": "values"}', '{"host": "wrong.example", "bytes": "many"}']
+    for data in bad:
         kinesis.put_record(StreamName="nasahttp", Data=data, PartitionKey="bad")
     rows = table(client, "select host, bytes, _message, _message_error from nasahttp where not _message_valid order by _shard_sequence_id")[0].to_pylist()
-    checks.equal([row["_message"] for row in rows], [b"not json", b'{"host": "half', b"[1, 2]", b'{"host": "wrong.example", "bytes": "many"}'], "bytes of the bad records")
+    checks.equal([row["_message"] for row in rows], [data.encode() for data in bad], "bytes of the bad records")
     checks.equal([row["host"] for row in rows], [None, None, None, "wrong.example"], "hosts")
     checks.equal([row["bytes"] for row in rows], [None] * 4, "sizes")
     checks.equal(all(row["_message_error"] for row in rows), True, "a reason for each")

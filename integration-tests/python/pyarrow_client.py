@@ -15,6 +15,8 @@ ARTICLE = "select host, sum(bytes) as total_bytes from kinesis.default.nasahttp 
 ROWS = "select host, code, bytes from kinesis.default.nasahttp"
 LOG = nasa_expected.rows()
 PER_SHARD = with_headers(endpoints="shard")
+# pyarrow has classes of its own for some statuses, and Arrow's for others.
+REFUSED = (flight.FlightError, pyarrow.ArrowException)
 
 
 def counted(tables):
@@ -105,16 +107,16 @@ def check_tickets_cannot_be_read_or_forged(client):
     for position in [0, len(ticket) // 2, len(ticket) - 1]:
         forged = bytearray(ticket)
         forged[position] ^= 1
-        checks.raises(flight.FlightError, lambda forged=forged: client.do_get(flight.Ticket(bytes(forged))).read_all())
-        checks.raises((flight.FlightError, pyarrow.ArrowInvalid), lambda: client.do_get(flight.Ticket(ticket[:position])).read_all())
+        checks.raises(REFUSED, lambda forged=forged: client.do_get(flight.Ticket(bytes(forged))).read_all())
+        checks.raises(REFUSED, lambda position=position: client.do_get(flight.Ticket(ticket[:position])).read_all())
     checks.equal(client.do_get(flight.Ticket(ticket)).read_all().num_rows, sum(row[0] == "piweba4y.prodigy.com" for row in LOG), "the true one")
 
 
 def check_options_by_header(client):
     info = client.get_flight_info(statement("select * from nasahttp limit 1"), with_headers(hide_internal_columns="false"))
     checks.equal("_shard_id" in info.schema.names, True, "hidden columns by header")
-    checks.raises((flight.FlightError, pyarrow.ArrowInvalid), lambda: client.get_flight_info(statement(ROWS), with_headers(endpoints="all")), "endpoints")
-    checks.raises((flight.FlightError, pyarrow.ArrowInvalid), lambda: client.get_flight_info(statement(ROWS), with_headers(no_such_option="1")))
+    checks.raises(REFUSED, lambda: client.get_flight_info(statement(ROWS), with_headers(endpoints="all")), "endpoints")
+    checks.raises(REFUSED, lambda: client.get_flight_info(statement(ROWS), with_headers(no_such_option="1")))
 
 
 def check_actions_are_listed(client):

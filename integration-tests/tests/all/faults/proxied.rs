@@ -13,7 +13,7 @@ use super::stage::{Stage, put};
 const RULES: &str = r"
 rules:
   - { service: kinesis, operation: GetRecords, sequence: { fail: 1, pass: 5 }, error: { code: ExpiredIteratorException } }
-  - { service: kinesis, operation: GetRecords, sequence: { fail: 2, pass: 2 }, error: { code: ProvisionedThroughputExceededException } }
+  - { service: kinesis, operation: GetRecords, sequence: { fail: 1, pass: 3 }, error: { code: ProvisionedThroughputExceededException } }
   - { service: kinesis, operation: GetRecords, sequence: { fail: 1, pass: 6 }, reset: true }
   - { service: kinesis, operation: GetShardIterator, sequence: { fail: 1, pass: 2 }, error: { code: ProvisionedThroughputExceededException } }
 ";

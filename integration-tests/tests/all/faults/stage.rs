@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
+use arrow_flight::error::FlightError;
 use aws_sdk_kinesis::Client as Kinesis;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
@@ -12,9 +13,17 @@ use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
 use integration_tests::kinesis;
 use integration_tests::server::Server;
+use tonic::Code;
 
 /// Longer than any statement here may take, faults included; beyond it the program hangs.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A statement is tried this often where the program says that it can be tried again.
+const TRIES: usize = 4;
+
+fn is_unavailable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(FlightError::Tonic(status)) if status.code() == Code::Unavailable)
+}
 
 /// The server reads from `endpoint`; records go to `direct`.
 pub(super) struct Stage {
@@ -60,10 +69,16 @@ impl Stage {
 
     /// All columns of a statement, which must be bigint, as rows.
     pub(super) async fn numbers(&self, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
-        let answer = match tokio::time::timeout(STATEMENT_TIMEOUT, client.query(sql)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => panic!("{sql}: {error:#}\n{}", self.server.process.output()),
-            Err(_) => panic!("{sql}: no answer within {STATEMENT_TIMEOUT:?}\n{}", self.server.process.output()),
+        let mut tries = 0;
+        let answer = loop {
+            tries += 1;
+            match tokio::time::timeout(STATEMENT_TIMEOUT, client.query(sql)).await {
+                Ok(Ok(answer)) => break answer,
+                // A statement may say that Kinesis holds it up, and that it can be tried again; it may not answer wrongly.
+                Ok(Err(error)) if is_unavailable(&error) && tries < TRIES => println!("{sql}: {error:#}"),
+                Ok(Err(error)) => panic!("{sql}, try {tries}: {error:#}\n{}", self.server.process.output()),
+                Err(_) => panic!("{sql}: no answer within {STATEMENT_TIMEOUT:?}\n{}", self.server.process.output()),
+            }
         };
         let mut rows = Vec::new();
         for batch in &answer.batches {
