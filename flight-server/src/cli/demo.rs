@@ -54,7 +54,7 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
         .or(temporary.as_ref().map(tempfile::TempDir::path))
         .context("there is no data directory")?;
     tokio::select! {
-        () = stop.received() => return Ok(()),
+        () = stop.received() => Ok(()),
         demo = Box::pin(Demo::start(args, data_dir)) => {
             let demo = demo?;
             demo.run(args.once, &mut stop).await

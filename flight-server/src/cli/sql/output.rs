@@ -22,7 +22,7 @@ pub(super) enum Output {
         schema: SchemaRef,
         batches: Vec<RecordBatch>,
     },
-    Csv(arrow::csv::Writer<Buffer>),
+    Csv(Box<arrow::csv::Writer<Buffer>>),
     Json(Box<arrow::json::Writer<Buffer, LineDelimited>>),
     Arrow(Box<StreamWriter<Buffer>>),
 }
@@ -67,7 +67,7 @@ impl Printer {
                 let mut csv = arrow::csv::WriterBuilder::new().with_header(true).build(buffer.clone());
                 // The header must stand even if no row follows.
                 csv.write(&RecordBatch::new_empty(SchemaRef::clone(schema)))?;
-                Output::Csv(csv)
+                Output::Csv(Box::new(csv))
             }
             OutputFormat::Json => Output::Json(Box::new(
                 JsonBuilder::new()

@@ -1,10 +1,11 @@
 //! One statement from text to printed rows.
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::client::Client;
 use super::output::Printer;
@@ -12,6 +13,8 @@ use super::results::{Received, Results};
 use crate::cli::args::OutputFormat;
 use crate::cli::stdout;
 
+/// A statement that answers sooner shows no spinner.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How often the spinner moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -27,20 +30,12 @@ pub(crate) struct Ran {
 /// Runs `sql` and prints its rows on stdout, with a spinner on stderr where that is a terminal.
 pub(crate) async fn statement(client: &Client, sql: &str, format: OutputFormat) -> anyhow::Result<Ran> {
     let started = Instant::now();
-    let spinner = Spinner::new();
-    let mut results = Results::fetch(client, client.plan(sql).await?);
+    let mut spinner = Spinner::new();
+    let answer = spinner.during(&Received::default(), client.plan(sql)).await?;
+    let mut results = Results::fetch(client, answer);
     let received = results.received();
     let mut printer = Printer::new(format, results.schema())?;
-    let mut tick = tokio::time::interval(TICK);
-    loop {
-        let batch = tokio::select! {
-            batch = results.next() => batch?,
-            _ = tick.tick() => {
-                spinner.show(&received);
-                continue;
-            }
-        };
-        let Some(batch) = batch else { break };
+    while let Some(batch) = spinner.during(&received, results.next()).await? {
         let bytes = printer.batch(batch)?;
         if !bytes.is_empty() {
             spinner.write(&bytes)?;
@@ -71,7 +66,10 @@ pub(crate) fn report(ran: Ran, timing: bool) {
     drop(writeln!(std::io::stderr().lock(), "({rows}{seconds})"));
 }
 
-struct Spinner(ProgressBar);
+struct Spinner {
+    bar: ProgressBar,
+    tick: Interval,
+}
 
 impl Spinner {
     fn new() -> Self {
@@ -84,28 +82,41 @@ impl Spinner {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(TICK);
-        Self(bar)
+        let mut tick = interval_at(tokio::time::Instant::now() + PATIENCE, TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { bar, tick }
+    }
+
+    /// Waits for `work`, and spins meanwhile.
+    async fn during<T>(&mut self, received: &Received, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = self.tick.tick() => self.show(received),
+            }
+        }
     }
 
     fn show(&self, received: &Received) {
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut message = format!("{} rows", HumanCount(count(&received.rows)));
         let (cached, read) = (count(&received.bytes_cached), count(&received.bytes_read));
         if cached + read > 0 {
             message.push_str(&format!(", {} cached, {} read", HumanBytes(cached), HumanBytes(read)));
         }
-        self.0.set_message(message);
+        self.bar.set_message(message);
+        self.bar.tick();
     }
 
     /// Writes rows while the spinner is out of the way.
     fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
-        self.0.suspend(|| stdout::write(bytes))
+        self.bar.suspend(|| stdout::write(bytes))
     }
 }
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
