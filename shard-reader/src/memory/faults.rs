@@ -48,12 +48,13 @@ enum Scripted {
     Fail(SourceErrorKind),
     /// So many more empty replies come after this one.
     Empty(u64),
-    Whole,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     scripts: BTreeMap<ShardId, VecDeque<Scripted>>,
+    /// Gaps met by chance, by the index they lie before: how many empty replies are left. One that is passed stays passed.
+    gaps: BTreeMap<(ShardId, usize), u64>,
     chances: Chances,
     random: Option<SmallRng>,
     pub(super) millis_behind: MillisBehind,
@@ -96,6 +97,26 @@ impl Faults {
         self.random = Some(SmallRng::seed_from_u64(seed));
     }
 
+    /// One step through the gap before an index, if there is one; how many are left after it.
+    fn gap(&mut self, shard: &ShardId, index: usize) -> Option<u64> {
+        let chance = self.chances.empty;
+        if chance == 0.0 {
+            return None;
+        }
+        let key = (shard.clone(), index);
+        if !self.gaps.contains_key(&key) {
+            let length = if self.draw(chance) {
+                self.random.as_mut().map_or(0, |random| random.random_range(1..6))
+            } else {
+                0
+            };
+            self.gaps.insert(key.clone(), length);
+        }
+        let left = self.gaps.get_mut(&key).filter(|left| **left > 0)?;
+        *left -= 1;
+        Some(*left)
+    }
+
     fn draw(&mut self, chance: f64) -> bool {
         chance > 0.0 && self.random.as_mut().is_some_and(|random| random.random_bool(chance))
     }
@@ -110,11 +131,10 @@ impl Faults {
         self.draw(self.chances.unavailable)
     }
 
-    pub(super) fn read_fate(&mut self, shard: &ShardId) -> ReadFate {
+    pub(super) fn read_fate(&mut self, shard: &ShardId, index: usize) -> ReadFate {
         match self.scripts.get_mut(shard).and_then(VecDeque::pop_front) {
             Some(Scripted::Fail(kind)) => return ReadFate::Fail(kind),
             Some(Scripted::Empty(more)) => return ReadFate::Empty(more * STEP_MS),
-            Some(Scripted::Whole) => return ReadFate::Whole,
             None => {}
         }
         let chances = self.chances;
@@ -126,12 +146,8 @@ impl Faults {
             ReadFate::Fail(SourceErrorKind::Unavailable)
         } else if self.draw(chances.lost_reply) {
             ReadFate::Lost
-        } else if self.draw(chances.empty) {
-            // a gap of several replies, and then something
-            let more = self.random.as_mut().map_or(0, |random| random.random_range(0..5));
-            self.empty(shard, more);
-            self.scripts.entry(shard.clone()).or_default().push_back(Scripted::Whole);
-            ReadFate::Empty(more as u64 * STEP_MS)
+        } else if let Some(left) = self.gap(shard, index) {
+            ReadFate::Empty(left * STEP_MS)
         } else if self.draw(chances.short) {
             ReadFate::Short(self.random.as_mut().map_or(1.0, |random| random.random_range(0.0..1.0)))
         } else {

@@ -106,7 +106,12 @@ impl Stream {
     fn read(&mut self, stream: &str, shard: &ShardId, cursor: &Cursor, limit: u32, requested_at: Instant) -> Result<Page, SourceError> {
         self.calls.read += 1;
         self.check(stream)?;
-        let fate = self.faults.read_fate(shard);
+        let index = cursor
+            .token
+            .split_once('/')
+            .and_then(|(_, index)| index.parse().ok())
+            .unwrap_or_default();
+        let fate = self.faults.read_fate(shard, index);
         if let ReadFate::Fail(kind) = fate {
             return Err(SourceError::new(kind, format!("scripted: {kind:?}")));
         }

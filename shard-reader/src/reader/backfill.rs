@@ -1,10 +1,13 @@
 //! The backfill: pages that scans wait for, and at most two ahead of them.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::actor::{Actor, Closing};
 use super::fetch::{Failure, Run};
 use super::shard::{Demand, DemandFailure, ShardState};
+use super::snapshot::TipKind;
 use super::tail::Tail;
 use crate::{Position, SequenceNumber};
 
@@ -37,8 +40,8 @@ impl Actor {
         let ending = self.shard.info.lock().ending_sequence;
         let mut state = self.shard.state.lock();
         state.read_from(point);
-        if let Some((as_of, _)) = tip.filter(|_| page.records.is_empty() && page.next.is_some()) {
-            state.scans_at_tip(point, as_of, ending);
+        if let Some(tip) = tip.filter(|_| page.records.is_empty() && page.next.is_some()) {
+            state.scans_at_tip(point, tip, ending, self.context.shared.config.scan_timeout);
         }
         drop(state);
         if page.next.is_none() {
@@ -68,11 +71,15 @@ impl Actor {
 }
 
 impl ShardState {
-    /// The shard is complete up to `tip`, and scans wait there for more that was there before. A range that ends with a closed shard is complete:
+    /// The shard is complete up to `point`, and scans wait there for more that was there before. A range that ends with a closed shard is complete:
     /// the bound of its numbers is not a record's. Any other is missing its last records.
-    pub(super) fn scans_at_tip(&mut self, tip: Position, as_of: Instant, ending: Option<SequenceNumber>) {
+    ///
+    /// A tip that is only assumed must have lasted for the `patience` of a scan: it knows that there was more.
+    pub(super) fn scans_at_tip(&mut self, point: Position, tip: (Instant, TipKind), ending: Option<SequenceNumber>, patience: Duration) {
+        let (as_of, kind) = tip;
+        let lasted = if kind == TipKind::Assumed { patience } else { Duration::ZERO };
         let bound = ending.map(|ending| Position::After(ending, 0));
-        let waiting = |demand: &&mut Demand| demand.waiting && demand.position == tip && demand.since <= as_of;
+        let waiting = |demand: &&mut Demand| demand.waiting && demand.position == point && demand.since + lasted <= as_of;
         for demand in self.demands.values_mut().filter(waiting) {
             if Some(demand.end) == bound {
                 demand.complete = true;

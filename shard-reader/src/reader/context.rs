@@ -114,7 +114,14 @@ impl StreamContext {
         *self.listed.lock() = infos.iter().map(|info| info.id.clone()).collect();
         for info in infos {
             match shards.get(&info.id) {
-                Some(shard) => *shard.info.lock() = info,
+                Some(shard) => {
+                    let known = std::mem::replace(&mut *shard.info.lock(), info.clone());
+                    if known != info {
+                        // that it is closed may be what somebody waits for
+                        shard.changed();
+                        shard.wake.notify_one();
+                    }
+                }
                 None => drop(shards.insert(info.id.clone(), Shard::new(info, &self.shared.budget))),
             }
         }

@@ -22,6 +22,8 @@ const RETENTION_SLACK: Duration = Duration::from_secs(300);
 /// The rule for a service whose distance to the tip cannot be trusted.
 const ASSUMED_EMPTIES: u32 = 5;
 const ASSUMED_AFTER: Duration = Duration::from_secs(2);
+/// A record so large that it fills a reply alone is passed after so many of them.
+const VERIFIED_ALONE: u32 = 3;
 /// Replies looked at for the first record after the trim horizon.
 const HORIZON_REPLIES: u32 = 50;
 
@@ -51,6 +53,8 @@ pub(super) struct Run {
     cursor: Option<Cursor>,
     /// The next record must be this one.
     verify: Option<SequenceNumber>,
+    /// Replies in a row that held this record and nothing after it.
+    verified_alone: u32,
     pub(super) last_arrival: Option<i64>,
     pub(super) behind: Option<(u64, Instant)>,
     empties: Empties,
@@ -71,6 +75,7 @@ impl Run {
             time: 0,
             cursor: None,
             verify: None,
+            verified_alone: 0,
             last_arrival: None,
             behind: None,
             empties: Empties::default(),
@@ -92,6 +97,7 @@ impl Run {
         self.behind = page.millis_behind.map(|behind| (behind, page.requested_at));
         if let Some(last) = page.records.len().checked_sub(1) {
             self.last_arrival = page.records.arrival(last);
+            self.verified_alone = 0;
         }
     }
 
@@ -140,7 +146,8 @@ impl Run {
         let by_clock = self
             .last_arrival
             .is_some_and(|arrival| now_ms.saturating_sub(arrival) >= most.as_millis() as i64);
-        by_service || by_clock
+        // what is unread after a reply that was at the tip came after it
+        by_service || (by_clock && !self.behind.is_some_and(|(behind, _)| behind == 0))
     }
 }
 
@@ -157,7 +164,8 @@ impl Actor {
             )));
         };
         let named = run.position.and_then(|position| position.sequence());
-        let unsafe_place = named.is_some() && run.verify.is_none() && run.near_trim(context.retention(), context.now_ms());
+        let trusted = run.verify.is_some() || run.verified_alone >= VERIFIED_ALONE;
+        let unsafe_place = named.is_some() && !trusted && run.near_trim(context.retention(), context.now_ms());
         if unsafe_place || run.cursor.as_ref().is_some_and(|cursor| cursor.issued_at.elapsed() >= CURSOR_AGE) {
             run.cursor = None;
         }
@@ -167,6 +175,8 @@ impl Actor {
         };
         self.rate.call();
         Counters::add(&context.shared.counters.calls, 1);
+        // the record that is looked for, and one more
+        let limit = if run.verify.is_some() { limit.max(2) } else { limit };
         let page = context.source.read(&context.stream, &self.shard.id, &cursor, limit).await;
         let mut page = match page {
             Ok(page) => page,
@@ -228,6 +238,7 @@ impl Actor {
             run.verify = None;
             if let Position::After(..) = position {
                 page.records = page.records.slice(1, page.records.len() - 1);
+                run.verified_alone = if page.records.is_empty() { run.verified_alone + 1 } else { 0 };
                 Counters::add(&context.shared.counters.refetched, 1);
             }
         }

@@ -168,7 +168,7 @@ impl Actor {
             let mut state = self.shard.state.lock();
             let known = state.tip.filter(|known| known.as_of > as_of);
             state.tip = Some(known.map_or(Tip { as_of, end, kind }, |known| Tip { end, ..known }));
-            state.scans_at_tip(end, as_of, ending);
+            state.scans_at_tip(end, (as_of, kind), ending, self.context.shared.config.scan_timeout);
         }
         if reached {
             self.short_replies = 0;
@@ -296,7 +296,7 @@ impl Actor {
         let closed = closing.position;
         self.closing = None;
         let mut state = self.shard.state.lock();
-        if let Some(end) = closed {
+        if let Some(end) = closed.filter(|_| state.closed_at.is_none()) {
             state.tail = Some(end);
             state.closed_at = Some(end);
             state.tip = Some(Tip {

@@ -261,9 +261,6 @@ fn run(seed: u64, trims: bool) -> Outcome {
 fn runs(seeds: std::ops::Range<u64>, trims: bool) -> Outcome {
     let mut total = Outcome::default();
     for seed in seeds {
-        if std::env::var("TRACE_SEED").is_ok() {
-            eprintln!("SEED {seed}");
-        }
         let outcome = run(seed, trims);
         total.statements += outcome.statements;
         total.rows += outcome.rows;
@@ -283,15 +280,15 @@ fn seeds(from: u64, count: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn statements_read_exactly_what_they_pinned() {
-    let total = runs(seeds(0, 150), false);
-    assert!(total.statements > 1000 && total.rows > 100_000, "{total:?}");
+    let total = runs(seeds(0, 40), false);
+    assert!(total.statements > 300 && total.rows > 30_000, "{total:?}");
     assert_eq!(total.gone, 0);
 }
 
 #[test]
 fn records_that_expire_are_errors_never_gaps() {
-    let total = runs(seeds(1_000_000, 100), true);
-    assert!(total.statements > 500 && total.gone > 10, "{total:?}");
+    let total = runs(seeds(1_000_000, 30), true);
+    assert!(total.statements > 100 && total.gone > 10, "{total:?}");
 }
 
 #[test]
