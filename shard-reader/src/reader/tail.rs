@@ -217,7 +217,10 @@ impl Actor {
         };
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
-        let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, _)| self.is_tip(as_of, page.requested_at));
+        // where records are held that lie further on, an assumed tip says nothing of the first one
+        let holds = start == Start::Horizon && self.shard.state.lock().coverage.stretches().next().is_some();
+        let believed = |kind: TipKind| !holds || kind != TipKind::Assumed;
+        let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, kind)| self.is_tip(as_of, page.requested_at) && believed(kind));
         let found = match start {
             Start::Horizon => self.horizon_found(&page, at_tip),
             Start::Time(time) => self.time_found(time, &page, at_tip),

@@ -61,7 +61,7 @@ macro_rules! scenarios {
 scenarios! {
     throttled: [get(Fault::Throttle, 1, 2), open(Fault::Throttle)];
     expired: [get(Fault::ExpireIterator, 1, 2)];
-    empty: [get(Fault::EmptyReply, 3, 1)];
+    empty: [get(Fault::EmptyReply, 2, 1)];
     internal: [get(Fault::InternalFailure, 1, 1), open(Fault::InternalFailure)];
     cut_before_work: [get(Fault::Reset(Cut::BeforeWork), 1, 2), open(Fault::Reset(Cut::BeforeWork))];
     cut_before_response: [get(Fault::Reset(Cut::BeforeResponse), 1, 2)];
