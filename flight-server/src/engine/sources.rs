@@ -11,11 +11,14 @@ use tokio::sync::{Mutex, OnceCell};
 use super::api::SourceProvider;
 use super::error::EngineError;
 
+/// Connected once, however many ask at the same time.
+type Connected = Arc<OnceCell<Arc<dyn ShardSource>>>;
+
 /// Sources that speak to Kinesis, or to what speaks its protocol.
 #[derive(Debug)]
 pub struct KinesisSources {
     base: KinesisSettings,
-    connected: Mutex<HashMap<KinesisSettings, Arc<OnceCell<Arc<dyn ShardSource>>>>>,
+    connected: Mutex<HashMap<KinesisSettings, Connected>>,
 }
 
 impl KinesisSources {
