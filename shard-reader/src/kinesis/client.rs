@@ -35,7 +35,7 @@ pub struct KinesisSettings {
 }
 
 /// One pool of connections, and one set of root certificates, for the whole process.
-fn http_client() -> SharedHttpClient {
+pub(crate) fn http_client() -> SharedHttpClient {
     static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
     let build = || {
         aws_smithy_http_client::Builder::new()

@@ -14,74 +14,114 @@ const MOST: i32 = 10_000;
 /// More pages than any stream has; a service that never ends its list is broken.
 const PAGES: usize = 1000;
 
-/// Follows `NextToken`, which must stand alone. A service whose paging is broken (a token that it rejects, or gives again) is asked for everything in
+/// One call of ListShards.
+pub(super) enum Ask {
+    First,
+    /// `NextToken` stands alone: no stream beside it.
+    Next(String),
+    /// As many as one reply holds, after this shard.
+    Most(Option<String>),
+}
+
+/// One reply of ListShards.
+pub(super) struct Part {
+    pub(super) shards: Vec<Shard>,
+    pub(super) next: Option<String>,
+}
+
+/// What answers ListShards.
+pub(super) trait Lister: Sync {
+    fn ask(&self, ask: Ask) -> impl Future<Output = Result<Part, SourceError>> + Send;
+}
+
+pub(super) struct StreamLister<'a> {
+    pub(super) client: &'a Client,
+    pub(super) stream: &'a str,
+}
+
+impl Lister for StreamLister<'_> {
+    async fn ask(&self, ask: Ask) -> Result<Part, SourceError> {
+        let StreamName { name, arn } = StreamName::of(self.stream);
+        let request = self.client.list_shards();
+        let request = match ask {
+            Ask::First => request.set_stream_name(name).set_stream_arn(arn),
+            Ask::Next(token) => request.next_token(token),
+            Ask::Most(after) => request
+                .set_stream_name(name)
+                .set_stream_arn(arn)
+                .max_results(MOST)
+                .set_exclusive_start_shard_id(after),
+        };
+        let reply = request
+            .send()
+            .await
+            .map_err(|error| classify(&error, format!("ListShards of {}", self.stream)))?;
+        Ok(Part {
+            shards: reply.shards.unwrap_or_default(),
+            next: reply.next_token,
+        })
+    }
+}
+
+/// Follows `NextToken`. A service whose paging is broken (a token that it rejects or gives again, a shard that comes twice) is asked for everything in
 /// one call; if even that is a part only, the answer is an error, never a part.
-pub(super) async fn list_shards(client: &Client, stream: &str) -> Result<Vec<ShardInfo>, SourceError> {
-    let what = || format!("ListShards of {stream}");
-    let StreamName { name, arn } = StreamName::of(stream);
-    let first = client.list_shards().set_stream_name(name).set_stream_arn(arn).send().await;
-    let first = first.map_err(|error| classify(&error, what()))?;
-    let mut shards = first.shards.unwrap_or_default();
-    let mut token = first.next_token;
+pub(super) async fn list_shards(lister: &impl Lister) -> Result<Vec<ShardInfo>, SourceError> {
+    let first = lister.ask(Ask::First).await?;
+    let mut shards = first.shards;
+    let mut token = first.next;
     let mut tokens = BTreeSet::new();
     while let Some(next) = token {
         if !tokens.insert(next.clone()) || tokens.len() > PAGES {
-            return collect(in_one_call(client, stream).await?, stream);
+            return infos(in_one_call(lister).await?);
         }
-        let page = match client.list_shards().next_token(next).send().await {
-            Ok(page) => page,
-            Err(error) => {
-                let error = classify(&error, what());
-                if error.is_retryable() || error.kind == SourceErrorKind::Denied {
-                    return Err(error);
-                }
-                return collect(in_one_call(client, stream).await?, stream);
+        match lister.ask(Ask::Next(next)).await {
+            Ok(part) => {
+                shards.extend(part.shards);
+                token = part.next;
             }
-        };
-        shards.extend(page.shards.unwrap_or_default());
-        token = page.next_token;
+            Err(error) if error.is_retryable() || error.kind == SourceErrorKind::Denied => return Err(error),
+            Err(_) => return infos(in_one_call(lister).await?),
+        }
     }
-    match collect(shards, stream) {
-        Ok(shards) => Ok(shards),
-        Err(_) => collect(in_one_call(client, stream).await?, stream),
+    if distinct(&shards) {
+        infos(shards)
+    } else {
+        infos(in_one_call(lister).await?)
     }
 }
 
-async fn in_one_call(client: &Client, stream: &str) -> Result<Vec<Shard>, SourceError> {
+async fn in_one_call(lister: &impl Lister) -> Result<Vec<Shard>, SourceError> {
     let mut shards: Vec<Shard> = Vec::new();
     loop {
-        let StreamName { name, arn } = StreamName::of(stream);
         let after = shards.last().map(|shard| shard.shard_id.clone());
-        let request = client.list_shards().set_stream_name(name).set_stream_arn(arn).max_results(MOST);
-        let page = request.set_exclusive_start_shard_id(after).send().await;
-        let page = page.map_err(|error| classify(&error, format!("ListShards of {stream}")))?;
-        let more = page.next_token.is_some();
-        let part = page.shards.unwrap_or_default();
+        let part = lister.ask(Ask::Most(after)).await?;
+        let (empty, more) = (part.shards.is_empty(), part.next.is_some());
+        shards.extend(part.shards);
+        if !distinct(&shards) || (more && empty) {
+            return Err(SourceError::new(
+                SourceErrorKind::Invalid,
+                "ListShards: the service's paging gives no whole list",
+            ));
+        }
         if !more {
-            shards.extend(part);
             return Ok(shards);
         }
-        let known: BTreeSet<&str> = shards.iter().map(Shard::shard_id).collect();
-        if part.is_empty() || part.iter().any(|shard| known.contains(shard.shard_id())) {
-            let message = format!("ListShards of {stream}: the service's paging gives no whole list");
-            return Err(SourceError::new(SourceErrorKind::Invalid, message));
-        }
-        shards.extend(part);
     }
 }
 
-fn collect(shards: Vec<Shard>, stream: &str) -> Result<Vec<ShardInfo>, SourceError> {
-    let invalid = |message: String| SourceError::new(SourceErrorKind::Invalid, format!("ListShards of {stream}: {message}"));
-    let mut ids = BTreeSet::new();
-    let mut infos = Vec::with_capacity(shards.len());
-    for shard in shards {
-        if !ids.insert(shard.shard_id.clone()) {
-            return Err(invalid(format!("shard {} is listed twice", shard.shard_id)));
-        }
+fn distinct(shards: &[Shard]) -> bool {
+    shards.iter().map(Shard::shard_id).collect::<BTreeSet<_>>().len() == shards.len()
+}
+
+fn infos(shards: Vec<Shard>) -> Result<Vec<ShardInfo>, SourceError> {
+    let one = |shard: Shard| {
         let id = shard.shard_id.clone();
-        infos.push(info(shard).map_err(|error| invalid(format!("shard {id}: {error}")))?);
-    }
-    Ok(infos)
+        info(shard).map_err(|error| SourceError {
+            source: Some(std::sync::Arc::new(error.clone())),
+            ..SourceError::new(SourceErrorKind::Invalid, format!("ListShards: shard {id}: {error}"))
+        })
+    };
+    shards.into_iter().map(one).collect()
 }
 
 fn info(shard: Shard) -> Result<ShardInfo, PositionError> {
@@ -98,4 +138,85 @@ fn info(shard: Shard) -> Result<ShardInfo, PositionError> {
         parent: shard.parent_shard_id.map(ShardId::from),
         adjacent_parent: shard.adjacent_parent_shard_id.map(ShardId::from),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How a service pages.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Paging {
+        Right,
+        /// The token is refused (ferrokinesis, moto).
+        Refused,
+        /// The token is accepted, and the list begins anew.
+        Anew,
+        /// The same token again and again, with nothing.
+        Endless,
+        /// Everything is a part, whatever is asked.
+        Hopeless,
+    }
+
+    struct Pages {
+        paging: Paging,
+        count: usize,
+    }
+
+    impl Lister for Pages {
+        async fn ask(&self, ask: Ask) -> Result<Part, SourceError> {
+            let whole = |from: usize, most: usize| {
+                let to = (from + most).min(self.count);
+                let shard = |number| Shard::builder().shard_id(format!("shardId-{number:012}")).build().unwrap();
+                Part {
+                    shards: (from..to).map(shard).collect(),
+                    next: (to < self.count).then(|| to.to_string()),
+                }
+            };
+            Ok(match (ask, self.paging) {
+                (Ask::First, _) => whole(0, 1000),
+                (Ask::Most(_), Paging::Hopeless) => Part {
+                    next: Some("1".into()),
+                    ..whole(0, 1000)
+                },
+                (Ask::Most(after), _) => whole(
+                    after.map_or(0, |after| after.trim_start_matches("shardId-").parse::<usize>().unwrap() + 1),
+                    10_000,
+                ),
+                (Ask::Next(_), Paging::Refused) => return Err(SourceError::new(SourceErrorKind::NotFound, "no stream of that name")),
+                (Ask::Next(token), Paging::Right) => whole(token.parse().unwrap(), 1000),
+                (Ask::Next(_), Paging::Anew | Paging::Hopeless) => whole(0, 1000),
+                (Ask::Next(token), Paging::Endless) => Part {
+                    shards: Vec::new(),
+                    next: Some(token),
+                },
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn every_shard_once_however_the_service_pages() {
+        for paging in [Paging::Right, Paging::Refused, Paging::Anew, Paging::Endless] {
+            for count in [1, 1000, 1001, 2500, 12_000] {
+                let listed = list_shards(&Pages { paging, count }).await.unwrap();
+                let expected: Vec<_> = (0..count).map(|number| ShardId::from(format!("shardId-{number:012}"))).collect();
+                assert_eq!(
+                    listed.into_iter().map(|shard| shard.id).collect::<Vec<_>>(),
+                    expected,
+                    "{paging:?}, {count}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_never_taken_for_the_whole() {
+        let error = list_shards(&Pages {
+            paging: Paging::Hopeless,
+            count: 2500,
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(error.kind, SourceErrorKind::Invalid);
+    }
 }

@@ -17,12 +17,15 @@ use aws_sdk_kinesis::types::ShardIteratorType;
 use tokio::time::Instant;
 
 pub use client::KinesisSettings;
+#[cfg(test)]
+pub(crate) use client::http_client;
 
 use crate::{
     Cursor, FULL_PAGE_BYTES, OpenAt, Page, PositionError, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo, ShardSource,
     SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
 };
 use errors::classify;
+use listing::StreamLister;
 
 /// A reply holds up to 10 MiB: over a slow line that takes its time.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -120,7 +123,11 @@ impl ShardSource for KinesisSource {
     }
 
     async fn list_shards(&self, stream: &str) -> Result<Vec<ShardInfo>, SourceError> {
-        listing::list_shards(&self.client, stream).await
+        listing::list_shards(&StreamLister {
+            client: &self.client,
+            stream,
+        })
+        .await
     }
 
     async fn open(&self, stream: &str, shard: &ShardId, at: OpenAt) -> Result<Cursor, SourceError> {
@@ -208,8 +215,10 @@ fn columns(reply: &GetRecordsOutput) -> Result<Records, PositionError> {
     Ok(builder.finish())
 }
 
+/// The nearest millisecond. A time comes as seconds with a fraction, and .123 of them are read as 122,999,906 ns: cut down, it would be another time.
 fn millis(time: &DateTime) -> Option<i64> {
-    time.to_millis().ok()
+    let nanos = i128::from(time.secs()) * 1_000_000_000 + i128::from(time.subsec_nanos());
+    i64::try_from((nanos + 500_000).div_euclid(1_000_000)).ok()
 }
 
 #[cfg(test)]

@@ -53,6 +53,18 @@ fn a_record_without_arrival_and_key_is_a_row_with_nulls() {
 }
 
 #[test]
+fn times_are_the_nearest_millisecond() {
+    for (seconds, expected) in [
+        (1_795_391_123.123_f64, 1_795_391_123_123),
+        (1_441_215_410.867, 1_441_215_410_867),
+        (0.001, 1),
+        (-0.001, -1),
+    ] {
+        assert_eq!(millis(&DateTime::from_secs_f64(seconds)), Some(expected));
+    }
+}
+
+#[test]
 fn a_sequence_number_that_does_not_fit_is_a_typed_error() {
     let wide = record(&"9".repeat(60)).partition_key("k").build().unwrap();
     let reply = GetRecordsOutput::builder().records(wide).build().unwrap();

@@ -62,7 +62,7 @@ pub(super) struct Faults {
 }
 
 /// How far an empty reply comes in a gap.
-const STEP_MS: u64 = 1000;
+const STEP_MS: u64 = 100_000;
 
 /// What happens to a read.
 #[derive(Clone, Copy, Debug, PartialEq)]

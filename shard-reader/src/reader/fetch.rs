@@ -137,6 +137,10 @@ impl Run {
         }
     }
 
+    fn empty_for(&self) -> Duration {
+        self.empties.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Whether the cursor's place may have left the stream's retention.
     fn near_trim(&self, retention: Duration, now_ms: i64) -> bool {
         let most = retention.min(LEAST_RETENTION).saturating_sub(RETENTION_SLACK);
@@ -188,21 +192,6 @@ impl Actor {
                 return Err(Failure::Source(error));
             }
         };
-        #[cfg(test)]
-        if std::env::var("TRACE").is_ok() {
-            eprintln!(
-                "{:?} {} read at {:?} verify {:?}: {} records {:?} full {} mbl {:?} next {}",
-                Instant::now(),
-                self.shard.id,
-                run.position,
-                run.verify,
-                page.records.len(),
-                (!page.records.is_empty()).then(|| (page.records.sequence(0), page.records.sequence(page.records.len() - 1))),
-                page.full,
-                page.millis_behind,
-                page.next.is_some()
-            );
-        }
         self.rate.succeeded(page.wire_bytes);
         self.recovered();
         Counters::add(&context.shared.counters.records, page.records.len() as u64);
@@ -210,7 +199,13 @@ impl Actor {
         if let Some(wanted) = run.verify {
             let position = run.position.unwrap_or(Position::Before(wanted));
             if page.records.is_empty() {
-                let at_tip = page.next.is_none() || run.complete_as_of(&page).is_some_and(|(as_of, _)| as_of >= cursor.issued_at);
+                let at_tip = match run.complete_as_of(&page) {
+                    _ if page.next.is_none() => true,
+                    // the record was there once: that it follows no more is not assumed lightly
+                    Some((_, TipKind::Assumed)) => run.empty_for() >= context.shared.config.scan_timeout,
+                    Some((as_of, _)) => as_of >= cursor.issued_at,
+                    None => false,
+                };
                 if at_tip {
                     run.cursor = None;
                     return Err(Failure::Gone(

@@ -180,11 +180,9 @@ impl ShardScan {
             }
             if let Some(closed) = state.closed_at.filter(|closed| live.reached >= *closed) {
                 let bound = live.shard.info.lock().ending_sequence.map(|ending| Position::After(ending, 0));
-                return if bound == Some(range.end) {
-                    Ok(Turn::End)
-                } else {
-                    Err(TurnFailure::EndsEarly(closed))
-                };
+                // beyond the end: the shard was found empty after its records had expired
+                let ends = live.reached == closed && bound == Some(range.end);
+                return if ends { Ok(Turn::End) } else { Err(TurnFailure::EndsEarly(closed)) };
             }
             if !demand.waiting {
                 (demand.waiting, demand.since) = (true, Instant::now());

@@ -251,3 +251,6 @@ impl fmt::Debug for Segment {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

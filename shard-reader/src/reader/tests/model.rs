@@ -290,9 +290,3 @@ fn records_that_expire_are_errors_never_gaps() {
     let total = runs(seeds(1_000_000, 30), true);
     assert!(total.statements > 100 && total.gone > 10, "{total:?}");
 }
-
-#[test]
-fn zz_debug() {
-    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-    println!("{:?}", run(seed, std::env::var("TRIMS").is_ok()));
-}
