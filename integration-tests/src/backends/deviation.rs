@@ -47,4 +47,8 @@ pub enum Deviation {
     ExplicitHashKeyUnchecked,
     /// Shards whose ranges do not touch can be merged.
     MergeUnchecked,
+    /// Arrival times are kept finer than milliseconds, so AT_TIMESTAMP at a reported time may pass its record by.
+    ArrivalBelowMilliseconds,
+    /// MillisBehindLatest is rounded down to 0 while records of the same millisecond wait.
+    DistanceRoundedToZero,
 }

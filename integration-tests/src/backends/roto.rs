@@ -7,6 +7,8 @@ use crate::environment;
 use crate::process::{Process, without_aws_settings};
 
 pub(super) const DEVIATIONS: &[Deviation] = &[
+    Deviation::ArrivalBelowMilliseconds,
+    Deviation::DistanceRoundedToZero,
     Deviation::ShortSequenceNumbers,
     Deviation::TimeShardFilterRefused,
     Deviation::NoChildShards,

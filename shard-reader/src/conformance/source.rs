@@ -38,7 +38,8 @@ async fn read_on(stream: &dyn TestStream, shard: &ShardId, at: OpenAt, limit: u3
             "a reply goes back behind the one before it"
         );
         empties = if records.is_empty() { empties + 1 } else { 0 };
-        let at_tip = (records.is_empty() && page.millis_behind == Some(0)) || empties >= EMPTIES;
+        // the end of a closed shard may come one reply after its last record
+        let at_tip = (empties >= 2 && page.millis_behind == Some(0)) || empties >= EMPTIES;
         reading.ended = page.next.is_none();
         cursor = page.next.clone().filter(|_| !at_tip);
         reading.pages.push(page);

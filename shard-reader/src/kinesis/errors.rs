@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use crate::{SourceError, SourceErrorKind};
 
 /// The category of an error, by what was received of the service.
-pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>, what: String) -> SourceError
+pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>, what: &str) -> SourceError
 where
     E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
 {

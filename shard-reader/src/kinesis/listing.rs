@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::Shard;
 
-use super::StreamName;
 use super::errors::classify;
+use super::{KinesisSource, StreamName};
 use crate::{PositionError, SequenceNumber, ShardId, ShardInfo, SourceError, SourceErrorKind};
 
 /// The most that one reply holds (ListShards, MaxResults).
@@ -35,14 +34,14 @@ pub(super) trait Lister: Sync {
 }
 
 pub(super) struct StreamLister<'a> {
-    pub(super) client: &'a Client,
+    pub(super) source: &'a KinesisSource,
     pub(super) stream: &'a str,
 }
 
 impl Lister for StreamLister<'_> {
     async fn ask(&self, ask: Ask) -> Result<Part, SourceError> {
         let StreamName { name, arn } = StreamName::of(self.stream);
-        let request = self.client.list_shards();
+        let request = self.source.client.list_shards();
         let request = match ask {
             Ask::First => request.set_stream_name(name).set_stream_arn(arn),
             Ask::Next(token) => request.next_token(token),
@@ -55,9 +54,12 @@ impl Lister for StreamLister<'_> {
         let reply = request
             .send()
             .await
-            .map_err(|error| classify(&error, format!("ListShards of {}", self.stream)))?;
+            .map_err(|error| classify(&error, &format!("ListShards of {}", self.stream)))?;
+        let shards = reply.shards.unwrap_or_default();
+        let ranges = shards.iter().filter_map(|shard| shard.sequence_number_range.as_ref());
+        self.source.note_padding(ranges.map(|range| range.starting_sequence_number()));
         Ok(Part {
-            shards: reply.shards.unwrap_or_default(),
+            shards,
             next: reply.next_token,
         })
     }
@@ -129,11 +131,20 @@ fn info(shard: Shard) -> Result<ShardInfo, PositionError> {
     let hashes = shard.hash_key_range.as_ref();
     let number = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::parse::<SequenceNumber>).transpose();
     let numbers = shard.sequence_number_range.as_ref();
+    let starting_sequence = number(numbers.map(|range| range.starting_sequence_number()))?;
+    // a bound below the start bounds nothing (some services write the largest number of a type of theirs): the shard is closed all the same
+    let ending_sequence = number(numbers.and_then(|range| range.ending_sequence_number()))?.map(|ending| {
+        if Some(ending) < starting_sequence {
+            SequenceNumber::MAX
+        } else {
+            ending
+        }
+    });
     Ok(ShardInfo {
         hash_start: hash(hashes.map(|range| range.starting_hash_key()), 0),
         hash_end: hash(hashes.map(|range| range.ending_hash_key()), u128::MAX),
-        starting_sequence: number(numbers.map(|range| range.starting_sequence_number()))?,
-        ending_sequence: number(numbers.and_then(|range| range.ending_sequence_number()))?,
+        starting_sequence,
+        ending_sequence,
         id: ShardId::from(shard.shard_id),
         parent: shard.parent_shard_id.map(ShardId::from),
         adjacent_parent: shard.adjacent_parent_shard_id.map(ShardId::from),

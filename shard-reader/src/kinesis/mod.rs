@@ -5,6 +5,7 @@ mod errors;
 mod listing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,6 +38,8 @@ pub struct KinesisSource {
     client: Client,
     /// Without retries, with timeouts of its own.
     reads: Client,
+    /// Digits of the service's sequence numbers where it pads them with zeros: some look a number up as text.
+    padded: Arc<AtomicUsize>,
 }
 
 /// A stream is named by its ARN where that is given, else by its name; the same in every call.
@@ -78,6 +81,17 @@ impl KinesisSource {
         Self {
             reads: Client::from_conf(config.build()),
             client,
+            padded: Arc::default(),
+        }
+    }
+
+    fn text_of(&self, sequence: SequenceNumber) -> String {
+        format!("{:0>width$}", sequence.to_string(), width = self.padded.load(Ordering::Relaxed))
+    }
+
+    fn note_padding<'a>(&self, mut texts: impl Iterator<Item = &'a str>) {
+        if let Some(text) = texts.find(|text| text.starts_with('0') && text.len() > 1) {
+            self.padded.store(text.len(), Ordering::Relaxed);
         }
     }
 
@@ -99,7 +113,7 @@ impl ShardSource for KinesisSource {
             .set_stream_arn(arn)
             .send()
             .await;
-        let reply = reply.map_err(|error| classify(&error, what()))?;
+        let reply = reply.map_err(|error| classify(&error, &what()))?;
         let Some(summary) = reply.stream_description_summary() else {
             return Err(SourceError::new(
                 SourceErrorKind::Invalid,
@@ -123,11 +137,7 @@ impl ShardSource for KinesisSource {
     }
 
     async fn list_shards(&self, stream: &str) -> Result<Vec<ShardInfo>, SourceError> {
-        listing::list_shards(&StreamLister {
-            client: &self.client,
-            stream,
-        })
-        .await
+        listing::list_shards(&StreamLister { source: self, stream }).await
     }
 
     async fn open(&self, stream: &str, shard: &ShardId, at: OpenAt) -> Result<Cursor, SourceError> {
@@ -142,17 +152,17 @@ impl ShardSource for KinesisSource {
             OpenAt::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
             OpenAt::At(sequence) => request
                 .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
-                .starting_sequence_number(sequence.to_string()),
+                .starting_sequence_number(self.text_of(sequence)),
             OpenAt::After(sequence) => request
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                .starting_sequence_number(sequence.to_string()),
+                .starting_sequence_number(self.text_of(sequence)),
             OpenAt::Timestamp(time) => request
                 .shard_iterator_type(ShardIteratorType::AtTimestamp)
                 .timestamp(DateTime::from_millis(time)),
         };
         let issued_at = Instant::now();
         let what = || format!("GetShardIterator of {stream}, {shard}, {at:?}");
-        let reply = request.send().await.map_err(|error| classify(&error, what()))?;
+        let reply = request.send().await.map_err(|error| classify(&error, &what()))?;
         match reply.shard_iterator {
             Some(token) => Ok(Cursor { token, issued_at }),
             None => Err(SourceError::new(
@@ -173,7 +183,8 @@ impl ShardSource for KinesisSource {
             .set_stream_arn(arn)
             .limit(limit as i32);
         let what = || format!("GetRecords of {stream}, {shard}");
-        let reply = request.send().await.map_err(|error| classify(&error, what()))?;
+        let reply = request.send().await.map_err(|error| classify(&error, &what()))?;
+        self.note_padding(reply.records().iter().map(|record| record.sequence_number()));
         let records = columns(&reply).map_err(|error| SourceError {
             source: Some(Arc::new(error.clone())),
             ..SourceError::new(SourceErrorKind::Invalid, format!("{}: {error}", what()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::actor::{Actor, Closing};
-use super::fetch::{Failure, Run};
+use super::fetch::{CONTRADICTED_AFTER, Failure, Run};
 use super::shard::{Demand, DemandFailure, ShardState};
 use super::snapshot::TipKind;
 use super::tail::Tail;
@@ -41,7 +41,7 @@ impl Actor {
         let mut state = self.shard.state.lock();
         state.read_from(point);
         if let Some(tip) = tip.filter(|_| page.records.is_empty() && page.next.is_some()) {
-            state.scans_at_tip(point, tip, ending, self.context.shared.config.scan_timeout);
+            state.scans_at_tip(point, tip, ending);
         }
         drop(state);
         if page.next.is_none() {
@@ -73,11 +73,13 @@ impl Actor {
 impl ShardState {
     /// The shard is complete up to `point`, and scans wait there for more that was there before. A range that ends with a closed shard is complete:
     /// the bound of its numbers is not a record's. Any other is missing its last records.
-    ///
-    /// A tip that is only assumed must have lasted for the `patience` of a scan: it knows that there was more.
-    pub(super) fn scans_at_tip(&mut self, point: Position, tip: (Instant, TipKind), ending: Option<SequenceNumber>, patience: Duration) {
+    pub(super) fn scans_at_tip(&mut self, point: Position, tip: (Instant, TipKind), ending: Option<SequenceNumber>) {
         let (as_of, kind) = tip;
-        let lasted = if kind == TipKind::Assumed { patience } else { Duration::ZERO };
+        let lasted = if kind == TipKind::Assumed {
+            CONTRADICTED_AFTER
+        } else {
+            Duration::ZERO
+        };
         let bound = ending.map(|ending| Position::After(ending, 0));
         let waiting = |demand: &&mut Demand| demand.waiting && demand.position == point && demand.since + lasted <= as_of;
         for demand in self.demands.values_mut().filter(waiting) {

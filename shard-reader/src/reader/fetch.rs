@@ -22,6 +22,8 @@ const RETENTION_SLACK: Duration = Duration::from_secs(300);
 /// The rule for a service whose distance to the tip cannot be trusted.
 const ASSUMED_EMPTIES: u32 = 5;
 const ASSUMED_AFTER: Duration = Duration::from_secs(2);
+/// So long must a tip that is only assumed have lasted to say that records that were there once are gone.
+pub(super) const CONTRADICTED_AFTER: Duration = Duration::from_secs(60);
 /// A record so large that it fills a reply alone is passed after so many of them.
 const VERIFIED_ALONE: u32 = 3;
 /// Replies looked at for the first record after the trim horizon.
@@ -151,7 +153,7 @@ impl Run {
             .last_arrival
             .is_some_and(|arrival| now_ms.saturating_sub(arrival) >= most.as_millis() as i64);
         // what is unread after a reply that was at the tip came after it
-        by_service || (by_clock && !self.behind.is_some_and(|(behind, _)| behind == 0))
+        by_service || (by_clock && self.behind.is_none_or(|(behind, _)| behind != 0))
     }
 }
 
@@ -192,6 +194,16 @@ impl Actor {
                 return Err(Failure::Source(error));
             }
         };
+        tracing::trace!(
+            shard = %self.shard.id,
+            position = ?run.position,
+            verify = ?run.verify,
+            records = page.records.len(),
+            full = page.full,
+            millis_behind = page.millis_behind,
+            ended = page.next.is_none(),
+            "page"
+        );
         self.rate.succeeded(page.wire_bytes);
         self.recovered();
         Counters::add(&context.shared.counters.records, page.records.len() as u64);
@@ -202,7 +214,7 @@ impl Actor {
                 let at_tip = match run.complete_as_of(&page) {
                     _ if page.next.is_none() => true,
                     // the record was there once: that it follows no more is not assumed lightly
-                    Some((_, TipKind::Assumed)) => run.empty_for() >= context.shared.config.scan_timeout,
+                    Some((_, TipKind::Assumed)) => run.empty_for() >= CONTRADICTED_AFTER,
                     Some((as_of, _)) => as_of >= cursor.issued_at,
                     None => false,
                 };

@@ -168,7 +168,7 @@ impl Actor {
             let mut state = self.shard.state.lock();
             let known = state.tip.filter(|known| known.as_of > as_of);
             state.tip = Some(known.map_or(Tip { as_of, end, kind }, |known| Tip { end, ..known }));
-            state.scans_at_tip(end, (as_of, kind), ending, self.context.shared.config.scan_timeout);
+            state.scans_at_tip(end, (as_of, kind), ending);
         }
         if reached {
             self.short_replies = 0;
