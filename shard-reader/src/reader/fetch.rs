@@ -139,7 +139,8 @@ impl Run {
         }
     }
 
-    fn empty_for(&self) -> Duration {
+    /// How long replies have been empty with nothing to show for it.
+    pub(super) fn empty_for(&self) -> Duration {
         self.empties.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::actor::{Actor, Closing, Start};
 use super::answer::ResolvedTime;
-use super::fetch::{Failure, Run};
+use super::fetch::{CONTRADICTED_AFTER, Failure, Run};
 use super::shard::{Horizon, Tip};
 use super::snapshot::{ScanStart, TipKind};
 use crate::{Page, Position, SourceErrorKind};
@@ -217,9 +217,10 @@ impl Actor {
         };
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
-        // where records are held that lie further on, an assumed tip says nothing of the first one
+        // where records are held that lie further on, an assumed tip says nothing of the first one, unless it lasts
         let holds = start == Start::Horizon && self.shard.state.lock().coverage.stretches().next().is_some();
-        let believed = |kind: TipKind| !holds || kind != TipKind::Assumed;
+        let doubtful = holds && run.empty_for() < CONTRADICTED_AFTER;
+        let believed = |kind: TipKind| kind != TipKind::Assumed || !doubtful;
         let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, kind)| self.is_tip(as_of, page.requested_at) && believed(kind));
         let found = match start {
             Start::Horizon => self.horizon_found(&page, at_tip),
