@@ -21,6 +21,8 @@ mod split;
 mod sql;
 mod system;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use api::{
