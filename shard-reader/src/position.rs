@@ -33,7 +33,11 @@ pub enum PositionError {
 pub struct SequenceNumber([u8; 24]);
 
 impl SequenceNumber {
-    pub(crate) const MAX: Self = Self([0xff; 24]);
+    /// The greatest that has a text: [`PADDED_DIGITS`] nines.
+    pub(crate) const MAX: Self = Self([
+        0x28, 0xc8, 0x7c, 0xb5, 0xc8, 0x9a, 0x25, 0x71, 0xeb, 0xfd, 0xcb, 0x54, 0x86, 0x4a, 0xda, 0x83, 0x49, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff,
+    ]);
 
     /// From 24 bytes, most significant first.
     pub fn from_bytes(bytes: [u8; 24]) -> Self {

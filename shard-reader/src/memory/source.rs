@@ -133,7 +133,7 @@ impl Stream {
             ReadFate::Empty(_) => found.page(index, 0, usize::MAX),
             ReadFate::Short(part) => {
                 let there = found.records.len().saturating_sub(index.max(found.first)).min(whole);
-                found.page(index, (there as f64 * part) as usize, usize::MAX)
+                found.page(index, ((there as f64 * part) as usize).max(1), usize::MAX)
             }
             _ => found.page(index, whole, FULL_PAGE_BYTES as usize),
         };

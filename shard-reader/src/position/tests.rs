@@ -51,6 +51,8 @@ fn widest_number_is_exact() {
     assert_eq!(widest.to_string(), "6277101735386680763835789423207666416102355444464034512895");
     let nines = "9".repeat(57);
     assert_eq!(nines.parse::<SequenceNumber>().unwrap().to_string(), nines);
+    assert_eq!(SequenceNumber::MAX.to_string(), nines);
+    assert_eq!(nines.parse::<SequenceNumber>().unwrap(), SequenceNumber::MAX);
     assert_eq!(SequenceNumber::from(0).to_string(), "0");
     assert_eq!(SequenceNumber::from(7).padded(), format!("{}7", "0".repeat(56)));
 }

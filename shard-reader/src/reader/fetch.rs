@@ -24,10 +24,8 @@ const ASSUMED_EMPTIES: u32 = 5;
 const ASSUMED_AFTER: Duration = Duration::from_secs(2);
 /// So long must a tip that is only assumed have lasted to say that records that were there once are gone.
 pub(super) const CONTRADICTED_AFTER: Duration = Duration::from_secs(60);
-/// A record so large that it fills a reply alone is passed after so many of them.
-const VERIFIED_ALONE: u32 = 3;
-/// Replies looked at for the first record after the trim horizon.
-const HORIZON_REPLIES: u32 = 50;
+/// Replies looked at for the first record of a place.
+const FIRST_REPLIES: u32 = 50;
 
 /// Why a step did not succeed.
 #[derive(Debug)]
@@ -55,8 +53,8 @@ pub(super) struct Run {
     cursor: Option<Cursor>,
     /// The next record must be this one.
     verify: Option<SequenceNumber>,
-    /// Replies in a row that held this record and nothing after it.
-    verified_alone: u32,
+    /// The last reply held the record that was looked for, and nothing after it.
+    alone: bool,
     pub(super) last_arrival: Option<i64>,
     pub(super) behind: Option<(u64, Instant)>,
     empties: Empties,
@@ -77,7 +75,7 @@ impl Run {
             time: 0,
             cursor: None,
             verify: None,
-            verified_alone: 0,
+            alone: false,
             last_arrival: None,
             behind: None,
             empties: Empties::default(),
@@ -99,7 +97,7 @@ impl Run {
         self.behind = page.millis_behind.map(|behind| (behind, page.requested_at));
         if let Some(last) = page.records.len().checked_sub(1) {
             self.last_arrival = page.records.arrival(last);
-            self.verified_alone = 0;
+            self.alone = false;
         }
     }
 
@@ -171,9 +169,10 @@ impl Actor {
             )));
         };
         let named = run.position.and_then(|position| position.sequence());
-        let trusted = run.verify.is_some() || run.verified_alone >= VERIFIED_ALONE;
-        let unsafe_place = named.is_some() && !trusted && run.near_trim(context.retention(), context.now_ms());
-        if unsafe_place || run.cursor.as_ref().is_some_and(|cursor| cursor.issued_at.elapsed() >= CURSOR_AGE) {
+        let risky = named.is_some() && run.verify.is_none() && run.near_trim(context.retention(), context.now_ms());
+        // a record so large that it fills a reply alone is passed by its cursor, and looked for once more afterwards
+        let confirm = named.filter(|_| risky && run.alone && run.cursor.is_some());
+        if (risky && confirm.is_none()) || run.cursor.as_ref().is_some_and(|cursor| cursor.issued_at.elapsed() >= CURSOR_AGE) {
             run.cursor = None;
         }
         let cursor = match &run.cursor {
@@ -246,15 +245,24 @@ impl Actor {
             run.verify = None;
             if let Position::After(..) = position {
                 page.records = page.records.slice(1, page.records.len() - 1);
-                run.verified_alone = if page.records.is_empty() { run.verified_alone + 1 } else { 0 };
+                run.alone = page.records.is_empty();
                 Counters::add(&context.shared.counters.refetched, 1);
+            }
+        } else if let Some(passed) = confirm {
+            match self.first_at(OpenAt::At(passed)).await? {
+                Some(first) if first == passed => {}
+                _ => {
+                    run.cursor = None;
+                    let position = run.position.unwrap_or(Position::After(passed, 0));
+                    return Err(Failure::Gone(position, format!("record {passed} expired while its place was read")));
+                }
             }
         }
         Ok(Some(page))
     }
 
-    async fn open(&self, run: &mut Run) -> Result<Cursor, Failure> {
-        let context = &self.context;
+    async fn open(&mut self, run: &mut Run) -> Result<Cursor, Failure> {
+        let context = Arc::clone(&self.context);
         let (at, verify) = match run.position {
             None => (OpenAt::Timestamp(run.time), None),
             Some(Position::TrimHorizon) => (OpenAt::TrimHorizon, None),
@@ -276,26 +284,9 @@ impl Actor {
     }
 
     /// Some services refuse a sequence number they do not have: it is gone if the oldest record is a later one.
-    async fn unknown_sequence(&self, wanted: SequenceNumber, run: &Run, refused: SourceError) -> Failure {
-        let context = &self.context;
+    async fn unknown_sequence(&mut self, wanted: SequenceNumber, run: &Run, refused: SourceError) -> Failure {
         let position = run.position.unwrap_or(Position::Before(wanted));
-        let oldest = async {
-            let mut cursor = context.source.open(&context.stream, &self.shard.id, OpenAt::TrimHorizon).await?;
-            for _ in 0..HORIZON_REPLIES {
-                Counters::add(&context.shared.counters.calls, 1);
-                let page = context.source.read(&context.stream, &self.shard.id, &cursor, 1).await?;
-                match page.next {
-                    _ if !page.records.is_empty() => return Ok(Some(page.records.sequence(0))),
-                    Some(next) if page.millis_behind != Some(0) => cursor = next,
-                    _ => return Ok(None),
-                }
-            }
-            Err(SourceError::new(
-                SourceErrorKind::Unavailable,
-                "no record was found after the trim horizon",
-            ))
-        };
-        match oldest.await {
+        match self.first_at(OpenAt::TrimHorizon).await {
             Ok(Some(first)) if first <= wanted => Failure::Source(SourceError {
                 message: format!("record {wanted} is within the shard, but: {}", refused.message),
                 ..refused
@@ -304,6 +295,24 @@ impl Actor {
             Ok(None) => Failure::Gone(position, format!("record {wanted} is gone: the shard is empty")),
             Err(error) => Failure::Source(error),
         }
+    }
+
+    /// The first record at a place; `None` if the shard has nothing there.
+    async fn first_at(&mut self, at: OpenAt) -> Result<Option<SequenceNumber>, SourceError> {
+        let context = Arc::clone(&self.context);
+        let mut cursor = context.source.open(&context.stream, &self.shard.id, at).await?;
+        for _ in 0..FIRST_REPLIES {
+            self.rate.call();
+            Counters::add(&context.shared.counters.calls, 1);
+            let page = context.source.read(&context.stream, &self.shard.id, &cursor, 1).await?;
+            match page.next {
+                _ if !page.records.is_empty() => return Ok(Some(page.records.sequence(0))),
+                Some(next) if page.millis_behind != Some(0) => cursor = next,
+                _ => return Ok(None),
+            }
+        }
+        let message = format!("no record was found at {at:?} in {FIRST_REPLIES} replies");
+        Err(SourceError::new(SourceErrorKind::Unavailable, message))
     }
 
     /// Takes a page's records in: into what is held, and to the scans that wait for them.

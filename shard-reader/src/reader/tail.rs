@@ -218,8 +218,12 @@ impl Actor {
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
         // where records are held that lie further on, an assumed tip says nothing of the first one, unless it lasts
-        let holds = start == Start::Horizon && self.shard.state.lock().coverage.stretches().next().is_some();
-        let doubtful = holds && run.empty_for() < CONTRADICTED_AFTER;
+        let known = {
+            let state = self.shard.state.lock();
+            // or where a scan knows that there was one
+            state.coverage.stretches().next().is_some() || state.waiters.values().any(|waiter| waiter.insist)
+        };
+        let doubtful = start == Start::Horizon && known && run.empty_for() < CONTRADICTED_AFTER;
         let believed = |kind: TipKind| kind != TipKind::Assumed || !doubtful;
         let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, kind)| self.is_tip(as_of, page.requested_at) && believed(kind));
         let found = match start {

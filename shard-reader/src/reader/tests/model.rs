@@ -269,13 +269,11 @@ fn runs(seeds: std::ops::Range<u64>, trims: bool) -> Outcome {
     total
 }
 
+/// More of them: `SHARD_READER_MODEL_SEEDS=10000`. One again: `SHARD_READER_MODEL_FIRST=1669 SHARD_READER_MODEL_SEEDS=1`.
 fn seeds(from: u64, count: u64) -> std::ops::Range<u64> {
-    // more of them: SHARD_READER_MODEL_SEEDS=10000 cargo test model
-    let count = std::env::var("SHARD_READER_MODEL_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(count);
-    from..from + count
+    let set = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let from = set("SHARD_READER_MODEL_FIRST").unwrap_or(from);
+    from..from + set("SHARD_READER_MODEL_SEEDS").unwrap_or(count)
 }
 
 #[test]
