@@ -2,6 +2,7 @@
 
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryBuilder, FixedSizeBinaryArray, Int64Array, Int64Builder, StringArray, StringBuilder, UInt32Array,
+    builder::NullBufferBuilder,
 };
 use arrow::buffer::{Buffer, ScalarBuffer};
 
@@ -16,6 +17,8 @@ pub struct RecordsBuilder {
     partition_key: StringBuilder,
     arrival_ms: Int64Builder,
     data: BinaryBuilder,
+    /// Begun with the first user record that comes out of an aggregate.
+    hash_keys: Option<HashKeys>,
 }
 
 impl RecordsBuilder {
@@ -27,15 +30,40 @@ impl RecordsBuilder {
             partition_key: StringBuilder::with_capacity(records, key_bytes),
             arrival_ms: Int64Builder::with_capacity(records),
             data: BinaryBuilder::with_capacity(records, data_bytes),
+            hash_keys: None,
         }
     }
 
-    /// Adds a record that does not fan out.
+    /// Adds a record that is no aggregate.
     pub fn push(&mut self, sequence: SequenceNumber, partition_key: Option<&str>, arrival_ms: Option<i64>, data: &[u8]) {
-        self.push_sub(sequence, 0, partition_key, arrival_ms, data);
+        self.push_row(sequence, 0, None, partition_key, arrival_ms, data);
     }
 
-    fn push_sub(&mut self, sequence: SequenceNumber, sub: u32, partition_key: Option<&str>, arrival_ms: Option<i64>, data: &[u8]) {
+    /// Adds user record `sub` of an aggregate, with its 128-bit hash key.
+    pub fn push_user_record(
+        &mut self,
+        (sequence, sub): (SequenceNumber, u32),
+        hash_key: u128,
+        partition_key: Option<&str>,
+        arrival_ms: Option<i64>,
+        data: &[u8],
+    ) {
+        self.push_row(sequence, sub, Some(hash_key), partition_key, arrival_ms, data);
+    }
+
+    fn push_row(
+        &mut self,
+        sequence: SequenceNumber,
+        sub: u32,
+        hash_key: Option<u128>,
+        partition_key: Option<&str>,
+        arrival_ms: Option<i64>,
+        data: &[u8],
+    ) {
+        if hash_key.is_some() || self.hash_keys.is_some() {
+            let rows = self.sub.len();
+            self.hash_keys.get_or_insert_with(|| HashKeys::after_plain(rows)).push(hash_key);
+        }
         self.sequence.extend_from_slice(sequence.as_bytes());
         self.sub.push(sub);
         self.partition_key.append_option(partition_key);
@@ -45,7 +73,14 @@ impl RecordsBuilder {
 
     pub(super) fn push_run_row(&mut self, run: &Records, row: usize) {
         let key = run.partition_key.is_valid(row).then(|| run.partition_key.value(row));
-        self.push_sub(run.sequence(row), run.sub.value(row), key, run.arrival(row), run.data.value(row));
+        self.push_row(
+            run.sequence(row),
+            run.sub.value(row),
+            run.hash_key(row),
+            key,
+            run.arrival(row),
+            run.data.value(row),
+        );
     }
 
     /// The run.
@@ -61,7 +96,35 @@ impl RecordsBuilder {
             partition_key,
             arrival_ms,
             data,
+            hash_keys: self.hash_keys.map(HashKeys::finish),
         }
+    }
+}
+
+/// Hash keys of rows of which some came out of aggregates.
+#[derive(Debug)]
+struct HashKeys {
+    bytes: Vec<u8>,
+    present: NullBufferBuilder,
+}
+
+impl HashKeys {
+    fn after_plain(rows: usize) -> Self {
+        let mut present = NullBufferBuilder::new(rows + 1);
+        present.append_n_nulls(rows);
+        Self {
+            bytes: vec![0; rows * 16],
+            present,
+        }
+    }
+
+    fn push(&mut self, hash_key: Option<u128>) {
+        self.bytes.extend_from_slice(&hash_key.unwrap_or_default().to_be_bytes());
+        self.present.append(hash_key.is_some());
+    }
+
+    fn finish(mut self) -> FixedSizeBinaryArray {
+        FixedSizeBinaryArray::new(16, Buffer::from_vec(self.bytes), self.present.finish())
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Records {
     partition_key: StringArray,
     arrival_ms: Int64Array,
     data: BinaryArray,
+    /// Present if and only if a row has one.
+    hash_keys: Option<FixedSizeBinaryArray>,
 }
 
 impl Records {
@@ -47,7 +49,7 @@ impl Records {
         &self.sequence
     }
 
-    /// Sub-sequence numbers: 0 where a record does not fan out.
+    /// Sub-sequence numbers: 0 where a record is no aggregate.
     pub fn subs(&self) -> &UInt32Array {
         &self.sub
     }
@@ -70,6 +72,18 @@ impl Records {
     /// Payloads.
     pub fn data(&self) -> &BinaryArray {
         &self.data
+    }
+
+    /// Hash keys of user records out of aggregates, 16 bytes each, most significant first; null where a record is no aggregate. `None`: no row came
+    /// out of an aggregate.
+    pub fn hash_keys(&self) -> Option<&FixedSizeBinaryArray> {
+        self.hash_keys.as_ref()
+    }
+
+    /// Hash key of a row that came out of an aggregate.
+    pub fn hash_key(&self, row: usize) -> Option<u128> {
+        let keys = self.hash_keys.as_ref().filter(|keys| keys.is_valid(row))?;
+        keys.value(row).try_into().ok().map(u128::from_be_bytes)
     }
 
     /// The point just before a row.
@@ -115,6 +129,11 @@ impl Records {
             partition_key: self.partition_key.slice(offset, len),
             arrival_ms: self.arrival_ms.slice(offset, len),
             data: self.data.slice(offset, len),
+            hash_keys: self
+                .hash_keys
+                .as_ref()
+                .map(|keys| keys.slice(offset, len))
+                .filter(|keys| keys.null_count() < keys.len()),
         }
     }
 
@@ -150,8 +169,9 @@ impl Records {
 
     /// Bytes in memory of these rows (not of the allocation they may share).
     pub fn bytes(&self) -> usize {
-        // 24 sequence, 4 sub, 8 arrival, two offsets of 4, and validity bits
-        self.data_bytes(0..self.len()) + self.key_bytes(0..self.len()) + self.len() * 45
+        // 24 sequence, 4 sub, 8 arrival, two offsets of 4, and validity bits; 16 hash key
+        let row = 45 + self.hash_keys.as_ref().map_or(0, |_| 16);
+        self.data_bytes(0..self.len()) + self.key_bytes(0..self.len()) + self.len() * row
     }
 }
 

@@ -31,6 +31,49 @@ fn rows_keep_their_values_through_slices_and_copies() {
     assert_eq!(copied.bytes(), 32 + 9 + 4 * 45);
 }
 
+/// A plain record, an aggregate of two, a plain record.
+fn mixed() -> Records {
+    let mut builder = RecordsBuilder::with_capacity(4, 0, 0);
+    builder.push(3.into(), Some("a"), Some(30), b"plain");
+    builder.push_user_record((4.into(), 0), 7, Some("b"), Some(40), b"first");
+    builder.push_user_record((4.into(), 1), u128::MAX, None, Some(40), b"second");
+    builder.push(5.into(), None, None, b"");
+    builder.finish()
+}
+
+#[test]
+fn user_records_have_positions_inside_their_record_and_hash_keys() {
+    let records = mixed();
+    assert!(records.is_ascending());
+    let keys: Vec<_> = (0..4).map(|row| records.hash_key(row)).collect();
+    assert_eq!(keys, [None, Some(7), Some(u128::MAX), None]);
+    assert_eq!(records.start_of(1), Position::Before(4.into()));
+    assert_eq!(records.end_of(1), records.start_of(2));
+    assert_eq!(records.end_of(2), Position::After(4.into(), 1));
+    assert_eq!(records.lower_bound(Position::After(4.into(), 0)), 2);
+    assert_eq!(records.lower_bound(Position::After(4.into(), u32::MAX)), 3);
+    assert_eq!(records.bytes(), 5 + 5 + 6 + 2 + 4 * (45 + 16));
+}
+
+#[test]
+fn hash_keys_go_with_their_rows_and_are_absent_where_no_row_has_one() {
+    let records = mixed();
+    assert_eq!(Records::concat(&[&records]), records);
+    let (left, right) = (records.slice(0, 2), records.slice(2, 2));
+    assert_eq!((left.hash_key(1), right.hash_key(0)), (Some(7), Some(u128::MAX)));
+    assert_eq!(Records::concat(&[&left, &right]), records);
+    let mut plain = RecordsBuilder::with_capacity(1, 0, 0);
+    plain.push(3.into(), Some("a"), Some(30), b"plain");
+    let plain = plain.finish();
+    assert!(plain.hash_keys().is_none());
+    assert_eq!(records.slice(0, 1), plain);
+    assert_eq!(Records::concat(&[&records.slice(0, 1)]), plain);
+    assert_eq!(Records::concat(&[&plain, &records.slice(1, 3)]), records);
+    let mut other = RecordsBuilder::with_capacity(1, 0, 0);
+    other.push_user_record((3.into(), 0), 0, Some("a"), Some(30), b"plain");
+    assert_ne!(other.finish(), plain);
+}
+
 #[test]
 fn bounds_are_points_between_rows() {
     let records = run(&[3, 4, 7]);
