@@ -21,8 +21,9 @@ pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
-    CacheCounters, Freshness, PinRequest, ReadError, ReadErrorKind, ReaderConfig, Readers, ScanStart, SegmentSlice, ShardFacts, ShardPin,
-    ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock,
+    CacheCounters, EstimateSource, Freshness, PinRequest, ReadError, ReadErrorKind, ReadEstimate, ReaderConfig, Readers, ScanStart,
+    ScanTotals, SegmentSlice, ShardCounters, ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind,
+    WallClock,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
 pub use source::{

@@ -99,6 +99,8 @@ pub struct StreamDescription {
     pub status: String,
     /// How long records are kept.
     pub retention: Duration,
+    /// On-demand capacity: what is read is charged by the byte.
+    pub on_demand: bool,
 }
 
 /// What a service says of a shard.

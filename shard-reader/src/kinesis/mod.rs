@@ -14,7 +14,7 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::ShardIteratorType;
+use aws_sdk_kinesis::types::{ShardIteratorType, StreamMode};
 use tokio::time::Instant;
 
 pub use client::KinesisSettings;
@@ -133,6 +133,9 @@ impl ShardSource for KinesisSource {
             name: Arc::from(summary.stream_name()),
             status: summary.stream_status().as_str().to_owned(),
             retention: Duration::from_secs(3600 * u64::try_from(summary.retention_period_hours()).unwrap_or(24)),
+            on_demand: summary
+                .stream_mode_details()
+                .is_some_and(|details| *details.stream_mode() == StreamMode::OnDemand),
         })
     }
 

@@ -57,6 +57,7 @@ impl ShardSource for MemorySource {
             name: Arc::from(stream),
             status: "ACTIVE".into(),
             retention: Duration::from_millis(memory.retention_ms),
+            on_demand: false,
         })
     }
 

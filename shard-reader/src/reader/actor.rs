@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::StreamContext;
-use super::counters::Counters;
 use super::error::{ReadError, ReadErrorKind};
 use super::fetch::{Failure, Run};
 use super::rate::Rate;
@@ -222,7 +221,7 @@ impl Actor {
         match failure {
             Failure::Source(error) => match error.kind {
                 SourceErrorKind::Throttled => {
-                    Counters::add(&self.context.shared.counters.throttles, 1);
+                    self.tally(|counters| &counters.throttles, 1);
                     self.rate.throttled();
                     self.note_failing(error);
                 }
@@ -272,6 +271,7 @@ impl Actor {
     }
 
     fn gone(&mut self, action: Action, position: Position, message: String) {
+        self.tally(|counters| &counters.gaps, 1);
         let mut state = self.shard.state.lock();
         // what was known of the horizon is out of date
         state.horizon = None;

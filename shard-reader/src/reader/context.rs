@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -39,6 +39,7 @@ pub(super) struct StreamContext {
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
     retention_ms: AtomicU64,
+    on_demand: AtomicBool,
     shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
     listed: Mutex<BTreeSet<ShardId>>,
     /// When the last list of shards was asked for. The lock is also what makes concurrent requests share one call.
@@ -60,6 +61,7 @@ impl StreamContext {
             stop,
             tasks: TaskTracker::new(),
             retention_ms: AtomicU64::new(0),
+            on_demand: AtomicBool::new(false),
             shards: Mutex::default(),
             listed: Mutex::default(),
             listing: tokio::sync::Mutex::default(),
@@ -78,6 +80,15 @@ impl StreamContext {
 
     pub(super) fn set_retention(&self, retention: Duration) {
         self.retention_ms.store(retention.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the stream's capacity is on demand.
+    pub(super) fn on_demand(&self) -> bool {
+        self.on_demand.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_on_demand(&self, on_demand: bool) {
+        self.on_demand.store(on_demand, Ordering::Relaxed);
     }
 
     pub(super) fn moment(&self, shard: &Shard) -> Moment {

@@ -1,7 +1,8 @@
-//! What the readers of a process did, for metrics.
+//! What the readers of a process did, for metrics: in all, and of each shard.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::actor::Actor;
 use crate::memory_budget::MemoryBudget;
 
 /// Totals since the process began, and what is held now.
@@ -19,10 +20,35 @@ pub struct CacheCounters {
     pub throttles: u64,
     /// Iterators that expired.
     pub iterator_expiries: u64,
+    /// Times that records which were to be read were found gone.
+    pub gaps: u64,
+    /// Bytes handed to statements from memory.
+    pub bytes_from_cache: u64,
+    /// Bytes handed to statements that were fetched for them.
+    pub bytes_from_kinesis: u64,
     /// Bytes of records and decoded columns held.
     pub held_bytes: u64,
     /// Segments dropped for lack of memory.
     pub evictions: u64,
+}
+
+/// What was done for one shard, since the process first knew it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardCounters {
+    /// GetRecords calls made, failed ones too.
+    pub get_records_calls: u64,
+    /// Records received.
+    pub records_fetched: u64,
+    /// Of these, records that had been received before.
+    pub records_refetched: u64,
+    /// Bytes received: payloads and partition keys.
+    pub bytes_fetched: u64,
+    /// Throttled calls.
+    pub throttles: u64,
+    /// Iterators that expired.
+    pub iterator_expiries: u64,
+    /// Times that records which were to be read were found gone.
+    pub gaps: u64,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +59,9 @@ pub(super) struct Counters {
     pub(super) bytes: AtomicU64,
     pub(super) throttles: AtomicU64,
     pub(super) expiries: AtomicU64,
+    pub(super) gaps: AtomicU64,
+    pub(super) cached: AtomicU64,
+    pub(super) uncached: AtomicU64,
 }
 
 impl Counters {
@@ -41,16 +70,40 @@ impl Counters {
     }
 
     pub(super) fn totals(&self, budget: &MemoryBudget) -> CacheCounters {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let shard = self.of_shard();
         CacheCounters {
+            get_records_calls: shard.get_records_calls,
+            records_fetched: shard.records_fetched,
+            records_refetched: shard.records_refetched,
+            bytes_fetched: shard.bytes_fetched,
+            throttles: shard.throttles,
+            iterator_expiries: shard.iterator_expiries,
+            gaps: shard.gaps,
+            bytes_from_cache: self.cached.load(Ordering::Relaxed),
+            bytes_from_kinesis: self.uncached.load(Ordering::Relaxed),
+            held_bytes: budget.held(),
+            evictions: budget.evictions(),
+        }
+    }
+
+    pub(super) fn of_shard(&self) -> ShardCounters {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ShardCounters {
             get_records_calls: get(&self.calls),
             records_fetched: get(&self.records),
             records_refetched: get(&self.refetched),
             bytes_fetched: get(&self.bytes),
             throttles: get(&self.throttles),
             iterator_expiries: get(&self.expiries),
-            held_bytes: budget.held(),
-            evictions: budget.evictions(),
+            gaps: get(&self.gaps),
         }
+    }
+}
+
+impl Actor {
+    /// Counts for the process and for the shard.
+    pub(super) fn tally(&self, counter: impl Fn(&Counters) -> &AtomicU64, amount: u64) {
+        Counters::add(counter(&self.context.shared.counters), amount);
+        Counters::add(counter(&self.shard.counters), amount);
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::actor::Actor;
-use super::counters::Counters;
 use super::snapshot::TipKind;
 use crate::{Cursor, OpenAt, Page, Position, SequenceNumber, SourceError, SourceErrorKind};
 
@@ -180,7 +179,7 @@ impl Actor {
             None => self.open(run).await?,
         };
         self.rate.call();
-        Counters::add(&context.shared.counters.calls, 1);
+        self.tally(|counters| &counters.calls, 1);
         // the record that is looked for, and one more
         let limit = if run.verify.is_some() { limit.max(2) } else { limit };
         let page = context.source.read(&context.stream, &self.shard.id, &cursor, limit).await;
@@ -188,7 +187,7 @@ impl Actor {
             Ok(page) => page,
             Err(error) => {
                 if error.kind == SourceErrorKind::ExpiredIterator {
-                    Counters::add(&context.shared.counters.expiries, 1);
+                    self.tally(|counters| &counters.expiries, 1);
                     run.cursor = None;
                 }
                 return Err(Failure::Source(error));
@@ -206,8 +205,8 @@ impl Actor {
         );
         self.rate.succeeded(page.wire_bytes);
         self.recovered();
-        Counters::add(&context.shared.counters.records, page.records.len() as u64);
-        Counters::add(&context.shared.counters.bytes, page.wire_bytes);
+        self.tally(|counters| &counters.records, page.records.len() as u64);
+        self.tally(|counters| &counters.bytes, page.wire_bytes);
         if let Some(wanted) = run.verify {
             let position = run.position.unwrap_or(Position::Before(wanted));
             if page.records.is_empty() {
@@ -246,7 +245,7 @@ impl Actor {
             if let Position::After(..) = position {
                 page.records = page.records.slice(1, page.records.len() - 1);
                 run.alone = page.records.is_empty();
-                Counters::add(&context.shared.counters.refetched, 1);
+                self.tally(|counters| &counters.refetched, 1);
             }
         } else if let Some(passed) = confirm {
             match self.first_at(OpenAt::At(passed)).await? {
@@ -303,7 +302,7 @@ impl Actor {
         let mut cursor = context.source.open(&context.stream, &self.shard.id, at).await?;
         for _ in 0..FIRST_REPLIES {
             self.rate.call();
-            Counters::add(&context.shared.counters.calls, 1);
+            self.tally(|counters| &counters.calls, 1);
             let page = context.source.read(&context.stream, &self.shard.id, &cursor, 1).await?;
             match page.next {
                 _ if !page.records.is_empty() => return Ok(Some(page.records.sequence(0))),
@@ -346,19 +345,21 @@ impl Actor {
         }
         let refetched = {
             let mut state = self.shard.state.lock();
+            state.seen.add(from, to, &page.records);
             let refetched = state.coverage.insert(from, to, &page.records, !page.full, &self.shard.maker);
             let arrival = page.records.arrival(0);
             if run.position == Some(Position::TrimHorizon) {
                 state.saw_first(first, arrival, page.requested_at);
                 // what the service no longer has is no longer ours to give
                 state.coverage.drop_before(first);
+                state.seen.drop_before(first);
             } else if state.horizon.is_some_and(|horizon| horizon.start == from && from != first) {
                 state.saw_first(first, arrival, page.requested_at);
             }
             state.hand_over(from, to);
             refetched
         };
-        Counters::add(&self.context.shared.counters.refetched, refetched);
+        self.tally(|counters| &counters.refetched, refetched);
         run.advance(page, Some(to));
         self.note_behind(page);
         self.shard.changed();

@@ -12,6 +12,20 @@ pub struct StatementMeter {
     deadline: Option<Instant>,
     read: AtomicU64,
     cached: AtomicU64,
+    calls: AtomicU64,
+}
+
+/// What one scan handed out, and the calls that it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanTotals {
+    /// Records.
+    pub records: u64,
+    /// Bytes that were in memory already.
+    pub bytes_cached: u64,
+    /// Bytes that were fetched while the scan ran.
+    pub bytes_read: u64,
+    /// GetRecords calls that gave pages of the range while the scan ran, whoever else read them too.
+    pub calls: u64,
 }
 
 impl StatementMeter {
@@ -22,6 +36,7 @@ impl StatementMeter {
             deadline,
             read: AtomicU64::new(0),
             cached: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
         })
     }
 
@@ -33,6 +48,15 @@ impl StatementMeter {
     /// Bytes handed out that were fetched while this statement's scan ran.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// GetRecords calls that gave pages of its ranges while its scans ran.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_calls(&self, calls: u64) {
+        self.calls.fetch_add(calls, Ordering::Relaxed);
     }
 
     pub(crate) fn count(&self, bytes: u64, cached: bool) {

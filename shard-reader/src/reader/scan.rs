@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::context::StreamContext;
+use super::counters::Counters;
 use super::error::{ReadError, ReadErrorKind};
-use super::meter::StatementMeter;
-use super::shard::{Demand, DemandFailure, Shard};
+use super::meter::{ScanTotals, StatementMeter};
+use super::shard::{Demand, DemandFailure, PAGES_AHEAD, Shard};
 use super::snapshot::ShardRange;
 use crate::{Position, Segment};
 
@@ -33,6 +34,8 @@ pub struct ShardScan {
     /// After the last row handed out.
     position: Position,
     delivered: bool,
+    totals: ScanTotals,
+    pages_ahead: usize,
     live: Option<Live>,
 }
 
@@ -45,6 +48,8 @@ struct Live {
     reached: Position,
     /// Segments fetched from here on (in ticks) are this statement's reading.
     began: u64,
+    /// Calls since the last turn.
+    calls: u64,
 }
 
 impl Drop for Live {
@@ -70,6 +75,8 @@ impl ShardScan {
             range,
             meter,
             delivered: false,
+            totals: ScanTotals::default(),
+            pages_ahead: PAGES_AHEAD,
             live: None,
         }
     }
@@ -77,6 +84,17 @@ impl ShardScan {
     /// After the last row handed out; the range's start before the first.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// What was handed out so far, and the calls it took.
+    pub fn totals(&self) -> ScanTotals {
+        self.totals
+    }
+
+    /// Fetches nothing ahead.
+    pub(super) fn of_one_page(mut self) -> Self {
+        self.pages_ahead = 1;
+        self
     }
 
     /// The range.
@@ -100,9 +118,13 @@ impl ShardScan {
             }
             let Some(live) = &mut self.live else { return Ok(None) };
             live.version.borrow_and_update();
-            match Self::turn(&self.context, live, &self.range).map_err(|failure| failure.of(self))? {
+            let turn = Self::turn(&self.context, live, &self.range);
+            let calls = std::mem::take(&mut live.calls);
+            self.totals.calls += calls;
+            self.meter.count_calls(calls);
+            match turn.map_err(|failure| failure.of(self))? {
                 Turn::Rows(slice) => {
-                    self.meter.count(slice.segment.wire_bytes(slice.rows.clone()), slice.cached);
+                    self.count(&slice);
                     self.position = slice.segment.records().end_of(slice.rows.end - 1);
                     self.delivered = true;
                     return Ok(Some(slice));
@@ -145,6 +167,8 @@ impl ShardScan {
                 waiting: false,
                 since: Instant::now(),
                 handed: Default::default(),
+                pages_ahead: self.pages_ahead,
+                calls: 0,
                 fetched_ahead: None,
                 complete: false,
                 failed: None,
@@ -158,6 +182,7 @@ impl ShardScan {
             version,
             reached,
             began,
+            calls: 0,
         });
         Ok(())
     }
@@ -168,6 +193,7 @@ impl ShardScan {
         let Some(demand) = state.demands.get_mut(&live.demand) else {
             return Ok(Turn::End);
         };
+        live.calls += std::mem::take(&mut demand.calls);
         if live.reached >= range.end {
             return Ok(Turn::End);
         }
@@ -230,6 +256,20 @@ impl ShardScan {
             changed = live.version.changed() => changed.map_err(|_| self.context.stopped()),
             () = timed_out => self.check_limits(),
         }
+    }
+
+    fn count(&mut self, slice: &SegmentSlice) {
+        let bytes = slice.segment.wire_bytes(slice.rows.clone());
+        self.meter.count(bytes, slice.cached);
+        let counters = &self.context.shared.counters;
+        let (counter, own) = if slice.cached {
+            (&counters.cached, &mut self.totals.bytes_cached)
+        } else {
+            (&counters.uncached, &mut self.totals.bytes_read)
+        };
+        Counters::add(counter, bytes);
+        *own += bytes;
+        self.totals.records += slice.rows.len() as u64;
     }
 
     fn check_limits(&self) -> Result<(), ReadError> {

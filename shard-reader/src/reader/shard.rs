@@ -10,8 +10,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::answer::Waiter;
+use super::counters::Counters;
 use super::coverage::Coverage;
 use super::error::ReadError;
+use super::seen::Seen;
 use super::snapshot::TipKind;
 use crate::memory_budget::{Candidate, MemoryBudget, SegmentHolder};
 use crate::records::SegmentMaker;
@@ -26,6 +28,8 @@ pub(super) struct Shard {
     pub(super) id: ShardId,
     pub(super) info: Mutex<ShardInfo>,
     pub(super) maker: SegmentMaker,
+    /// What the process counts, of this shard alone.
+    pub(super) counters: Counters,
     pub(super) state: Mutex<ShardState>,
     pub(super) version: watch::Sender<u64>,
     /// Wakes the shard's task.
@@ -53,6 +57,7 @@ pub(super) struct Horizon {
 #[derive(Debug)]
 pub(super) struct ShardState {
     pub(super) coverage: Coverage,
+    pub(super) seen: Seen,
     /// Where the tail cursor stands, once it knows.
     pub(super) tail: Option<Position>,
     pub(super) tip: Option<Tip>,
@@ -90,6 +95,10 @@ pub(super) struct Demand {
     pub(super) since: Instant,
     /// Segments of the page it waited for, so that eviction cannot come between.
     pub(super) handed: VecDeque<(Position, Position, Arc<Segment>)>,
+    /// Pages that may be fetched ahead of it.
+    pub(super) pages_ahead: usize,
+    /// Pages of its range that were fetched and that the scan has not counted yet.
+    pub(super) calls: u64,
     /// The last point fetched from while it did not wait; nothing is fetched ahead twice, even if it was evicted meanwhile.
     pub(super) fetched_ahead: Option<Position>,
     /// The range ends with the closed shard, and so it has.
@@ -105,7 +114,7 @@ pub(super) enum DemandFailure {
 }
 
 /// Pages fetched ahead of a scan.
-const PAGES_AHEAD: usize = 2;
+pub(super) const PAGES_AHEAD: usize = 2;
 
 impl Demand {
     /// Where to fetch next for it, if anywhere: the point, and whether the scan waits for it.
@@ -114,9 +123,9 @@ impl Demand {
             return None;
         }
         let front = self.handed.back().map_or(self.position, |(_, to, _)| *to);
-        let (reached, segments) = coverage.reach(front, PAGES_AHEAD);
+        let (reached, segments) = coverage.reach(front, self.pages_ahead);
         let done = reached >= self.end || closed_at.is_some_and(|closed| reached >= closed);
-        if done || self.handed.len() + segments >= PAGES_AHEAD {
+        if done || self.handed.len() + segments >= self.pages_ahead {
             return None;
         }
         let waits = self.waiting && reached == self.position;
@@ -128,6 +137,7 @@ impl ShardState {
     fn new() -> Self {
         Self {
             coverage: Coverage::default(),
+            seen: Seen::default(),
             tail: None,
             tip: None,
             closed_at: None,
@@ -183,6 +193,7 @@ impl ShardState {
             .filter(|demand| demand.position <= point && point < demand.end)
         {
             demand.fetched_ahead = demand.fetched_ahead.max(Some(point));
+            demand.calls += 1;
         }
     }
 
@@ -211,6 +222,7 @@ impl Shard {
                 budget: Arc::clone(budget),
             },
             info: Mutex::new(info),
+            counters: Counters::default(),
             state: Mutex::new(ShardState::new()),
             version: watch::Sender::new(0),
             wake: Notify::new(),

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Shared, StreamContext};
+use super::counters::ShardCounters;
 use super::error::ReadError;
+use super::estimate::ReadEstimate;
 use super::meter::StatementMeter;
 use super::scan::ShardScan;
 use super::snapshot::{PinRequest, ShardRange, Snapshot};
@@ -46,6 +48,8 @@ pub struct ShardFacts {
     pub bytes: u64,
     /// Scans that read it now.
     pub scans: usize,
+    /// What was done for it.
+    pub counters: ShardCounters,
     /// What its calls fail with at the moment.
     pub failing: Option<String>,
 }
@@ -68,6 +72,7 @@ impl StreamReader {
 
     pub(super) fn describe(&self, description: &StreamDescription) {
         self.context.set_retention(description.retention);
+        self.context.set_on_demand(description.on_demand);
     }
 
     /// Which incarnation.
@@ -83,6 +88,16 @@ impl StreamReader {
     /// ARN of the stream (its name, where a service gives none).
     pub fn arn(&self) -> &str {
         &self.identity.arn
+    }
+
+    /// How long the stream keeps records.
+    pub fn retention(&self) -> Duration {
+        self.context.retention()
+    }
+
+    /// Whether the stream's capacity is on demand.
+    pub fn on_demand(&self) -> bool {
+        self.context.on_demand()
     }
 
     /// Fixes what a statement reads of every shard. Waits for the tips only, not for the records in between.
@@ -101,6 +116,25 @@ impl StreamReader {
     /// A scan of a range. Starts nothing until it is asked for rows.
     pub fn scan(&self, range: ShardRange, meter: Arc<StatementMeter>) -> ShardScan {
         ShardScan::new(Arc::clone(&self.context), range, meter)
+    }
+
+    /// What reading a range will take, as far as what was read before tells. Makes no call.
+    pub fn estimate(&self, range: &ShardRange) -> ReadEstimate {
+        self.context.estimate(range)
+    }
+
+    /// Reads one page of a range at the first place where nothing is held; it stays held. Says whether anything was read.
+    ///
+    /// # Errors
+    /// As a scan's.
+    pub async fn probe(&self, range: ShardRange) -> Result<bool, ReadError> {
+        let mut scan = ShardScan::new(Arc::clone(&self.context), range, StatementMeter::new(u64::MAX, None)).of_one_page();
+        while let Some(slice) = scan.next().await? {
+            if !slice.cached {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// All shards known, sorted by id.
@@ -126,6 +160,7 @@ impl StreamReader {
                 records: held(|segment| segment.records().len() as u64),
                 bytes: held(|segment| segment.bytes() as u64),
                 scans: state.demands.len(),
+                counters: shard.counters.of_shard(),
                 failing: state.failing.as_ref().map(|failing| failing.error.message.clone()),
             }
         };

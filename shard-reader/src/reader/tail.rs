@@ -257,6 +257,7 @@ impl Actor {
             let start = state.closed_at.or(state.tail).unwrap_or(Position::TrimHorizon);
             state.saw_first(start, None, page.requested_at);
             state.coverage.drop_before(start);
+            state.seen.drop_before(start);
         } else {
             state.horizon_tries += 1;
         }
