@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
+
 /// The service's clock: the system's, or one that stands still until it is told otherwise.
 ///
-/// Clones share one time. Arrival timestamps, iterator expiry, retention, `MillisBehindLatest`, the real limits and the
-/// `Date` header all go by it; only [`Fault::Delay`](crate::Fault::Delay) waits in real time.
+/// Clones share one time. Arrival timestamps, iterator expiry, retention, `MillisBehindLatest`, the real limits, the
+/// life and the heartbeats of subscriptions, and the `Date` header all go by it; only [`Fault::Delay`](crate::Fault::Delay) waits in real time.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Inner>);
 
@@ -16,6 +18,8 @@ struct Inner {
     /// A clock that stands still holds the time in `millis`, a running one its distance to the system's.
     stands_still: bool,
     millis: AtomicI64,
+    /// Tells those who wait for a time that the clock was moved.
+    moved: watch::Sender<()>,
 }
 
 impl Clock {
@@ -25,6 +29,7 @@ impl Clock {
         Self(Arc::new(Inner {
             stands_still: false,
             millis: AtomicI64::new(0),
+            moved: watch::Sender::new(()),
         }))
     }
 
@@ -34,6 +39,7 @@ impl Clock {
         Self(Arc::new(Inner {
             stands_still: true,
             millis: AtomicI64::new(millis),
+            moved: watch::Sender::new(()),
         }))
     }
 
@@ -52,6 +58,7 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.0.millis.fetch_add(by, Ordering::SeqCst);
+        self.0.moved.send_replace(());
     }
 
     /// Sets the clock to `millis` since the Unix epoch; a running one keeps running from there.
@@ -62,6 +69,25 @@ impl Clock {
             millis.saturating_sub(system_ms())
         };
         self.0.millis.store(stored, Ordering::SeqCst);
+        self.0.moved.send_replace(());
+    }
+
+    /// Waits until it is that time (ms since the Unix epoch), however the clock is moved meanwhile.
+    pub(crate) async fn sleep_until(&self, at_ms: i64) {
+        let mut moved = self.0.moved.subscribe();
+        loop {
+            moved.borrow_and_update();
+            let left = at_ms.saturating_sub(self.now_ms());
+            let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
+                return;
+            };
+            // the sender lives as long as the clock
+            if self.0.stands_still {
+                let _ = moved.changed().await;
+            } else {
+                let _ = tokio::time::timeout(Duration::from_millis(left), moved.changed()).await;
+            }
+        }
     }
 }
 
@@ -91,6 +117,21 @@ mod tests {
         assert_eq!(clock.now_ms(), 1_250);
         other.set(5);
         assert_eq!(clock.now_ms(), 5);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_time_wakes_when_it_is_set() {
+        let clock = Clock::manual(1_000);
+        let mut waiting = tokio::task::JoinSet::new();
+        let waiter = clock.clone();
+        waiting.spawn(async move { waiter.sleep_until(2_000).await });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_millis(999));
+        tokio::task::yield_now().await;
+        assert!(waiting.try_join_next().is_none());
+        clock.set(2_000);
+        waiting.join_next().await.unwrap().unwrap();
+        Clock::system().sleep_until(0).await;
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One HTTP exchange: from headers and body to an operation, and back.
 
-use std::io;
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -8,20 +7,21 @@ use http::header::{CONTENT_TYPE, DATE, HeaderValue};
 use http::{Method, Request as HttpRequest, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::api::{ApiError, Bend, Call, ErrorCode, Kinesis, Request, expired};
+use crate::api::{Answer, ApiError, Bend, Call, ErrorCode, Kinesis, Request, expired};
 use crate::faults::{Cut, Fault};
+use crate::offload::{INLINE_BYTES, offload};
 use crate::operation::{Operation, UNSUPPORTED};
 use crate::reply::Reply;
+use crate::stream::SubscriptionEnd;
+use crate::subscription::EventBody;
 use crate::wire::Protocol;
 
 /// 10 MiB of records in base64, and room for the rest of the request.
 const BODY_BYTES: usize = 18 << 20;
-/// Bodies beyond are parsed and stored off the threads that serve connections; so is every `GetRecords`. Smaller work takes less
-/// time than to hand it over.
-const INLINE_BYTES: usize = 64 << 10;
+
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +107,14 @@ async fn answer(service: Arc<Kinesis>, operation: Operation, protocol: Protocol,
             ErrorCode::ProvisionedThroughputExceeded,
             format!("Rate exceeded for {operation} (fault on demand)."),
         )),
+        Some(Fault::ResourceInUse) => Some(ApiError::new(
+            ErrorCode::ResourceInUse,
+            format!("The resource of {operation} is in use (fault on demand)."),
+        )),
+        Some(Fault::LimitExceeded) => Some(ApiError::new(
+            ErrorCode::LimitExceeded,
+            format!("A limit of {operation} is exceeded (fault on demand)."),
+        )),
         Some(Fault::ExpireIterator) => Some(expired(300_001, 300_000)),
         Some(Fault::InternalFailure) => Some(ApiError::new(ErrorCode::InternalFailure, "Internal failure (fault on demand).")),
         Some(Fault::EmptyReply) => {
@@ -115,6 +123,14 @@ async fn answer(service: Arc<Kinesis>, operation: Operation, protocol: Protocol,
         }
         Some(Fault::PartialPut { every }) => {
             bend.fail_every = Some(every);
+            None
+        }
+        Some(Fault::EndSubscription { after, how }) => {
+            bend.end_after = Some((after, how));
+            None
+        }
+        Some(Fault::Reset(Cut::MidResponse)) if operation == Operation::SubscribeToShard => {
+            bend.end_after = Some((0, SubscriptionEnd::Cut));
             None
         }
         Some(Fault::Reset(Cut::BeforeWork)) => {
@@ -142,28 +158,20 @@ async fn answer(service: Arc<Kinesis>, operation: Operation, protocol: Protocol,
     }
 }
 
-/// Runs work here, or on a thread made for work that blocks. The work is bounded and ends by itself; an error means that it panicked.
-async fn offload<T: Send + 'static>(away: bool, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    if !away {
-        return Ok(work());
-    }
-    #[expect(clippy::disallowed_methods, reason = "the one place; the handle belongs to the exchange")]
-    let handle = AbortOnDropHandle::new(tokio::task::spawn_blocking(work));
-    handle.await.map_err(io::Error::other)
-}
-
-fn respond(service: &Kinesis, protocol: Protocol, result: Result<Vec<u8>, ApiError>, half: bool) -> Result<Response<Reply>, NoAnswer> {
-    let (status, body) = match result {
-        Ok(body) => (StatusCode::OK, body),
+fn respond(service: &Kinesis, protocol: Protocol, result: Result<Answer, ApiError>, half: bool) -> Result<Response<Reply>, NoAnswer> {
+    let whole = |body| if half { Reply::half(body) } else { Reply::whole(body) };
+    let (status, kind, reply) = match result {
+        Ok(Answer::Whole(body)) => (StatusCode::OK, protocol.content_type(), whole(body)),
+        Ok(Answer::Events(events)) => (StatusCode::OK, EVENT_STREAM, Reply::Events(EventBody::new(events))),
         Err(error) => {
             let body = protocol.encode(&error.body()).map_err(|message| NoAnswer::Write(message.into()))?;
-            (error.code.status(), body)
+            (error.code.status(), protocol.content_type(), whole(body))
         }
     };
-    let mut response = Response::new(if half { Reply::half(body) } else { Reply::whole(body) });
+    let mut response = Response::new(reply);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(protocol.content_type()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     let id = HeaderValue::try_from(Uuid::new_v4().to_string()).map_err(|error| NoAnswer::Write(error.into()))?;
     headers.insert("x-amzn-requestid", id);
     let date = DateTime::from_timestamp_millis(service.clock.now_ms()).map(|at| at.format("%a, %d %b %Y %H:%M:%S GMT").to_string());

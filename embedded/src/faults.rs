@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::operation::Operation;
+use crate::stream::SubscriptionEnd;
 
 /// What goes wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,8 +16,19 @@ pub enum Fault {
     Throttle,
     /// `ExpiredIteratorException`, whatever the age of the iterator.
     ExpireIterator,
+    /// `ResourceInUseException`.
+    ResourceInUse,
+    /// `LimitExceededException`.
+    LimitExceeded,
     /// HTTP 500, `InternalFailure`.
     InternalFailure,
+    /// A subscription that succeeds ends after so many events. Other operations go on as usual.
+    EndSubscription {
+        /// Events given before.
+        after: u64,
+        /// How it ends.
+        how: SubscriptionEnd,
+    },
     /// `GetRecords` answers no records and the same position, with the true `MillisBehindLatest`. Other operations go on as usual.
     EmptyReply,
     /// The call is held back that long in real time, then goes on (or meets the next rule).
@@ -38,7 +50,7 @@ pub enum Cut {
     BeforeWork,
     /// After the work was done: the caller never learns of it.
     BeforeResponse,
-    /// After headers that announce the whole response and half of its body.
+    /// After headers that announce the whole response and half of its body; of a subscription, in the middle of its first event.
     MidResponse,
 }
 
@@ -82,7 +94,8 @@ impl FaultRule {
         self
     }
 
-    /// Only calls on this shard (by id). Matches operations that name one shard: `GetRecords`, `GetShardIterator`, `SplitShard`, `MergeShards`.
+    /// Only calls on this shard (by id). Matches operations that name one shard: `GetRecords`, `GetShardIterator`, `SubscribeToShard`,
+    /// `SplitShard`, `MergeShards`.
     #[must_use]
     pub fn shard(mut self, id: impl Into<String>) -> Self {
         self.shard = Some(id.into());

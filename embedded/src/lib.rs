@@ -25,16 +25,20 @@
 //!   that the page leaves unread.
 //! - **Pages** hold at most 10,000 records and 10 MiB of keys and data. A shard iterator stands for a position: read twice, it gives the same page. It
 //!   expires after [`Options::iterator_ttl`] and ends with its stream; a stream made anew under the same name does not honour it.
+//! - **Subscriptions** push records as they come, in events of at most 1 MiB of keys and data, and give an event without records after
+//!   [`Options::heartbeat`]. They end after [`Options::subscription`], or with their shard: the last event names the `ChildShards` and no
+//!   `ContinuationSequenceNumber`. Consumer and shard have one subscription: within 5 s of a success the next is refused, later it takes over.
 //! - **Arrival times** are those of the [`Clock`], to the millisecond, and never decrease within a shard.
 //!
 //! # Choices where AWS leaves room, and differences
 //!
-//! - Streams and shards are ready at once: status `ACTIVE`, never `CREATING`, `UPDATING` or `DELETING`.
+//! - Streams and shards are ready at once: status `ACTIVE`, never `CREATING`, `UPDATING` or `DELETING`. Consumers are `CREATING` for
+//!   [`Options::consumer_creating`], and gone at once.
 //! - A timestamp in the future is an `InvalidArgumentException`, for iterators and shard filters.
 //! - `AT_TRIM_HORIZON` and the timestamp filters of `ListShards` take the creation of a stream younger than its retention as its horizon.
 //! - On-demand streams have 4 shards and do not reshard by themselves.
 //! - Records are limited to 1 MiB. There is no encryption: `EncryptionType` is `NONE` in descriptions and absent elsewhere, as for unencrypted streams of AWS.
-//! - Not answered, with an `UnsupportedOperationException`: consumers and `SubscribeToShard`, encryption, monitoring, resource policies, account
+//! - Not answered, with an `UnsupportedOperationException`: encryption, monitoring, resource policies, account
 //!   settings. Names that are no operation give an `UnknownOperationException`.
 //!
 //! # Cost
@@ -49,11 +53,13 @@ mod counters;
 mod exchange;
 mod faults;
 mod log;
+mod offload;
 mod operation;
 mod options;
 mod reply;
 mod server;
 mod stream;
+mod subscription;
 mod wire;
 
 pub use clock::Clock;
@@ -62,3 +68,4 @@ pub use faults::{Cut, Fault, FaultId, FaultRule, Faults};
 pub use operation::Operation;
 pub use options::{EmbeddedError, Options};
 pub use server::EmbeddedKinesis;
+pub use stream::SubscriptionEnd;

@@ -21,6 +21,12 @@ pub struct Options {
     pub clock: Clock,
     /// Age at which a shard iterator expires. Default 5 minutes, as on AWS.
     pub iterator_ttl: Duration,
+    /// How long a new consumer is `CREATING`. Default 200 ms; AWS takes some seconds.
+    pub consumer_creating: Duration,
+    /// How long a subscription lasts. Default 5 minutes, as on AWS.
+    pub subscription: Duration,
+    /// After so long without records a subscription gets an event without any. Default 5 s, about as on AWS.
+    pub heartbeat: Duration,
     /// Region in stream ARNs. Default `us-east-1`.
     pub region: String,
     /// Account id in stream ARNs, 12 digits. Default `000000000000`.
@@ -42,6 +48,9 @@ impl Options {
             limits: false,
             clock: Clock::system(),
             iterator_ttl: Duration::from_secs(300),
+            consumer_creating: Duration::from_millis(200),
+            subscription: Duration::from_secs(300),
+            heartbeat: Duration::from_secs(5),
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             shard_limit: 10_000,

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::counters::CallCounters;
 use crate::exchange::exchange;
 use crate::faults::Faults;
 use crate::options::{EmbeddedError, Options};
+use crate::stream::SubscriptionEnd;
 
 /// How long calls under way may take to end when the service stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -28,7 +30,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct EmbeddedKinesis {
     addr: SocketAddr,
     service: Arc<Kinesis>,
-    stop: CancellationToken,
     serving: JoinSet<()>,
 }
 
@@ -50,16 +51,10 @@ impl EmbeddedKinesis {
             None => return Err(EmbeddedError::Stopped),
         };
         let service = Arc::new(opened);
-        let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, Arc::clone(&service), stop.clone()));
+        serving.spawn(accept(listener, Arc::clone(&service)));
         tracing::info!(%addr, "embedded Kinesis service listens");
-        Ok(Self {
-            addr,
-            service,
-            stop,
-            serving,
-        })
+        Ok(Self { addr, service, serving })
     }
 
     /// The address that is listened on.
@@ -92,12 +87,17 @@ impl EmbeddedKinesis {
         &self.service.counters
     }
 
-    /// Accepts no more, lets calls under way end (for 5 s at most), and stops.
+    /// Ends all subscriptions under way; the answer is how many.
+    pub fn end_subscriptions(&self, how: SubscriptionEnd) -> usize {
+        self.service.end_subscriptions(how)
+    }
+
+    /// Accepts no more, ends subscriptions, lets other calls under way end (for 5 s at most), and stops.
     ///
     /// # Errors
     /// The serving task ended abnormally.
     pub async fn shutdown(mut self) -> Result<(), EmbeddedError> {
-        self.stop.cancel();
+        self.service.stop.cancel();
         while let Some(ended) = self.serving.join_next().await {
             ended.map_err(EmbeddedError::Serve)?;
         }
@@ -105,7 +105,8 @@ impl EmbeddedKinesis {
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<Kinesis>, stop: CancellationToken) {
+async fn accept(listener: TcpListener, service: Arc<Kinesis>) {
+    let stop = service.stop.clone();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -113,7 +114,7 @@ async fn accept(listener: TcpListener, service: Arc<Kinesis>, stop: Cancellation
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Arc::clone(&service), stop.clone()));
+                    connections.spawn(serve(stream, Arc::clone(&service)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection not accepted");
@@ -140,15 +141,30 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn serve(stream: TcpStream, service: Arc<Kinesis>, stop: CancellationToken) {
+/// Runs the exchanges of one HTTP/2 connection: they end with it.
+#[derive(Clone, Debug)]
+struct Exchanges(CancellationToken);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Exchanges {
+    fn execute(&self, exchange: F) {
+        let ended = self.0.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends with the connection that owns the token")]
+        drop(tokio::spawn(async move { ended.run_until_cancelled(exchange).await.map(drop) }));
+    }
+}
+
+async fn serve(stream: TcpStream, service: Arc<Kinesis>) {
+    let stop = service.stop.clone();
+    let ended = CancellationToken::new();
+    let _ends = ended.clone().drop_guard();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY not set");
     }
     let answer = service_fn(move |request| exchange(Arc::clone(&service), request));
     // No timeout on reading headers: it would close idle kept-alive connections under their callers.
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), answer);
+    let mut server = auto::Builder::new(Exchanges(ended));
+    server.http1().header_read_timeout(None);
+    let connection = server.serve_connection(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -10,7 +10,7 @@ use crate::stream::{ForeignSequence, Shard, ShardIterator, Stream, parse_shard_i
 use crate::wire::Timestamp;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum IteratorType {
+pub(super) enum IteratorType {
     AtSequenceNumber,
     AfterSequenceNumber,
     TrimHorizon,
@@ -18,7 +18,7 @@ enum IteratorType {
     AtTimestamp,
 }
 
-const TYPES: &[(&str, IteratorType)] = &[
+pub(super) const TYPES: &[(&str, IteratorType)] = &[
     ("AFTER_SEQUENCE_NUMBER", IteratorType::AfterSequenceNumber),
     ("LATEST", IteratorType::Latest),
     ("AT_TIMESTAMP", IteratorType::AtTimestamp),
@@ -50,15 +50,29 @@ impl Kinesis {
                 self.exceeded(&stream, shard),
             ));
         }
-        let next = match kind {
-            IteratorType::TrimHorizon => 0,
-            IteratorType::Latest => shard.log.tip(),
-            IteratorType::AtTimestamp => shard.log.first_since(time(request.timestamp, now_ms)?),
-            IteratorType::AtSequenceNumber => self.counter(request, &stream, shard)?,
-            IteratorType::AfterSequenceNumber => self.counter(request, &stream, shard)?.saturating_add(1),
-        };
+        let sequence = request.starting_sequence_number.as_deref();
+        let next = self.place(kind, sequence, request.timestamp, now_ms, &stream, shard)?;
         Ok(GetShardIteratorResponse {
             shard_iterator: self.iterator(&stream, shard.number, next, now_ms),
+        })
+    }
+
+    /// The smallest counter that is read from a place on.
+    pub(super) fn place(
+        &self,
+        kind: IteratorType,
+        sequence: Option<&str>,
+        timestamp: Option<Timestamp>,
+        now_ms: i64,
+        stream: &Stream,
+        shard: &Shard,
+    ) -> Result<u64, ApiError> {
+        Ok(match kind {
+            IteratorType::TrimHorizon => 0,
+            IteratorType::Latest => shard.log.tip(),
+            IteratorType::AtTimestamp => shard.log.first_since(time(timestamp, now_ms)?),
+            IteratorType::AtSequenceNumber => self.counter(sequence, stream, shard)?,
+            IteratorType::AfterSequenceNumber => self.counter(sequence, stream, shard)?.saturating_add(1),
         })
     }
 
@@ -74,8 +88,8 @@ impl Kinesis {
         .encode()
     }
 
-    fn counter(&self, request: &GetShardIterator, stream: &Stream, shard: &Shard) -> Result<u64, ApiError> {
-        let Some(text) = &request.starting_sequence_number else {
+    fn counter(&self, sequence: Option<&str>, stream: &Stream, shard: &Shard) -> Result<u64, ApiError> {
+        let Some(text) = sequence else {
             return Err(ApiError::invalid(
                 "Must either specify (1) AT_SEQUENCE_NUMBER iterator type and startingSequenceNumber or (2) AFTER_SEQUENCE_NUMBER iterator type and startingSequenceNumber. Request specified the type and no startingSequenceNumber.",
             ));
@@ -84,7 +98,7 @@ impl Kinesis {
             let (id, name, account) = (&shard.id, &stream.name, self.account());
             match foreign {
                 ForeignSequence::OtherStream => ApiError::invalid(format!(
-                    "StartingSequenceNumber {text} used in GetShardIterator on shard {id} in stream {name} under account {account} is invalid because it did not come from this stream."
+                    "StartingSequenceNumber {text} used on shard {id} in stream {name} under account {account} is invalid because it did not come from this stream."
                 )),
                 ForeignSequence::OtherShard(other) => {
                     let other = u32::try_from(other).map_or_else(|_| "an unknown shard".to_owned(), shard_id);

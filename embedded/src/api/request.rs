@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::consumers::parse_arn;
 use crate::operation::Operation;
 use crate::stream::{ShardIterator, shard_id};
 use crate::wire::{Blob, Protocol, Timestamp};
 
 macro_rules! request {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Default, Deserialize)]
         #[serde(rename_all = "PascalCase", default)]
@@ -17,7 +18,7 @@ macro_rules! request {
             pub(crate) stream_name: Option<String>,
             #[serde(rename = "StreamARN")]
             pub(crate) stream_arn: Option<String>,
-            $(pub(crate) $field: $type,)*
+            $($(#[$attribute])* pub(crate) $field: $type,)*
         }
     };
 }
@@ -59,6 +60,36 @@ request!(AddTags { tags: Option<BTreeMap<String, String>> });
 request!(ListTags { exclusive_start_tag_key: Option<String>, limit: Option<i64> });
 request!(RemoveTags { tag_keys: Option<Vec<String>> });
 
+request!(RegisterStreamConsumer { consumer_name: Option<String> });
+request!(ListStreamConsumers {
+    next_token: Option<String>,
+    max_results: Option<i64>,
+    stream_creation_timestamp: Option<Timestamp>,
+});
+request!(
+    /// `DeregisterStreamConsumer`, `DescribeStreamConsumer`.
+    OnConsumer {
+        consumer_name: Option<String>,
+        #[serde(rename = "ConsumerARN")]
+        consumer_arn: Option<String>,
+    }
+);
+request!(SubscribeToShard {
+    #[serde(rename = "ConsumerARN")]
+    consumer_arn: Option<String>,
+    shard_id: Option<String>,
+    starting_position: Option<StartingPosition>,
+});
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct StartingPosition {
+    #[serde(rename = "Type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) sequence_number: Option<String>,
+    pub(crate) timestamp: Option<Timestamp>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct StreamModeDetails {
@@ -89,19 +120,24 @@ pub(crate) enum Request {
     CreateStream(CreateStream),
     DecreaseStreamRetentionPeriod(ChangeRetention),
     DeleteStream(OnStream),
+    DeregisterStreamConsumer(OnConsumer),
     DescribeStream(DescribeStream),
+    DescribeStreamConsumer(OnConsumer),
     DescribeStreamSummary(OnStream),
     GetRecords(GetRecords),
     GetShardIterator(GetShardIterator),
     IncreaseStreamRetentionPeriod(ChangeRetention),
     ListShards(ListShards),
+    ListStreamConsumers(ListStreamConsumers),
     ListStreams(ListStreams),
     ListTagsForStream(ListTags),
     MergeShards(MergeShards),
     PutRecord(PutRecord),
     PutRecords(PutRecords),
+    RegisterStreamConsumer(RegisterStreamConsumer),
     RemoveTagsFromStream(RemoveTags),
     SplitShard(SplitShard),
+    SubscribeToShard(SubscribeToShard),
     UpdateShardCount(UpdateShardCount),
     UpdateStreamMode(UpdateStreamMode),
 }
@@ -113,17 +149,21 @@ macro_rules! for_each_operation {
             Request::CreateStream($request) => $use,
             Request::DecreaseStreamRetentionPeriod($request) | Request::IncreaseStreamRetentionPeriod($request) => $use,
             Request::DeleteStream($request) | Request::DescribeStreamSummary($request) => $use,
+            Request::DeregisterStreamConsumer($request) | Request::DescribeStreamConsumer($request) => $use,
             Request::DescribeStream($request) => $use,
             Request::GetRecords($request) => $use,
             Request::GetShardIterator($request) => $use,
             Request::ListShards($request) => $use,
+            Request::ListStreamConsumers($request) => $use,
             Request::ListStreams($request) => $use,
             Request::ListTagsForStream($request) => $use,
             Request::MergeShards($request) => $use,
             Request::PutRecord($request) => $use,
             Request::PutRecords($request) => $use,
+            Request::RegisterStreamConsumer($request) => $use,
             Request::RemoveTagsFromStream($request) => $use,
             Request::SplitShard($request) => $use,
+            Request::SubscribeToShard($request) => $use,
             Request::UpdateShardCount($request) => $use,
             Request::UpdateStreamMode($request) => $use,
         }
@@ -149,19 +189,24 @@ impl Request {
             CreateStream,
             DecreaseStreamRetentionPeriod,
             DeleteStream,
+            DeregisterStreamConsumer,
             DescribeStream,
+            DescribeStreamConsumer,
             DescribeStreamSummary,
             GetRecords,
             GetShardIterator,
             IncreaseStreamRetentionPeriod,
             ListShards,
+            ListStreamConsumers,
             ListStreams,
             ListTagsForStream,
             MergeShards,
             PutRecord,
             PutRecords,
+            RegisterStreamConsumer,
             RemoveTagsFromStream,
             SplitShard,
+            SubscribeToShard,
             UpdateShardCount,
             UpdateStreamMode,
         )
@@ -174,7 +219,13 @@ impl Request {
         {
             return (Some(iterator.stream), Some(shard_id(iterator.shard)));
         }
-        let stream = for_each_operation!(self, request => match (&request.stream_name, &request.stream_arn) {
+        let consumer_arn = match self {
+            Self::DeregisterStreamConsumer(request) | Self::DescribeStreamConsumer(request) => request.consumer_arn.as_deref(),
+            Self::SubscribeToShard(request) => request.consumer_arn.as_deref(),
+            _ => None,
+        };
+        let of_consumer = consumer_arn.and_then(parse_arn).map(|(stream, _)| stream.to_owned());
+        let stream = for_each_operation!(self, request => match (&request.stream_name, of_consumer.as_ref().or(request.stream_arn.as_ref())) {
             (Some(name), _) => Some(name.clone()),
             (None, Some(arn)) => arn.rsplit_once('/').map(|(_, name)| name.to_owned()),
             (None, None) => None,
@@ -183,6 +234,7 @@ impl Request {
             Self::GetShardIterator(request) => request.shard_id.clone(),
             Self::SplitShard(request) => request.shard_to_split.clone(),
             Self::MergeShards(request) => request.shard_to_merge.clone(),
+            Self::SubscribeToShard(request) => request.shard_id.clone(),
             _ => None,
         };
         (stream, shard)

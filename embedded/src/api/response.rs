@@ -130,7 +130,7 @@ macro_rules! with_stream_facts {
 with_stream_facts!(StreamDescription { shards: Vec<ShardDescription>, has_more_shards: bool });
 with_stream_facts!(StreamDescriptionSummary {
     open_shard_count: usize,
-    consumer_count: u32
+    consumer_count: usize
 });
 
 #[derive(Debug, Serialize)]
@@ -216,6 +216,46 @@ pub(crate) struct Tag {
 pub(crate) struct ListTagsResponse {
     pub(crate) tags: Vec<Tag>,
     pub(crate) has_more_tags: bool,
+}
+
+/// A registered consumer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Consumer {
+    pub(crate) consumer_name: String,
+    #[serde(rename = "ConsumerARN")]
+    pub(crate) consumer_arn: String,
+    pub(crate) consumer_status: &'static str,
+    pub(crate) consumer_creation_timestamp: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RegisterStreamConsumerResponse {
+    pub(crate) consumer: Consumer,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ConsumerDescription {
+    #[serde(flatten)]
+    pub(crate) consumer: Consumer,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DescribeStreamConsumerResponse {
+    pub(crate) consumer_description: ConsumerDescription,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListStreamConsumersResponse {
+    pub(crate) consumers: Vec<Consumer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_token: Option<String>,
 }
 
 fn shared_text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -180,7 +180,7 @@ impl Kinesis {
             stream_description_summary: StreamDescriptionSummary {
                 facts: self.facts(&stream, &state),
                 open_shard_count,
-                consumer_count: 0,
+                consumer_count: state.metadata.consumers.len(),
             },
         })
     }

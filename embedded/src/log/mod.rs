@@ -13,7 +13,7 @@ mod shard_log;
 mod tests;
 
 pub(crate) use pool::FilePool;
-pub(crate) use shard_log::{Entry, PageRequest, ShardLog, next_counter, parse_segment_name};
+pub(crate) use shard_log::{Entry, PageRequest, Selection, ShardLog, next_counter, parse_segment_name};
 
 /// Where logs lie and how they are kept.
 #[derive(Clone, Debug)]

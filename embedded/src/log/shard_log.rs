@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::LogPlace;
 use super::frame::{FRAME_HEADER, FrameHeader, RECORD_HEADER, SEGMENT_HEADER, segment_header};
@@ -60,6 +61,8 @@ struct State {
 pub(crate) struct ShardLog {
     place: LogPlace,
     state: Mutex<State>,
+    /// Changes after each append, and when something else happened that whoever waits for records should see.
+    changed: watch::Sender<()>,
 }
 
 /// What a page may hold.
@@ -121,6 +124,7 @@ impl ShardLog {
         Ok(Self {
             place,
             state: Mutex::new(state),
+            changed: watch::Sender::new(()),
         })
     }
 
@@ -180,7 +184,28 @@ impl ShardLog {
             state.frame = Vec::new();
         }
         trim(state, horizon_ms);
+        self.changed.send_replace(());
         Ok(first_counter)
+    }
+
+    /// Learns of appends, and of what [`signal`](Self::signal) is called for.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Lets those who wait for records look again: the shard was closed, or its stream deleted.
+    pub(crate) fn signal(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// How far one has read by now who waits at `next`: all records to come lie above. `None` if there are records from `next` on.
+    pub(crate) fn read_through(&self, next: u64, now_ms: i64) -> Option<u64> {
+        let mut state = self.state.lock();
+        if state.index.back().is_some_and(|last| last.counter >= next) {
+            return None;
+        }
+        state.last_counter = state.last_counter.max(next_counter(0, now_ms) - 1);
+        Some(state.last_counter)
     }
 
     /// Chooses a page.

@@ -15,6 +15,7 @@ use super::hash::uniform_ranges;
 use super::metadata::{METADATA_FILE, ShardMetadata, StreamMetadata, StreamMode};
 use super::shard::parse_shard_id;
 use super::state::{Stream, StreamState};
+use super::subscriptions::Subscriptions;
 use crate::log::{FilePool, next_counter, parse_segment_name};
 use crate::options::{EmbeddedError, Options};
 
@@ -109,6 +110,7 @@ impl StreamDirectory {
             dir: dir.into(),
             pool: Arc::clone(&self.pool),
             fsync: self.fsync,
+            subscriptions: Subscriptions::default(),
             state: RwLock::new(StreamState::new(metadata.clone(), BTreeMap::new())),
         };
         let mut shards = BTreeMap::new();
@@ -154,6 +156,7 @@ impl StreamDirectory {
             retention_hours: DEFAULT_RETENTION_HOURS,
             next_shard: shards,
             tags,
+            consumers: BTreeMap::new(),
             shards: (0..).zip(uniform_ranges(shards)).map(shard).collect(),
         };
         let dir = self.dir.join(format!("{name}-{now_ms}-{tag:08}"));
@@ -173,6 +176,7 @@ impl StreamDirectory {
         std::fs::rename(stream.dir.join(METADATA_FILE), stream.dir.join(DELETED_FILE))?;
         state.deleted = true;
         streams.remove(name);
+        state.shards.values().for_each(|shard| shard.log.signal());
         drop(streams);
         std::fs::remove_dir_all(&stream.dir)?;
         Ok(true)

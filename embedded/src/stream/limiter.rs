@@ -1,5 +1,5 @@
 //! The limits of one shard, as on AWS: 1 MiB/s and 1,000 records/s in; 2 MiB/s and 5 `GetRecords` a second out, with a pause of 5 s after a page
-//! of 10 MiB; 5 `GetShardIterator` a second.
+//! of 10 MiB; 5 `GetShardIterator` a second. What subscriptions give does not count: each has 2 MiB/s of its own.
 
 /// One shard's budgets.
 #[derive(Debug)]
@@ -69,14 +69,14 @@ impl ShardLimiter {
 
 /// A token bucket that holds one second's worth; it may go into debt.
 #[derive(Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     per_second: f64,
     tokens: f64,
     filled_at_ms: Option<i64>,
 }
 
 impl Bucket {
-    fn new(per_second: f64) -> Self {
+    pub(crate) fn new(per_second: f64) -> Self {
         Self {
             per_second,
             tokens: per_second,
@@ -93,7 +93,17 @@ impl Bucket {
         self.tokens >= amount.min(self.per_second)
     }
 
-    fn take(&mut self, amount: f64) {
+    /// When the debt is paid: now, if there is none.
+    pub(crate) fn paid_at(&mut self, now_ms: i64) -> i64 {
+        if self.covers(now_ms, 0.0) {
+            return now_ms;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "an event's debt is paid within seconds")]
+        let wait_ms = (-self.tokens / self.per_second * 1_000.0).ceil() as i64;
+        now_ms.saturating_add(wait_ms)
+    }
+
+    pub(crate) fn take(&mut self, amount: f64) {
         self.tokens -= amount;
     }
 }

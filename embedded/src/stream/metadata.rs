@@ -30,8 +30,25 @@ pub(crate) struct StreamMetadata {
     pub(crate) next_shard: u32,
     #[serde(default)]
     pub(crate) tags: BTreeMap<String, String>,
+    /// By name.
+    #[serde(default)]
+    pub(crate) consumers: BTreeMap<String, ConsumerMetadata>,
     /// By number.
     pub(crate) shards: Vec<ShardMetadata>,
+}
+
+/// A registered consumer as stored.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct ConsumerMetadata {
+    pub(crate) created_ms: i64,
+    /// Until then it is `CREATING`.
+    pub(crate) active_ms: i64,
+}
+
+impl ConsumerMetadata {
+    pub(crate) fn is_active(&self, now_ms: i64) -> bool {
+        now_ms >= self.active_ms
+    }
 }
 
 /// A shard as stored.

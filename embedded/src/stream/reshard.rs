@@ -81,6 +81,11 @@ impl Stream {
         state.metadata = metadata;
         state.shards.append(&mut shards);
         state.derive();
+        for closed in state.metadata.shards.iter().filter(|shard| shard.closed.is_some()) {
+            if let Some(shard) = state.shards.get(&closed.number) {
+                shard.log.signal();
+            }
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use super::metadata::{ShardMetadata, StreamMetadata};
 use super::sequence::SequencePrefix;
 use super::shard::Shard;
+use super::subscriptions::Subscriptions;
 use crate::log::{FilePool, LogPlace, SEGMENT_BYTES, ShardLog};
 use crate::options::EmbeddedError;
 
@@ -23,6 +24,7 @@ pub(crate) struct Stream {
     pub(super) dir: Arc<Path>,
     pub(super) pool: Arc<FilePool>,
     pub(super) fsync: bool,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) state: RwLock<StreamState>,
 }
 
@@ -144,6 +146,7 @@ impl Stream {
         for number in gone {
             if let Some(shard) = state.shards.remove(&number) {
                 shard.log.delete()?;
+                shard.log.signal();
             }
         }
         Ok(())

@@ -6,7 +6,6 @@ pub(super) const TEXT: u8 = 3;
 pub(super) const ARRAY: u8 = 4;
 pub(super) const MAP: u8 = 5;
 pub(super) const TAG: u8 = 6;
-pub(super) const NULL: u8 = 0xf6;
 
 /// Writes the head of an item: its major type and its argument.
 pub(super) fn head(out: &mut Vec<u8>, major: u8, argument: u64) {

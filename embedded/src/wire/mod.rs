@@ -2,6 +2,7 @@
 
 mod blob;
 mod cbor;
+mod events;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use blob::Blob;
-pub(crate) use page::{PageHead, PageWriter};
+pub(crate) use events::{error_event, initial_response, records_event};
+pub(crate) use page::{EventHead, PageHead, PageWriter};
 pub(crate) use timestamp::Timestamp;
 
 /// The encoding of a request and its response.

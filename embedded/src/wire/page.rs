@@ -1,12 +1,13 @@
-//! The response of `GetRecords`, written straight from the log's bytes: no record becomes a value of its own.
+//! The response of `GetRecords`, and the events of `SubscribeToShard`, written straight from the log's bytes: no record becomes a value of its own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{Protocol, cbor};
+use crate::stream::SequenceText;
 
-/// Everything of the response but its records.
+/// Everything of a response of `GetRecords` but its records.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PageHead<C: Serialize> {
@@ -17,7 +18,19 @@ pub(crate) struct PageHead<C: Serialize> {
     pub(crate) child_shards: Option<Vec<C>>,
 }
 
-/// Writes one response.
+/// Everything of an event but its records.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EventHead<C: Serialize> {
+    /// Absent: the shard has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) continuation_sequence_number: Option<SequenceText>,
+    pub(crate) millis_behind_latest: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) child_shards: Option<Vec<C>>,
+}
+
+/// Writes one response or event.
 #[derive(Debug)]
 pub(crate) struct PageWriter {
     protocol: Protocol,
@@ -87,29 +100,21 @@ impl PageWriter {
         self.records += 1;
     }
 
-    /// The whole response.
-    pub(crate) fn finish<C: Serialize>(mut self, head: &PageHead<C>) -> Result<Vec<u8>, String> {
+    /// The whole response or event: the records, and the members of a [`PageHead`] or an [`EventHead`].
+    pub(crate) fn finish<H: Serialize>(mut self, head: &H) -> Result<Vec<u8>, String> {
         if self.overrun {
             return Err("base64 is longer than its length".to_owned());
         }
+        // The members of the head go on in the object that the records began: without the brace or, in CBOR, without the one byte that heads
+        // a map of so few.
+        let rest = self.protocol.encode(head)?;
         match self.protocol {
             Protocol::Json => {
                 self.out.extend_from_slice(b"],");
-                let rest = self.protocol.encode(head)?;
                 self.out.extend_from_slice(&rest[1..]);
             }
             Protocol::Cbor => {
-                cbor::text(&mut self.out, b"NextShardIterator");
-                match &head.next_shard_iterator {
-                    Some(iterator) => cbor::text(&mut self.out, iterator.as_bytes()),
-                    None => self.out.push(cbor::NULL),
-                }
-                cbor::text(&mut self.out, b"MillisBehindLatest");
-                cbor::head(&mut self.out, cbor::UNSIGNED, head.millis_behind_latest);
-                if let Some(children) = &head.child_shards {
-                    cbor::text(&mut self.out, b"ChildShards");
-                    self.out.extend_from_slice(&self.protocol.encode(children)?);
-                }
+                self.out.extend_from_slice(&rest[1..]);
                 self.out.push(0xff);
             }
         }

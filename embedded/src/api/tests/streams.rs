@@ -104,7 +104,7 @@ fn everything_survives_a_restart() {
     assert!(matches!(Kinesis::open(&options), Err(EmbeddedError::InUse { .. })));
     drop(kinesis);
     let fixture = Fixture {
-        kinesis: Kinesis::open(&options).unwrap(),
+        kinesis: Arc::new(Kinesis::open(&options).unwrap()),
         clock,
         dir,
     };

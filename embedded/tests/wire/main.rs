@@ -1,17 +1,17 @@
 //! The service over a real connection, spoken to in raw HTTP.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod connection;
+mod subscriptions;
+
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ciborium::value::Value as Cbor;
+use connection::Connection;
 use embedded::{Clock, Cut, EmbeddedKinesis, Fault, FaultRule, Operation, Options};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -19,55 +19,6 @@ use tokio::task::JoinSet;
 const JSON: &str = "application/x-amz-json-1.1";
 const CBOR: &str = "application/x-amz-cbor-1.1";
 const SHARD: &str = "shardId-000000000000";
-
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    _driver: JoinSet<()>,
-}
-
-impl Connection {
-    async fn open(kinesis: &EmbeddedKinesis) -> Self {
-        let stream = TcpStream::connect(kinesis.addr()).await.unwrap();
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // How the connection ends shows in the requests on it.
-            drop(connection.await);
-        });
-        Self { sender, _driver: driver }
-    }
-
-    async fn send(&mut self, kind: &str, target: &str, body: Vec<u8>) -> Result<(StatusCode, HeaderMap, Bytes), hyper::Error> {
-        let request = Request::post("/")
-            .header("host", "localhost")
-            .header("content-type", kind)
-            .header("x-amz-target", target)
-            .body(Full::new(Bytes::from(body)))
-            .unwrap();
-        let response = self.sender.send_request(request).await?;
-        let (head, body) = response.into_parts();
-        Ok((head.status, head.headers, body.collect().await?.to_bytes()))
-    }
-
-    async fn json(&mut self, operation: &str, request: Value) -> (StatusCode, Value) {
-        let target = format!("Kinesis_20131202.{operation}");
-        let (status, _, body) = self.send(JSON, &target, request.to_string().into_bytes()).await.unwrap();
-        (
-            status,
-            if body.is_empty() {
-                Value::Null
-            } else {
-                serde_json::from_slice(&body).unwrap()
-            },
-        )
-    }
-
-    async fn ok(&mut self, operation: &str, request: Value) -> Value {
-        let (status, value) = self.json(operation, request).await;
-        assert_eq!(status, StatusCode::OK, "{value}");
-        value
-    }
-}
 
 async fn start(clock: Clock) -> (tempfile::TempDir, EmbeddedKinesis, Connection) {
     let dir = tempfile::tempdir().unwrap();
@@ -174,8 +125,8 @@ async fn cbor_put_and_get() {
 async fn what_is_not_answered_says_so() {
     let (_dir, _kinesis, mut connection) = start(Clock::system()).await;
     for (operation, error) in [
-        ("SubscribeToShard", "UnsupportedOperationException"),
-        ("RegisterStreamConsumer", "UnsupportedOperationException"),
+        ("StartStreamEncryption", "UnsupportedOperationException"),
+        ("PutResourcePolicy", "UnsupportedOperationException"),
         ("NoSuchThing", "UnknownOperationException"),
     ] {
         let (status, value) = connection.json(operation, json!({})).await;
