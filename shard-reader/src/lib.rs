@@ -3,11 +3,13 @@
 //! - [`Position`] and [`SequenceNumber`]: points between records, ordered as numbers.
 //! - [`ShardSource`]: the one seam to Kinesis. [`KinesisSource`] polls with the AWS SDK; [`MemorySource`] is a scripted stream in the process.
 //! - [`Readers`], [`StreamReader`]: one reader per stream and process, shared by all statements; it pins snapshots and scans ranges.
+//! - [`Aggregator`]: KPL aggregates; user records become rows where pages come in.
 //! - [`Segment`]: a run of [`Records`] in columns, with decoded columns beside them, within one budget of memory.
 //! - [`conformance`]: what every source must do, as code.
 //!
 //! This room knows no query engine and no gRPC.
 
+mod aggregation;
 pub mod conformance;
 mod kinesis;
 mod memory;
@@ -17,6 +19,7 @@ mod reader;
 mod records;
 mod source;
 
+pub use aggregation::{Aggregator, MOST_EXPANSION, hash_of_partition_key};
 pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};

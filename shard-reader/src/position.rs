@@ -147,8 +147,8 @@ impl<'de> Deserialize<'de> for SequenceNumber {
 
 /// A point between records of one shard. A record `s` lies between `Before(s)` and `After(s, last sub)`.
 ///
-/// Records that fan out (aggregation) have positions inside them: `After(s, n)` is the point after their user record `n`; a record that does not
-/// fan out has the one sub-sequence 0.
+/// Aggregates have positions inside them: `After(s, n)` is the point after their user record `n`; any other record has the one sub-sequence 0. So
+/// `After(s, 0)` lies after record `s` only if that is known to be no aggregate; [`Position::after_record`] does always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Position {
     /// Before every record the shard still holds.
@@ -160,6 +160,16 @@ pub enum Position {
 }
 
 impl Position {
+    /// After the whole record, whatever it holds.
+    pub const fn after_record(sequence: SequenceNumber) -> Self {
+        Self::After(sequence, u32::MAX)
+    }
+
+    /// Whether whole records up to this point are all there is up to `end`.
+    pub(crate) fn completes(self, end: Self) -> bool {
+        self >= end || matches!(self, Self::After(sequence, _) if end == Self::after_record(sequence))
+    }
+
     /// The record named, if any.
     pub fn sequence(&self) -> Option<SequenceNumber> {
         match self {

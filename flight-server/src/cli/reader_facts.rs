@@ -34,6 +34,12 @@ impl Facts for ReaderFacts {
                 counters.records_refetched,
             ),
             (
+                "aggregate_look_alikes",
+                "Records received that begin like a KPL aggregate and are none",
+                MetricType::Counter,
+                counters.aggregate_look_alikes,
+            ),
+            (
                 "bytes_fetched",
                 "Bytes of payloads and partition keys received from Kinesis",
                 MetricType::Counter,

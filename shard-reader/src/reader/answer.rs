@@ -143,7 +143,7 @@ impl ShardState {
         }
         // A closed shard takes no more records: all it has lies before the bound, and its last record need not be looked for.
         let ending = moment.ending.filter(|_| self.tail.is_none())?;
-        Some((Position::After(ending, 0), TipKind::Closed))
+        Some((Position::after_record(ending), TipKind::Closed))
     }
 
     /// What all waiters need together.

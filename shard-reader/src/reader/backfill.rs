@@ -71,8 +71,8 @@ impl Actor {
 }
 
 impl ShardState {
-    /// The shard is complete up to `point`, and scans wait there for more that was there before. A range that ends with a closed shard is complete:
-    /// the bound of its numbers is not a record's. Any other is missing its last records.
+    /// The shard is complete up to `point`, after a whole record, and scans wait there for more that was there before. A range that ends with a closed
+    /// shard is complete: the bound of its numbers is not a record's. So is one that ends with that very record. Any other is missing its last records.
     pub(super) fn scans_at_tip(&mut self, point: Position, tip: (Instant, TipKind), ending: Option<SequenceNumber>) {
         let (as_of, kind) = tip;
         let lasted = if kind == TipKind::Assumed {
@@ -80,10 +80,10 @@ impl ShardState {
         } else {
             Duration::ZERO
         };
-        let bound = ending.map(|ending| Position::After(ending, 0));
+        let bound = ending.map(Position::after_record);
         let waiting = |demand: &&mut Demand| demand.waiting && demand.position == point && demand.since + lasted <= as_of;
         for demand in self.demands.values_mut().filter(waiting) {
-            if Some(demand.end) == bound {
+            if Some(demand.end) == bound || point.completes(demand.end) {
                 demand.complete = true;
             } else {
                 let message = "the shard ends before the range does: its last records are gone".into();

@@ -14,6 +14,8 @@ pub struct CacheCounters {
     pub records_fetched: u64,
     /// Of these, records that had been received before (evicted since, or overlapping what is held).
     pub records_refetched: u64,
+    /// Records received that begin like a KPL aggregate and are none.
+    pub aggregate_look_alikes: u64,
     /// Bytes received: payloads and partition keys.
     pub bytes_fetched: u64,
     /// Throttled calls.
@@ -56,6 +58,7 @@ pub(super) struct Counters {
     pub(super) calls: AtomicU64,
     pub(super) records: AtomicU64,
     pub(super) refetched: AtomicU64,
+    pub(super) look_alikes: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) throttles: AtomicU64,
     pub(super) expiries: AtomicU64,
@@ -75,6 +78,7 @@ impl Counters {
             get_records_calls: shard.get_records_calls,
             records_fetched: shard.records_fetched,
             records_refetched: shard.records_refetched,
+            aggregate_look_alikes: self.look_alikes.load(Ordering::Relaxed),
             bytes_fetched: shard.bytes_fetched,
             throttles: shard.throttles,
             iterator_expiries: shard.iterator_expiries,

@@ -73,7 +73,11 @@ impl Coverage {
 
     /// Adds records that are all there is between `from` and `to`; what is held already is skipped. A `trickle` is
     /// merged with what lies just before it. Returns how many of the records had been fetched before.
+    ///
+    /// Neither point lies inside a record: the user records of an aggregate stay together in one segment, so that a rule about the whole aggregate
+    /// can be applied to any part of it.
     pub(super) fn insert(&mut self, from: Position, to: Position, records: &Records, trickle: bool, maker: &SegmentMaker) -> u64 {
+        debug_assert!(!records.splits(from) && !records.splits(to));
         if from >= to {
             return 0;
         }
@@ -146,9 +150,8 @@ impl Coverage {
         let before = overlapping
             .iter()
             .map(|(start, end)| {
-                records
-                    .lower_bound((*end).min(to))
-                    .saturating_sub(records.lower_bound((*start).max(from))) as u64
+                let rows = records.lower_bound((*start).max(from))..records.lower_bound((*end).min(to));
+                records.record_count(rows) as u64
             })
             .sum();
         let start = overlapping.first().map_or(from, |(start, _)| (*start).min(from));

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::actor::Actor;
 use super::snapshot::TipKind;
-use crate::{Cursor, OpenAt, Page, Position, SequenceNumber, SourceError, SourceErrorKind};
+use crate::aggregation::{Deaggregated, deaggregate};
+use crate::{Cursor, OpenAt, Page, Position, Records, SequenceNumber, SourceError, SourceErrorKind};
 
 /// AWS lets an iterator live for 5 minutes.
 const CURSOR_AGE: Duration = Duration::from_secs(270);
@@ -207,6 +208,7 @@ impl Actor {
         self.recovered();
         self.tally(|counters| &counters.records, page.records.len() as u64);
         self.tally(|counters| &counters.bytes, page.wire_bytes);
+        page.records = self.user_records(std::mem::take(&mut page.records))?;
         if let Some(wanted) = run.verify {
             let position = run.position.unwrap_or(Position::Before(wanted));
             if page.records.is_empty() {
@@ -242,8 +244,10 @@ impl Actor {
                 )));
             }
             run.verify = None;
-            if let Position::After(..) = position {
-                page.records = page.records.slice(1, page.records.len() - 1);
+            // an aggregate of which a part is still to be read stays whole
+            if matches!(position, Position::After(..)) && !page.records.splits(position) {
+                let passed = page.records.lower_bound(position);
+                page.records = page.records.slice(passed, page.records.len() - passed);
                 run.alone = page.records.is_empty();
                 self.tally(|counters| &counters.refetched, 1);
             }
@@ -258,6 +262,13 @@ impl Actor {
             }
         }
         Ok(Some(page))
+    }
+
+    /// The user records of a reply. Every reply goes through here, once: what `Page` says otherwise (`full`, `wire_bytes`) is of its Kinesis records.
+    pub(super) fn user_records(&self, records: Records) -> Result<Records, Failure> {
+        let Deaggregated { records, look_alikes } = deaggregate(records).map_err(Failure::Protocol)?;
+        self.tally(|counters| &counters.look_alikes, look_alikes);
+        Ok(records)
     }
 
     async fn open(&mut self, run: &mut Run) -> Result<Cursor, Failure> {
@@ -322,7 +333,10 @@ impl Actor {
             return Ok(());
         };
         let (first, to) = (page.records.start_of(0), page.records.end_of(last));
-        let from = run.position.filter(|position| *position != Position::TrimHorizon).unwrap_or(first);
+        let from = match run.position.filter(|position| *position != Position::TrimHorizon) {
+            Some(Position::After(sequence, sub)) if page.records.splits(Position::After(sequence, sub)) => Position::Before(sequence),
+            known => known.unwrap_or(first),
+        };
         if first < from || !page.records.is_ascending() {
             run.cursor = None;
             return Err(Failure::Protocol(format!(

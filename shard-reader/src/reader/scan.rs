@@ -148,7 +148,7 @@ impl ShardScan {
             reached = first?;
             if !matches!(reached, Position::Before(_)) || reached >= self.range.end {
                 // the bound of a closed shard's numbers names no record: such a shard may have had none
-                let bound = shard.info.lock().ending_sequence.map(|ending| Position::After(ending, 0));
+                let bound = shard.info.lock().ending_sequence.map(Position::after_record);
                 if bound == Some(self.range.end) {
                     return Ok(());
                 }
@@ -210,9 +210,9 @@ impl ShardScan {
                 return Err(TurnFailure::Of(failure));
             }
             if let Some(closed) = state.closed_at.filter(|closed| live.reached >= *closed) {
-                let bound = live.shard.info.lock().ending_sequence.map(|ending| Position::After(ending, 0));
+                let bound = live.shard.info.lock().ending_sequence.map(Position::after_record);
                 // beyond the end: the shard was found empty after its records had expired
-                let ends = live.reached == closed && bound == Some(range.end);
+                let ends = live.reached == closed && (bound == Some(range.end) || closed.completes(range.end));
                 return if ends { Ok(Turn::End) } else { Err(TurnFailure::EndsEarly(closed)) };
             }
             if !demand.waiting {
@@ -222,7 +222,7 @@ impl ShardScan {
             context.wake(&live.shard).map_err(TurnFailure::Error)?;
             return Ok(Turn::Wait);
         };
-        let end = to.min(range.end);
+        let end = if to.completes(range.end) { range.end } else { to };
         let records = segment.records();
         let rows = records.lower_bound(live.reached)..records.lower_bound(end);
         live.reached = end;

@@ -29,7 +29,7 @@ impl SeenStretch {
         Self {
             from,
             to,
-            records: rows.len() as u64,
+            records: records.record_count(rows.clone()) as u64,
             bytes: records.wire_bytes(rows),
             arrivals: compute::min(&arrivals).zip(compute::max(&arrivals)).filter(|_| known),
         }

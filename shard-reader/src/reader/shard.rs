@@ -20,7 +20,7 @@ use crate::records::SegmentMaker;
 use crate::{Position, Segment, ShardId, ShardInfo, SourceError};
 
 /// Greater than every point of a shard.
-pub(super) const END: Position = Position::After(MOST, u32::MAX);
+pub(super) const END: Position = Position::after_record(MOST);
 const MOST: crate::SequenceNumber = crate::SequenceNumber::MAX;
 
 #[derive(Debug)]
@@ -124,7 +124,10 @@ impl Demand {
         }
         let front = self.handed.back().map_or(self.position, |(_, to, _)| *to);
         let (reached, segments) = coverage.reach(front, self.pages_ahead);
-        let done = reached >= self.end || closed_at.is_some_and(|closed| reached >= closed);
+        // what was walked over are whole records; a range may begin inside one
+        let done = reached >= self.end
+            || (reached > self.position && reached.completes(self.end))
+            || closed_at.is_some_and(|closed| reached >= closed);
         if done || self.handed.len() + segments >= self.pages_ahead {
             return None;
         }

@@ -71,7 +71,7 @@ impl RecordsBuilder {
         self.data.append_value(data);
     }
 
-    pub(super) fn push_run_row(&mut self, run: &Records, row: usize) {
+    pub(crate) fn push_run_row(&mut self, run: &Records, row: usize) {
         let key = run.partition_key.is_valid(row).then(|| run.partition_key.value(row));
         self.push_row(
             run.sequence(row),

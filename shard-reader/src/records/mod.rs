@@ -113,6 +113,20 @@ impl Records {
         low
     }
 
+    /// Whether a point lies inside a record of the run: between two of its user records.
+    pub fn splits(&self, position: Position) -> bool {
+        let row = self.lower_bound(position);
+        row > 0 && row < self.len() && self.sub.value(row) > 0 && self.sequence(row) == self.sequence(row - 1)
+    }
+
+    /// Number of Kinesis records of which a range of rows holds user records.
+    pub fn record_count(&self, rows: std::ops::Range<usize>) -> usize {
+        if self.hash_keys.is_none() || rows.is_empty() {
+            return rows.len();
+        }
+        1 + (rows.start + 1..rows.end).filter(|row| self.sub.value(*row) == 0).count()
+    }
+
     /// Whether every row lies after the one before it.
     pub fn is_ascending(&self) -> bool {
         (1..self.len()).all(|row| self.end_of(row - 1) <= self.start_of(row))
@@ -157,7 +171,7 @@ impl Records {
         (offsets[rows.end] - offsets[rows.start]) as usize
     }
 
-    fn key_bytes(&self, rows: std::ops::Range<usize>) -> usize {
+    pub(crate) fn key_bytes(&self, rows: std::ops::Range<usize>) -> usize {
         let offsets = self.partition_key.value_offsets();
         (offsets[rows.end] - offsets[rows.start]) as usize
     }

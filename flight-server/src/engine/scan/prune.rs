@@ -213,7 +213,7 @@ impl Pruning {
             .map(|(_, pin)| {
                 let mut pin = pin.clone();
                 if let Some(highest) = self.highest {
-                    pin.range.end = pin.range.end.min(Position::After(highest, u32::MAX)).max(pin.range.start);
+                    pin.range.end = pin.range.end.min(Position::after_record(highest)).max(pin.range.start);
                 }
                 pin
             })

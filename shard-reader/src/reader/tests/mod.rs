@@ -1,5 +1,6 @@
 //! The reader against memory streams. Time is paused: it passes when nothing else is left to do.
 
+mod aggregates;
 mod estimates;
 mod faults;
 mod model;

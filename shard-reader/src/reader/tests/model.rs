@@ -7,6 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
+use super::aggregates::{Row, put_aggregates, user_rows};
 use super::*;
 use crate::{Chances, MillisBehind};
 
@@ -79,7 +80,11 @@ impl World {
                 0 if reshard && open.len() < 6 => drop(self.source.split(shard)),
                 1 if reshard && open.len() > 1 => drop(self.source.merge(&open[0], &open[1])),
                 2 => tokio::time::sleep(Duration::from_secs(random.random_range(1..400))).await,
-                _ => put(&self.source, shard, random.random_range(1..20)),
+                3..20 => put(&self.source, shard, random.random_range(1..20)),
+                _ => {
+                    let sizes: Vec<usize> = (0..random.random_range(1..6)).map(|_| random.random_range(0..8)).collect();
+                    put_aggregates(&self.source, shard, &sizes);
+                }
             }
             Self::nap(&mut random, 200).await;
         }
@@ -117,7 +122,10 @@ impl World {
                         .is_some_and(|oldest| oldest <= sequence_at(&self.source, shard, last))
                 };
                 if let Some(last) = count.checked_sub(1).filter(|last| !trims || left(*last)) {
-                    let acknowledged = after(&self.source, shard, last);
+                    let sequence = sequence_at(&self.source, shard, last);
+                    let rows = user_rows(&self.source, shard);
+                    let acknowledged = rows.iter().rfind(|row| row.end.sequence() == Some(sequence)).map(|row| row.end);
+                    let acknowledged = acknowledged.unwrap();
                     assert!(
                         pin.range.end >= acknowledged,
                         "seed {seed}: {shard} ends at {} before {acknowledged}",
@@ -139,13 +147,9 @@ impl World {
 
     async fn scan(&self, seed: u64, random: &mut SmallRng, pin: &ShardPin, trims: bool, outcome: &mut Outcome) {
         let range = &pin.range;
-        let log = self.source.log(&range.shard);
-        let inside = |sequence| Position::Before(sequence) >= range.start && Position::After(sequence, 0) <= range.end;
-        let expected: Vec<String> = log
-            .into_iter()
-            .filter(|(sequence, _)| inside(*sequence))
-            .map(|(_, data)| String::from_utf8(data).unwrap())
-            .collect();
+        let inside = |row: &Row| row.start >= range.start && row.end <= range.end;
+        let rows = user_rows(&self.source, &range.shard).into_iter();
+        let expected: Vec<String> = rows.filter(inside).map(|row| row.text).collect();
         let stop_at = random.random_bool(0.2).then(|| random.random_range(0..=expected.len()));
         let mut scan = self.reader.scan(range.clone(), meter());
         let mut seen: Vec<String> = Vec::new();
