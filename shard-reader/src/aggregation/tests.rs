@@ -182,7 +182,7 @@ fn aggregates_and_plain_records_keep_their_order() {
 fn look_alikes_pass_as_they_are_and_are_counted() {
     let good = user_record(0, b"data");
     let parse = |payload: &[u8]| Aggregate::parse(&Bytes::copy_from_slice(payload)).unwrap_err();
-    let mut other_digest = framed_message(&message(&[good.clone()]));
+    let mut other_digest = framed_message(&message(std::slice::from_ref(&good)));
     *other_digest.last_mut().unwrap() ^= 1;
     let with_keys = |partition_key: &'static [u8], hash_key: &'static [u8], explicit: Option<u64>| {
         framed_message(&AggregatedRecord {

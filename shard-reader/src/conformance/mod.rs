@@ -3,6 +3,7 @@
 //! A service implements [`TestService`]; each check makes streams of its own, and says what was violated. What a service is known not to do is named
 //! in its [`Capabilities`], and not checked.
 
+mod aggregates;
 mod memory;
 mod reader;
 mod source;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use aggregates::a_reader_takes_aggregates_apart;
 pub use memory::MemoryService;
 pub use reader::{a_reader_follows_reshards, a_reader_reads_each_record_once, a_reader_survives_concurrent_writers};
 pub use source::{
@@ -135,6 +137,7 @@ pub async fn run_all(service: &dyn TestService) -> Result<(), Vec<Violation>> {
         many_shards_are_listed_each_once,
         what_is_missing_is_not_found,
         a_reader_reads_each_record_once,
+        a_reader_takes_aggregates_apart,
         a_reader_follows_reshards,
         a_reader_survives_concurrent_writers,
     );

@@ -9,7 +9,7 @@ use super::{TestService, TestStream, Violation, ensure, payloads};
 use crate::{Freshness, PinRequest, ReaderConfig, Readers, ScanStart, ShardId, StatementMeter, StreamReader};
 
 /// No budget of calls: the services of tests belong to nobody else.
-fn config() -> ReaderConfig {
+pub(super) fn config() -> ReaderConfig {
     ReaderConfig {
         calls_per_second: None,
         bytes_per_second: None,
@@ -18,7 +18,7 @@ fn config() -> ReaderConfig {
     }
 }
 
-async fn reader(readers: &Readers, stream: &dyn TestStream) -> Result<Arc<StreamReader>, Violation> {
+pub(super) async fn reader(readers: &Readers, stream: &dyn TestStream) -> Result<Arc<StreamReader>, Violation> {
     readers
         .stream("conformance", stream.source(), stream.name())
         .await
