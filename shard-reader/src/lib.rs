@@ -25,8 +25,8 @@ pub use memory::{Chances, MemorySource, MillisBehind};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
     CacheCounters, EstimateSource, Freshness, PinRequest, ReadError, ReadErrorKind, ReadEstimate, ReaderConfig, Readers, ScanStart,
-    ScanTotals, SegmentSlice, ShardCounters, ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind,
-    WallClock,
+    ScanTotals, SegmentFacts, SegmentSlice, ShardCounters, ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter,
+    StreamReader, TipKind, WallClock,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
 pub use source::{

@@ -17,6 +17,9 @@ use crate::Position;
 /// The most bytes that a reply of GetRecords holds.
 const PAGE_BYTES: u64 = 10 << 20;
 
+/// One part in so many of the time must have been seen for an estimate to be relied on.
+const RELIABLE_PART: f64 = 10.0;
+
 /// Where the figures of a [`ReadEstimate`] come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EstimateSource {
@@ -37,10 +40,12 @@ pub struct ReadEstimate {
     pub bytes_in_memory: u64,
     /// Bytes that must be read from Kinesis; `None` = unknown.
     pub bytes_to_read: Option<u64>,
-    /// Bytes that must be read in any case: what is known, and estimates at the lowest rate seen on either side.
+    /// Bytes that must be read in any case: what is known, and at the lower rate of both sides what lies between where a tenth of the time was seen.
     pub least_to_read: u64,
     /// Whether `least_to_read` is known and not estimated.
     pub least_is_known: bool,
+    /// The least time that this takes.
+    pub least_time: Duration,
     /// Records that must be read.
     pub records_to_read: Option<u64>,
     /// GetRecords calls that this takes.
@@ -212,9 +217,15 @@ impl Figures {
             None if span == 0.0 => {}
             None => self.unknown = true,
         }
-        // one side alone may have been a burst
-        if let [one, other] = beside.as_slice() {
-            self.least_rated += one.min(*other) * span;
+        // what was seen may have been bursts: only where it is a good part of the time is it something to rely on
+        let seen_span: f64 = [before, after]
+            .into_iter()
+            .flatten()
+            .filter_map(|stretch| volume(state, stretch, now_ms))
+            .map(|(_, span)| span)
+            .sum();
+        if seen_span * RELIABLE_PART >= span {
+            self.least_rated += beside.iter().copied().reduce(f64::min).unwrap_or(0.0) * span;
         }
     }
 
@@ -247,6 +258,7 @@ impl Figures {
             bytes_to_read: to_read,
             least_to_read: least,
             least_is_known: self.least_rated == 0.0,
+            least_time: time(config, least, 0),
             records_to_read: records,
             calls,
             time: to_read.zip(calls).map(|(bytes, calls)| time(config, bytes, calls)),
@@ -257,13 +269,19 @@ impl Figures {
 }
 
 impl ReadEstimate {
-    /// The least time that reading takes, whatever else is unknown: that of [`Self::least_to_read`].
-    pub fn least_time(&self, bytes_per_second: Option<u64>) -> Duration {
-        match bytes_per_second {
-            Some(rate) if rate > 0 => Duration::from_secs_f64(self.least_to_read as f64 / rate as f64),
-            _ => Duration::ZERO,
-        }
-    }
+    /// That of a range with nothing in it.
+    pub const NOTHING: Self = Self {
+        bytes_in_memory: 0,
+        bytes_to_read: Some(0),
+        least_to_read: 0,
+        least_is_known: true,
+        least_time: Duration::ZERO,
+        records_to_read: Some(0),
+        calls: Some(0),
+        time: Some(Duration::ZERO),
+        bytes_long_ago: 0,
+        source: EstimateSource::Held,
+    };
 }
 
 /// The budgets run beside each other: the scarcer one decides.

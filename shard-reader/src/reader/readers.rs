@@ -122,6 +122,11 @@ impl Readers {
         }
     }
 
+    /// Bytes of records and decoded columns that may be held.
+    pub fn memory_bytes(&self) -> u64 {
+        self.shared.config.memory_bytes
+    }
+
     /// What all readers did and hold.
     pub fn counters(&self) -> CacheCounters {
         self.shared.counters.totals(&self.shared.budget)

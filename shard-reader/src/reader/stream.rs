@@ -172,8 +172,7 @@ impl StreamReader {
         self.context.shards().iter().map(|shard| shard.id.clone()).collect()
     }
 
-    #[cfg(test)]
-    pub(super) fn context_for_tests(&self) -> &Arc<StreamContext> {
+    pub(super) fn context(&self) -> &Arc<StreamContext> {
         &self.context
     }
 

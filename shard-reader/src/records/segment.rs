@@ -43,6 +43,8 @@ pub struct DecodedColumns {
     pub columns: Vec<ArrayRef>,
     /// Bad records, judged on all columns of the definition; present if and only if judging was asked for.
     pub bad: Option<Arc<Vec<BadRecord>>>,
+    /// Verdicts that this call made and none before it; of one record there may be one for each column.
+    pub fresh: Vec<BadRecord>,
 }
 
 /// Makes the segments of one shard.
@@ -182,6 +184,7 @@ impl Segment {
             });
         let entry = &mut held[index];
         let mut added = 0;
+        let mut fresh = Vec::new();
         if judge && entry.bad.is_none() {
             let all: Vec<usize> = (0..definition.columns.len()).collect();
             let decoded = Decoder::new(definition, &all)?.decode(self.records.data());
@@ -190,6 +193,7 @@ impl Segment {
                 .iter()
                 .map(|bad| size_of::<BadRecord>() + bad.error.len())
                 .sum::<usize>();
+            fresh.clone_from(&decoded.bad);
             entry.bad = Some(Arc::new(decoded.bad));
             for (column, array) in decoded
                 .columns
@@ -205,6 +209,9 @@ impl Segment {
         missing.dedup();
         if !missing.is_empty() {
             let decoded = Decoder::new(definition, &missing)?.decode(self.records.data());
+            if entry.bad.is_none() {
+                fresh = decoded.bad;
+            }
             for (column, array) in missing.iter().zip(decoded.columns) {
                 added += keep(&mut entry.columns[*column], array);
             }
@@ -217,7 +224,11 @@ impl Segment {
             self.budget.add(added as u64);
             self.budget.reclaim();
         }
-        Ok(DecodedColumns { columns: arrays, bad })
+        Ok(DecodedColumns {
+            columns: arrays,
+            bad,
+            fresh,
+        })
     }
 
     /// Bytes on the wire of a range of rows.

@@ -139,7 +139,7 @@ async fn an_ending_number_that_a_record_exceeds_is_an_error() {
     f.put(0, 5);
     f.source.split(&f.shard(0)).unwrap();
     f.reader.pin(&latest(ScanStart::Latest).await).await.unwrap();
-    let shard = f.reader.context_for_tests().shard(&f.shard(0));
+    let shard = f.reader.context().shard(&f.shard(0));
     shard.info.lock().ending_sequence = Some(sequence_at(&f.source, &f.shard(0), 2));
     let range = ShardRange {
         shard: f.shard(0),
