@@ -14,7 +14,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
-    Engine, EngineConfig, EngineError, OptionValues, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest,
+    Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal, Session, SessionId, SourceProvider, StatementRequest,
 };
 use futures::TryStreamExt;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
@@ -81,6 +81,8 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         spill: tables.to_path_buf(),
         spill_disk: 1 << 30,
         query_timeout: Duration::from_secs(600),
+        system: SystemLimits::default(),
+        prices: Prices::default(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };
     Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source)))).unwrap()

@@ -107,6 +107,36 @@ def check_partitions_are_read_by_processes(url):
     checks.equal([row for row, count in difference.items() if count], [], "rows of all partitions that differ")
 
 
+def check_partitions_come_while_a_statement_is_polled(url):
+    with connect(url) as connection, connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.statement.exec.incremental": "true"})
+        cursor.adbc_statement.set_sql_query(ALL_ROWS)
+        partitions, answers = [], 0
+        while True:
+            more, _, _ = cursor.adbc_statement.execute_partitions()
+            answers += 1
+            checks.equal(answers < 1000, True, "polling ends")
+            if not more:
+                break
+            partitions.extend(more)
+    checks.equal(len(partitions), 4, "partitions of a stream of four shards")
+    difference = as_log(pyarrow.concat_tables([read_partition((url, partition)) for partition in partitions]))
+    difference.subtract(Counter(LOG))
+    checks.equal([row for row, count in difference.items() if count], [], "rows that differ")
+
+
+def check_explain_and_system_tables(url):
+    with connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("explain select host from nasahttp where code = 404")
+        checks.equal([column[0] for column in cursor.description], ["plan_type", "plan"], "columns of EXPLAIN")
+        rows = cursor.fetchall()
+        checks.equal(sum(kind == "snapshot" for kind, _ in rows), 4, "a row for each shard")
+        cursor.execute("select q.state, q.sql from kinesis.system.queries q where q.sql like 'explain%' order by q.started desc limit 1")
+        checks.equal(cursor.fetchone(), ("done", "explain select host from nasahttp where code = 404"), "the statement among the queries")
+        cursor.execute("select sum(records_held) from kinesis.system.shards where stream = 'nasahttp'")
+        checks.equal(cursor.fetchone(), (len(LOG),), "records held")
+
+
 def check_an_aggregate_is_one_partition(url):
     with connect(url) as connection, connection.cursor() as cursor:
         partitions, _ = cursor.adbc_execute_partitions(ARTICLE)

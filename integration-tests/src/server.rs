@@ -90,6 +90,8 @@ pub struct Server {
     pub process: Process,
     /// Where Flight SQL is served.
     pub flight: SocketAddr,
+    /// `http://127.0.0.1:port` of health and metrics.
+    pub http: String,
 }
 
 impl Server {
@@ -98,11 +100,13 @@ impl Server {
         let configuration = directory.join("shardflight.yaml");
         let tables = directory.join("tables");
         let data = directory.join("data");
+        let http = std::cell::RefCell::new(String::new());
         let (process, flight) = Process::serve("shardflight serve", |port| {
+            let http_port = free_port()?;
+            http.replace(format!("http://127.0.0.1:{http_port}"));
             let text = format!(
-                "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{http}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
+                "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{http_port}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
                  catalog: {{ path: \"{tables}\", refresh: 1s }}\ndata_dir: \"{data}\"\n{settings}",
-                http = free_port()?,
                 tables = tables.display(),
                 data = data.display(),
             );
@@ -111,7 +115,11 @@ impl Server {
             command.arg(&configuration).current_dir(directory);
             Ok(command)
         })?;
-        Ok(Self { process, flight })
+        Ok(Self {
+            process,
+            flight,
+            http: http.into_inner(),
+        })
     }
 }
 

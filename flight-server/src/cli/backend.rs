@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    Engine, EngineError, ErrorCategory, Execution, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest,
-    TableEntry,
+    Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session,
+    StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;
 
-/// Statements that give rows.
+/// Statements that could not be begun.
 const QUERY: &str = "query";
 /// SET, SHOW and their like.
 const SESSION: &str = "session";
@@ -78,6 +78,7 @@ impl Backend for ServedEngine {
             }
         })?;
         let counted = Counted {
+            kind: execution.facts.kind(),
             batches: execution.batches,
             metrics: Arc::clone(&self.metrics),
             first,
@@ -89,6 +90,14 @@ impl Backend for ServedEngine {
             batches: Box::pin(counted),
             ..execution
         })
+    }
+
+    async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {
+        self.engine.fetch_ahead(parts).await
+    }
+
+    fn stop_fetching(&self, query_id: &str) -> bool {
+        self.engine.stop_fetching(query_id)
     }
 
     fn tables(&self) -> Vec<TableEntry> {
@@ -108,6 +117,7 @@ fn outcome(error: &EngineError) -> Outcome {
 struct Counted {
     batches: BoxStream<'static, Result<RecordBatch, EngineError>>,
     metrics: Arc<Metrics>,
+    kind: &'static str,
     first: bool,
     started: Instant,
     rows: u64,
@@ -134,13 +144,13 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if self.first {
             self.metrics.statement(
-                QUERY,
+                self.kind,
                 self.started.elapsed().as_secs_f64(),
                 self.rows,
                 self.ended.unwrap_or(Outcome::Cancelled),
             );
         } else {
-            self.metrics.rows(QUERY, self.rows);
+            self.metrics.rows(self.kind, self.rows);
         }
     }
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use prometheus_client::metrics::MetricType;
-use shard_reader::Readers;
 
+use crate::engine::Engine;
 use crate::http::{Facts, ShardSample};
 
 /// All readers of the process.
 #[derive(Debug)]
-pub(super) struct ReaderFacts(pub(super) Arc<Readers>);
+pub(super) struct ReaderFacts {
+    pub(super) engine: Arc<Engine>,
+}
 
 impl Facts for ReaderFacts {
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)> {
-        let counters = self.0.counters();
+        let counters = self.engine.readers().counters();
         vec![
             (
                 "get_records_calls",
@@ -58,6 +60,30 @@ impl Facts for ReaderFacts {
                 counters.iterator_expiries,
             ),
             (
+                "gaps",
+                "Times that records which were to be read were gone",
+                MetricType::Counter,
+                counters.gaps,
+            ),
+            (
+                "bytes_from_cache",
+                "Bytes handed to statements from memory",
+                MetricType::Counter,
+                counters.bytes_from_cache,
+            ),
+            (
+                "bytes_from_kinesis",
+                "Bytes handed to statements that were fetched for them",
+                MetricType::Counter,
+                counters.bytes_from_kinesis,
+            ),
+            (
+                "bad_records",
+                "Bad records that statements met, once for each definition",
+                MetricType::Counter,
+                self.engine.bad_records(),
+            ),
+            (
                 "evictions",
                 "Segments dropped for lack of memory",
                 MetricType::Counter,
@@ -73,7 +99,7 @@ impl Facts for ReaderFacts {
     }
 
     fn shards(&self) -> Vec<ShardSample> {
-        let streams = self.0.streams();
+        let streams = self.engine.readers().streams();
         let shards = streams
             .iter()
             .flat_map(|stream| stream.shards().into_iter().map(|shard| (stream.name().to_owned(), shard)));
@@ -81,6 +107,12 @@ impl Facts for ReaderFacts {
             stream,
             shard: shard.info.id.to_string(),
             lag_ms: shard.millis_behind,
+            records: shard.counters.records_fetched,
+            bytes: shard.counters.bytes_fetched,
+            calls: shard.counters.get_records_calls,
+            throttles: shard.counters.throttles,
+            expiries: shard.counters.iterator_expiries,
+            gaps: shard.counters.gaps,
             held_records: shard.records,
             held_bytes: shard.bytes,
             segments: shard.segments as u64,

@@ -68,7 +68,10 @@ impl Server {
         let readers = Readers::new(reader);
         let engine = Engine::new(engine_config(config), Arc::clone(&catalog), Arc::clone(&readers), sources)?;
         let metrics = Arc::new(Metrics::default());
-        metrics.add_facts(ReaderFacts(Arc::clone(&readers)), config.metrics.max_shards);
+        let facts = ReaderFacts {
+            engine: Arc::clone(&engine),
+        };
+        metrics.add_facts(facts, config.metrics.max_shards);
         let max_bytes = parse_option("max_bytes", &config.query.max_bytes.0.to_string())?;
         let backend = Arc::new(ServedEngine::new(engine, Arc::clone(&metrics), max_bytes));
         let service_config = ServiceConfig {
@@ -150,6 +153,8 @@ fn engine_config(config: &Config) -> EngineConfig {
         spill: config.spill_dir(),
         spill_disk: config.query.spill_disk.0,
         query_timeout: config.query.timeout,
+        system: config.system.limits(),
+        prices: config.prices.prices(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     }
 }

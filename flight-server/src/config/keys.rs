@@ -63,6 +63,11 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ),
     ("tickets", Section(&[("ttl", Text)])),
     ("metrics", Section(&[("max_shards", Plain)])),
+    (
+        "system",
+        Section(&[("queries", Plain), ("scan_errors", Plain), ("scan_error_bytes", Text)]),
+    ),
+    ("prices", Section(&[("on_demand_per_gb", Plain), ("long_term_per_gb", Plain)])),
     ("tls", NotYet),
     ("auth", NotYet),
     ("allow", NotYet),

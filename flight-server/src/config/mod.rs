@@ -6,10 +6,12 @@
 mod keys;
 mod load;
 mod model;
+mod system;
 mod units;
 
 pub use load::ConfigError;
 pub use model::{CatalogSection, Config, KinesisSection, MetricsSection, QuerySection, ReaderSection, TicketsSection};
+pub use system::{PricesSection, SystemSection};
 pub use units::{ByteCount, ListenAddr, MemoryShare};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
 
 /// What `serve` runs with.
@@ -37,6 +38,12 @@ pub struct Config {
     /// Metrics.
     #[serde(deserialize_with = "section")]
     pub metrics: MetricsSection,
+    /// What the system tables keep.
+    #[serde(deserialize_with = "section")]
+    pub system: SystemSection,
+    /// What AWS charges for reading.
+    #[serde(deserialize_with = "section")]
+    pub prices: PricesSection,
 }
 
 impl Default for Config {
@@ -52,6 +59,8 @@ impl Default for Config {
             query: QuerySection::default(),
             tickets: TicketsSection::default(),
             metrics: MetricsSection::default(),
+            system: SystemSection::default(),
+            prices: PricesSection::default(),
         }
     }
 }
@@ -214,6 +223,7 @@ impl Config {
                 return Err(format!("{key}: must be more than 0 bytes"));
             }
         }
+        self.prices.validate()?;
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());
         }

@@ -109,6 +109,30 @@ const EVERY_KEY: &[Case] = &[
     ("metrics: { max_shards: 7 }", "SHARDFLIGHT_METRICS__MAX_SHARDS", "7", |c| {
         c.metrics.max_shards = 7
     }),
+    ("system: { queries: 10 }", "SHARDFLIGHT_SYSTEM__QUERIES", "10", |c| {
+        c.system.queries = 10
+    }),
+    ("system: { scan_errors: 20 }", "SHARDFLIGHT_SYSTEM__SCAN_ERRORS", "20", |c| {
+        c.system.scan_errors = 20
+    }),
+    (
+        "system: { scan_error_bytes: 1MiB }",
+        "SHARDFLIGHT_SYSTEM__SCAN_ERROR_BYTES",
+        "1MiB",
+        |c| c.system.scan_error_bytes = ByteCount(1 << 20),
+    ),
+    (
+        "prices: { on_demand_per_gb: 0.5 }",
+        "SHARDFLIGHT_PRICES__ON_DEMAND_PER_GB",
+        "0.5",
+        |c| c.prices.on_demand_per_gb = 0.5,
+    ),
+    (
+        "prices: { long_term_per_gb: 0.25 }",
+        "SHARDFLIGHT_PRICES__LONG_TERM_PER_GB",
+        "0.25",
+        |c| c.prices.long_term_per_gb = 0.25,
+    ),
 ];
 
 #[test]

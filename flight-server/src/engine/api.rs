@@ -13,7 +13,7 @@ use shard_reader::{ShardSource, Snapshot};
 use tokio::time::Instant;
 
 use super::error::EngineError;
-use super::execute::ExecutionFacts;
+use super::facts::ExecutionFacts;
 use super::options::OptionValues;
 
 /// A statement as it arrives.
@@ -79,6 +79,8 @@ pub struct QueryPart {
     pub part: u32,
     /// How many there are.
     pub parts: u32,
+    /// Who asked.
+    pub principal: String,
 }
 
 /// A table of a statement, as it was when the statement was planned.

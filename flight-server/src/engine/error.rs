@@ -29,6 +29,8 @@ pub enum ErrorCategory {
     DataLoss,
     /// This version does not do that.
     NotSupported,
+    /// Reading ended at a limit, and the rows so far were wanted.
+    OutOfRange,
     /// The statement was cancelled.
     Cancelled,
     /// A defect of ours.
@@ -77,6 +79,17 @@ pub enum EngineError {
         /// The limit.
         seconds: u64,
     },
+    /// The rows so far were given; others are missing.
+    #[error("{0}")]
+    Incomplete(String),
+    /// The statement would read more than it may.
+    #[error("{message}")]
+    OverLimit {
+        /// Bytes or time.
+        category: ErrorCategory,
+        /// What would be read, and the limit.
+        message: String,
+    },
     /// The query engine refused or failed.
     #[error("{message}")]
     Query {
@@ -101,7 +114,8 @@ impl EngineError {
             Self::Read(error) => read_category(error),
             Self::Source(error) => source_category(error.kind),
             Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
-            Self::Query { category, .. } => *category,
+            Self::Incomplete(_) => ErrorCategory::OutOfRange,
+            Self::Query { category, .. } | Self::OverLimit { category, .. } => *category,
             Self::Internal(_) => ErrorCategory::Internal,
         }
     }

@@ -39,15 +39,12 @@ impl Engine {
                 }
             })
             .collect();
-        tables.extend(system::TABLES.into_iter().filter_map(|name| {
-            let arrow_schema = system::schema(name)?;
-            Some(TableEntry {
-                schema: system::SCHEMA.into(),
-                name: name.into(),
-                kind: TableKind::SystemTable,
-                arrow_schema,
-                comment: None,
-            })
+        tables.extend(system::TABLES.iter().map(|table| TableEntry {
+            schema: system::SCHEMA.into(),
+            name: table.name().into(),
+            kind: TableKind::SystemTable,
+            arrow_schema: table.schema(),
+            comment: Some(table.comment().into()),
         }));
         tables.sort_by(|left, right| (&left.schema, &left.name).cmp(&(&right.schema, &right.name)));
         tables

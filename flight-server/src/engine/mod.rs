@@ -4,17 +4,23 @@
 
 mod api;
 mod commands;
+mod cost;
 mod error;
 mod execute;
+mod explain;
+mod facts;
+mod fetch_ahead;
 mod functions;
 mod hidden;
 mod metadata;
 mod options;
 mod pin;
 mod plan;
+mod queries;
 mod result;
 mod runtime;
 mod scan;
+mod scan_errors;
 mod session;
 mod sources;
 mod split;
@@ -28,10 +34,15 @@ mod view;
 pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };
+pub use cost::Prices;
 pub use error::{EngineError, ErrorCategory};
-pub use execute::ExecutionFacts;
+pub use facts::ExecutionFacts;
+pub use fetch_ahead::FetchProgress;
 pub use hidden::HiddenColumn;
-pub use options::{OptionError, OptionSpec, OptionValue, OptionValues, StatementOptions, check_option, option_specs, parse_option};
+pub use options::{
+    OnLimit, OptionError, OptionSpec, OptionValue, OptionValues, StatementOptions, check_option, option_specs, parse_option,
+};
 pub use plan::{Engine, EngineConfig};
+pub use runtime::SystemLimits;
 pub use session::{Principal, Session, SessionId};
 pub use sources::KinesisSources;

@@ -164,6 +164,12 @@ static SPECS: &[OptionSpec] = &[
         },
     },
     OptionSpec {
+        name: "on_limit",
+        default: "fail",
+        doc: "at max_bytes or max_seconds: fail, or partial: the rows so far, then status OUT_OF_RANGE",
+        parse: |text| choice(text, &["fail", "partial"]),
+    },
+    OptionSpec {
         name: "schema",
         default: "default",
         doc: "the schema of unqualified table names",
@@ -330,6 +336,16 @@ impl Freshness {
     }
 }
 
+/// What happens at `max_bytes` and `max_seconds`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnLimit {
+    /// The statement fails.
+    #[default]
+    Fail,
+    /// The rows so far are given, then an error that says what is missing.
+    Partial,
+}
+
 /// The options of one statement, typed. What is `None` is the table's to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatementOptions {
@@ -345,6 +361,8 @@ pub struct StatementOptions {
     pub max_bytes: u64,
     /// Seconds that reading may take.
     pub max_seconds: Option<u64>,
+    /// What happens at these limits.
+    pub on_limit: OnLimit,
     /// Timestamps of results in ns.
     pub timestamp_ns: bool,
     /// Keep view types in results.
@@ -376,6 +394,10 @@ impl StatementOptions {
             max_seconds: match values.get("max_seconds") {
                 Some(OptionValue::Int(seconds)) => u64::try_from(*seconds).ok(),
                 _ => None,
+            },
+            on_limit: match text("on_limit").as_deref() {
+                Some("partial") => OnLimit::Partial,
+                _ => OnLimit::Fail,
             },
             timestamp_ns: text("timestamp_unit").is_none_or(|unit| unit == "ns"),
             string_views: flag("string_views", false),

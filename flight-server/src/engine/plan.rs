@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{DirectoryCatalog, TableName};
@@ -14,21 +14,26 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use serde_json::json;
+use serde_json::{Value, json};
 use shard_reader::{Readers, ShardPin, StatementMeter};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::cost::{self, Prices, ShardReading, Total};
 use super::error::EngineError;
-use super::execute::ExecutionFacts;
+use super::facts::ExecutionFacts;
+use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
 use super::options::{OptionValue, OptionValues, StatementOptions};
+use super::queries::{Arrival, Queries};
 use super::result::result_schema;
+use super::runtime::SystemLimits;
+use super::scan_errors::ScanErrors;
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, parse};
 use super::table::{StatementScope, StreamTable};
-use super::{commands, pin, runtime, split, system, view};
+use super::{commands, explain, pin, runtime, split, system, view};
 
 /// Endpoints of one result at most: gateways cap the streams of a connection, and clients open all at once.
 const MAX_ENDPOINTS: usize = 100;
@@ -46,6 +51,10 @@ pub struct EngineConfig {
     pub query_timeout: Duration,
     /// Partitions of a gathered plan.
     pub target_partitions: usize,
+    /// What the system tables keep.
+    pub system: SystemLimits,
+    /// What AWS charges for reading.
+    pub prices: Prices,
 }
 
 /// Plans and runs statements over streams. One a server.
@@ -57,6 +66,10 @@ pub struct Engine {
     sources: Arc<dyn SourceProvider>,
     runtime: Arc<RuntimeEnv>,
     template: SessionState,
+    queries: Arc<Queries>,
+    errors: Arc<ScanErrors>,
+    fetch_aheads: FetchAheads,
+    this: Weak<Self>,
 }
 
 /// Which tables a statement can name.
@@ -65,6 +78,12 @@ pub(super) enum Tables {
     Current,
     /// Those of a ticket, as they were.
     Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
+}
+
+/// For whom a statement is planned.
+pub(super) struct Asker {
+    pub(super) query_id: String,
+    pub(super) principal: String,
 }
 
 /// A query on its way from text to physical plan.
@@ -91,7 +110,11 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         let runtime = runtime::runtime_env(&config)?;
         let template = runtime::template_state(&config, Arc::clone(&runtime));
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            fetch_aheads: FetchAheads::default(),
+            queries: Queries::new(config.system.queries),
+            errors: ScanErrors::new(config.system.scan_errors, config.system.scan_error_bytes),
             config,
             catalog,
             readers,
@@ -114,8 +137,48 @@ impl Engine {
         &self.readers
     }
 
+    pub(super) fn fetch_aheads(&self) -> &FetchAheads {
+        &self.fetch_aheads
+    }
+
+    /// For tasks of the engine's, which must not keep it alive.
+    pub(super) fn this(&self) -> Weak<Self> {
+        Weak::clone(&self.this)
+    }
+
+    pub(super) fn queries(&self) -> &Arc<Queries> {
+        &self.queries
+    }
+
+    /// Bad records met so far: for metrics.
+    pub fn bad_records(&self) -> u64 {
+        self.errors.all()
+    }
+
     /// Parses a statement, decides what kind it is, pins its snapshot and plans it. SET, RESET and SHOW run here, once.
     pub async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError> {
+        let mut arrival = Arrival {
+            id: Uuid::now_v7().to_string(),
+            principal: session.principal().to_string(),
+            sql: request.sql.clone(),
+            kind: "unplanned",
+            parts: 1,
+            bytes_expected: None,
+        };
+        let planned = self.planned(session, request, &mut arrival).await;
+        match &planned {
+            Ok(Planned::Query(_)) => self.queries.planned(arrival),
+            Ok(Planned::Done(done)) => {
+                arrival.id.clone_from(&done.query_id);
+                arrival.kind = "session";
+                self.queries.ended(arrival, None);
+            }
+            Err(error) => self.queries.ended(arrival, Some(error)),
+        }
+        planned
+    }
+
+    async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
         let parsed = parse(&request.sql)?;
         let values = request.overrides.over(&session.options());
         if let Some(done) = commands::run(session, &values, &parsed)? {
@@ -126,8 +189,12 @@ impl Engine {
             Some(OptionValue::Text(mode)) if mode == "single" => false,
             _ => request.per_shard,
         };
-        let query_id = Uuid::now_v7().to_string();
-        let statement = self.statement(parsed, &values, Tables::Current, query_id.clone()).await?;
+        let query_id = arrival.id.clone();
+        let asker = Asker {
+            query_id: query_id.clone(),
+            principal: session.principal().to_string(),
+        };
+        let statement = self.statement(parsed, &values, Tables::Current, asker).await?;
         pin::pin(&statement, request.arrived).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
@@ -135,8 +202,13 @@ impl Engine {
         } else {
             Vec::new()
         };
+        let readings = cost::readings(&physical);
+        cost::check(&readings, &statement.options)?;
+        let total = Total::of(&readings, &self.config.prices);
+        arrival.kind = statement.facts.kind();
+        arrival.bytes_expected = total.bytes();
         let tables = statement.named.iter().map(pinned).collect::<Vec<_>>();
-        let facts = snapshot_facts(&query_id, &tables);
+        let facts = snapshot_facts(&query_id, &readings, &total, &statement.facts);
         let whole = QueryPart {
             query_id: query_id.clone(),
             sql: request.sql,
@@ -145,12 +217,14 @@ impl Engine {
             tables,
             part: 0,
             parts: 1,
+            principal: arrival.principal.clone(),
         };
         let parts = if groups.is_empty() {
             vec![whole]
         } else {
             split_parts(&whole, groups)
         };
+        arrival.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         Ok(Planned::Query(PlannedQuery {
             query_id,
             schema: statement.schema,
@@ -173,7 +247,11 @@ impl Engine {
                 is_update: false,
             }),
             StatementKind::Query(_) => {
-                let statement = self.statement(parsed, &values, Tables::Current, String::new()).await?;
+                let asker = Asker {
+                    query_id: String::new(),
+                    principal: session.principal().to_string(),
+                };
+                let statement = self.statement(parsed, &values, Tables::Current, asker).await?;
                 Ok(Prepared {
                     schema: Some(statement.schema),
                     is_update: false,
@@ -188,12 +266,12 @@ impl Engine {
         mut parsed: ParsedStatement,
         values: &OptionValues,
         tables: Tables,
-        query_id: String,
+        asker: Asker,
     ) -> Result<Statement, EngineError> {
         let options = StatementOptions::resolve(&parsed.hint.over(values))?;
         let deadline = options.max_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let meter = StatementMeter::new(options.max_bytes, deadline);
-        let facts = ExecutionFacts::new(query_id, Arc::clone(&meter));
+        let facts = ExecutionFacts::new(asker.query_id.clone(), Arc::clone(&meter), options.on_limit);
         let now_ns = match &tables {
             Tables::Current => now_ns(),
             Tables::Pinned { now_ns, .. } => *now_ns,
@@ -240,6 +318,8 @@ impl Engine {
             sources: Arc::clone(&self.sources),
             meter,
             facts: Arc::clone(&facts),
+            errors: Arc::clone(&self.errors),
+            query_id: asker.query_id.into(),
             target_partitions: self.config.target_partitions,
         });
         let streams = available.tables(&exposed, &scope)?;
@@ -249,6 +329,9 @@ impl Engine {
             system::Facts {
                 catalog: self.catalog.current(),
                 readers: Arc::clone(&self.readers),
+                queries: Arc::clone(&self.queries),
+                errors: Arc::clone(&self.errors),
+                principal: asker.principal,
             },
         );
         let state = self.state(&options, catalogs, now_ns);
@@ -259,6 +342,9 @@ impl Engine {
             .with_allow_statements(false)
             .verify_plan(&logical)?;
         let plan = state.optimize(&logical)?;
+        if explain::explained(&plan).is_some() {
+            facts.set_kind("explain");
+        }
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;
         Ok(Statement {
@@ -348,28 +434,14 @@ fn pinned(table: &StreamTable) -> PinnedTable {
     }
 }
 
-fn snapshot_facts(query_id: &str, tables: &[PinnedTable]) -> serde_json::Value {
-    let pins = || {
-        tables.iter().flat_map(|table| {
-            table
-                .snapshot
-                .iter()
-                .flat_map(|snapshot| &snapshot.shards)
-                .map(move |pin| (table, pin))
-        })
-    };
-    let cached: u64 = pins().map(|(_, pin)| pin.bytes_cached).sum();
-    let shards: Vec<_> = pins()
-        .map(|(table, pin)| {
-            json!({
-                "table": table.name.to_string(),
-                "shard": pin.range.shard,
-                "from": pin.range.start,
-                "to": pin.range.end,
-                "complete": true,
-                "reason": format!("{:?}", pin.tip).to_lowercase(),
-            })
-        })
-        .collect();
-    json!({"query_id": query_id, "rows": serde_json::Value::Null, "bytes_cached": cached, "bytes_read": 0, "shards": shards})
+fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &Total, facts: &ExecutionFacts) -> Value {
+    json!({
+        "query_id": query_id,
+        "rows": Value::Null,
+        "bytes_cached": total.bytes_in_memory,
+        "bytes_read": 0,
+        "bytes_to_read": total.bytes_to_read,
+        "planning_ms": facts.elapsed().as_millis() as u64,
+        "shards": readings.iter().map(ShardReading::facts).collect::<Vec<_>>(),
+    })
 }

@@ -15,6 +15,27 @@ use super::functions;
 use super::plan::EngineConfig;
 use super::sql::{CATALOG, DIALECT};
 
+/// What the tables about statements and bad records keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemLimits {
+    /// Statements.
+    pub queries: usize,
+    /// Bad records.
+    pub scan_errors: usize,
+    /// Bytes of bad records.
+    pub scan_error_bytes: usize,
+}
+
+impl Default for SystemLimits {
+    fn default() -> Self {
+        Self {
+            queries: 1000,
+            scan_errors: 10_000,
+            scan_error_bytes: 16 << 20,
+        }
+    }
+}
+
 /// One memory pool and one spill directory for the process. No local file can be read: `file://` is not registered.
 pub(super) fn runtime_env(config: &EngineConfig) -> Result<Arc<RuntimeEnv>, EngineError> {
     let disk = DiskManagerBuilder::default()

@@ -14,10 +14,11 @@ use shard_reader::{Readers, Snapshot, StatementMeter, StreamReader};
 
 use super::api::SourceProvider;
 use super::error::EngineError;
-use super::execute::ExecutionFacts;
+use super::facts::ExecutionFacts;
 use super::hidden::HiddenColumn;
 use super::options::StatementOptions;
 use super::scan;
+use super::scan_errors::ScanErrors;
 
 /// Where a column of a table comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(super) struct StatementScope {
     pub(super) sources: Arc<dyn SourceProvider>,
     pub(super) meter: Arc<StatementMeter>,
     pub(super) facts: Arc<ExecutionFacts>,
+    pub(super) errors: Arc<ScanErrors>,
+    pub(super) query_id: Arc<str>,
     pub(super) target_partitions: usize,
 }
 
@@ -181,6 +184,8 @@ impl TableProvider for StreamTable {
             filters,
             limit,
             bad_records: self.bad_records(),
+            errors: Arc::clone(&self.scope.errors),
+            query_id: Arc::clone(&self.scope.query_id),
             target_partitions: self.scope.target_partitions,
         };
         let exec = scan::ShardScanExec::try_new(

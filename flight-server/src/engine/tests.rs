@@ -1,5 +1,10 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod explain;
+mod fetch_ahead;
+mod limits;
+mod system;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,12 +56,17 @@ impl SourceProvider for InMemory {
 
 impl World {
     fn new(shards: usize) -> Self {
+        Self::with_reader(shards, |config| config)
+    }
+
+    /// A world whose readers are configured otherwise.
+    fn with_reader(shards: usize, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
         let source = Arc::new(MemorySource::new(shards));
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.yaml"), TABLE).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
         catalog.refresh();
-        let readers = Readers::new(ReaderConfig {
+        let readers = Readers::new(configure(ReaderConfig {
             calls_per_second: None,
             bytes_per_second: None,
             background_poll: false,
@@ -64,13 +74,15 @@ impl World {
             describe_age: Duration::ZERO,
             wall_clock: source.clock(),
             ..ReaderConfig::default()
-        });
+        }));
         let config = EngineConfig {
             query_memory: 256 << 20,
             spill: directory.path().to_path_buf(),
             spill_disk: 1 << 20,
             query_timeout: Duration::from_secs(600),
             target_partitions: 2,
+            system: SystemLimits::default(),
+            prices: Prices::default(),
         };
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source)))).unwrap();
         let session = Session::new(SessionId("test".into()), Principal::anonymous());

@@ -46,7 +46,8 @@ impl Available {
             Some(table) => Some(Arc::clone(&table.definition)),
             None => self.current.tables.get(name).cloned(),
         };
-        if found.is_some() || name.schema == "information_schema" || (name.schema == system::SCHEMA && system::exists(&name.table)) {
+        if found.is_some() || name.schema == "information_schema" || (name.schema == system::SCHEMA && system::find(&name.table).is_some())
+        {
             return Ok(found);
         }
         Err(EngineError::NotFound(self.missing(name)))
@@ -218,14 +219,20 @@ struct SystemSchema {
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        system::TABLES.iter().map(|name| (*name).to_owned()).collect()
+        system::TABLES.iter().map(|table| table.name().to_owned()).collect()
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
-        self.facts.table(name)
+        Ok(system::find(name).map(|table| {
+            let provider: Arc<dyn TableProvider> = Arc::new(system::Provider {
+                table,
+                facts: Arc::clone(&self.facts),
+            });
+            provider
+        }))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        system::exists(name)
+        system::find(name).is_some()
     }
 }

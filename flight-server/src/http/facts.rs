@@ -15,6 +15,18 @@ pub struct ShardSample {
     pub shard: String,
     /// Milliseconds behind the tip, where known.
     pub lag_ms: Option<u64>,
+    /// Records received from Kinesis.
+    pub records: u64,
+    /// Bytes received from Kinesis.
+    pub bytes: u64,
+    /// GetRecords calls.
+    pub calls: u64,
+    /// Calls refused for their rate.
+    pub throttles: u64,
+    /// Iterators that expired.
+    pub expiries: u64,
+    /// Times that records to be read were gone.
+    pub gaps: u64,
     /// Records in memory.
     pub held_records: u64,
     /// Bytes in memory, decoded columns too.
@@ -40,20 +52,67 @@ pub(super) struct FactsCollector<F> {
     pub(super) max_shards: usize,
 }
 
-type Series = (&'static str, &'static str, fn(&ShardSample) -> Option<u64>);
+/// Name, help, whether it only grows, value.
+type Series = (&'static str, &'static str, MetricType, fn(&ShardSample) -> Option<u64>);
 
 const SHARD_SERIES: &[Series] = &[
-    ("shard_lag_milliseconds", "Milliseconds behind the tip of the shard", |shard| {
-        shard.lag_ms
-    }),
-    ("shard_held_records", "Records of the shard in memory", |shard| {
+    (
+        "shard_lag_milliseconds",
+        "Milliseconds behind the tip of the shard",
+        MetricType::Gauge,
+        |shard| shard.lag_ms,
+    ),
+    (
+        "shard_records",
+        "Records of the shard received from Kinesis",
+        MetricType::Counter,
+        |shard| Some(shard.records),
+    ),
+    (
+        "shard_bytes",
+        "Bytes of payloads and partition keys of the shard received from Kinesis",
+        MetricType::Counter,
+        |shard| Some(shard.bytes),
+    ),
+    (
+        "shard_get_records_calls",
+        "GetRecords calls for the shard, failed ones too",
+        MetricType::Counter,
+        |shard| Some(shard.calls),
+    ),
+    (
+        "shard_throttles",
+        "Calls for the shard that Kinesis refused for their rate",
+        MetricType::Counter,
+        |shard| Some(shard.throttles),
+    ),
+    (
+        "shard_iterator_expiries",
+        "Iterators of the shard that expired",
+        MetricType::Counter,
+        |shard| Some(shard.expiries),
+    ),
+    (
+        "shard_gaps",
+        "Times that records of the shard which were to be read were gone",
+        MetricType::Counter,
+        |shard| Some(shard.gaps),
+    ),
+    ("shard_held_records", "Records of the shard in memory", MetricType::Gauge, |shard| {
         Some(shard.held_records)
     }),
-    ("shard_held_bytes", "Bytes of the shard in memory, decoded columns too", |shard| {
-        Some(shard.held_bytes)
+    (
+        "shard_segment_bytes",
+        "Bytes of the shard in memory, decoded columns too",
+        MetricType::Gauge,
+        |shard| Some(shard.held_bytes),
+    ),
+    ("shard_segments", "Segments of the shard in memory", MetricType::Gauge, |shard| {
+        Some(shard.segments)
     }),
-    ("shard_segments", "Segments of the shard in memory", |shard| Some(shard.segments)),
-    ("shard_scans", "Scans that read the shard now", |shard| Some(shard.scans)),
+    ("shard_scans", "Scans that read the shard now", MetricType::Gauge, |shard| {
+        Some(shard.scans)
+    }),
 ];
 
 impl<F: Facts> Collector for FactsCollector<F> {
@@ -77,13 +136,15 @@ impl<F: Facts> Collector for FactsCollector<F> {
                 MetricType::Gauge,
             )?
             .encode_gauge(&gauge(left_out as u64))?;
-        for (name, help, value) in SHARD_SERIES {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (name, help, kind, value) in SHARD_SERIES {
+            let mut metric = encoder.encode_descriptor(name, help, None, *kind)?;
             for shard in &shards {
-                if let Some(value) = value(shard) {
-                    metric
-                        .encode_family(&[("stream", shard.stream.as_str()), ("shard", shard.shard.as_str())])?
-                        .encode_gauge(&gauge(value))?;
+                let Some(value) = value(shard) else { continue };
+                let labels = [("stream", shard.stream.as_str()), ("shard", shard.shard.as_str())];
+                let mut of_shard = metric.encode_family(&labels)?;
+                match kind {
+                    MetricType::Counter => of_shard.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
+                    _ => of_shard.encode_gauge(&gauge(value))?,
                 }
             }
         }

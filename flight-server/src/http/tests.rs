@@ -22,6 +22,7 @@ impl Facts for TwoShards {
             shard: shard.into(),
             lag_ms,
             held_records: 3,
+            records: 12,
             ..ShardSample::default()
         };
         vec![shard("shardId-1", Some(250)), shard("shardId-0", None)]
@@ -70,6 +71,8 @@ async fn statements_and_facts_are_in_the_scrape() {
         "shardflight_held_bytes 9",
         "shardflight_shards_without_series 1",
         "shardflight_shard_held_records{stream=\"s\",shard=\"shardId-0\"} 3",
+        "shardflight_shard_records_total{stream=\"s\",shard=\"shardId-0\"} 12",
+        "# TYPE shardflight_shard_records counter",
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -141,6 +141,9 @@ impl Inner {
             .info
             .ok_or_else(|| Status::invalid_argument("CancelFlightInfo: the request has no FlightInfo"))?;
         let mut running = false;
+        for part in self.parts(&info, &principal)? {
+            running |= self.backend.stop_fetching(&part.query_id);
+        }
         for endpoint in info.endpoint {
             let ticket = endpoint
                 .ticket

@@ -6,7 +6,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::engine::{Engine, EngineError, Execution, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry};
+use crate::engine::{
+    Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry,
+};
 
 /// An engine, as the protocol sees it.
 #[async_trait]
@@ -19,6 +21,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Runs what a ticket carried.
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError>;
+
+    /// Fetches ahead what a statement reads, while its client polls.
+    async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError>;
+
+    /// Ends fetching ahead; false if there is none for this query.
+    fn stop_fetching(&self, query_id: &str) -> bool;
 
     /// Tables for metadata calls, sorted by schema and name.
     fn tables(&self) -> Vec<TableEntry>;
@@ -36,6 +44,14 @@ impl Backend for Engine {
 
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
         Self::execute(self, part).await
+    }
+
+    async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {
+        Self::fetch_ahead(self, parts).await
+    }
+
+    fn stop_fetching(&self, query_id: &str) -> bool {
+        Self::stop_fetching(self, query_id)
     }
 
     fn tables(&self) -> Vec<TableEntry> {

@@ -26,6 +26,8 @@ pub(crate) struct Caller {
     pub(crate) connection: Arc<ConnectionSession>,
     pub(crate) reply: Reply,
     pub(crate) arrived: Instant,
+    /// Whoever polls reads all endpoints.
+    polls: bool,
     headers: MetadataMap,
 }
 
@@ -40,7 +42,16 @@ impl Caller {
             connection: extensions.get::<ConnectionInfo>().cloned().unwrap_or_default().session,
             reply: extensions.get::<Reply>().cloned().unwrap_or_default(),
             arrived: Instant::now(),
+            polls: false,
             headers: headers.clone(),
+        }
+    }
+
+    /// Who polls for a plan.
+    pub(crate) fn polling<T>(request: &Request<T>) -> Self {
+        Self {
+            polls: true,
+            ..Self::of(request)
         }
     }
 
@@ -78,7 +89,7 @@ impl Caller {
             Some("single") => false,
             _ => {
                 let agent = text(&self.headers, "user-agent").unwrap_or_default();
-                READ_ALL_ENDPOINTS.iter().any(|known| agent.starts_with(known))
+                self.polls || READ_ALL_ENDPOINTS.iter().any(|known| agent.starts_with(known))
             }
         }
     }

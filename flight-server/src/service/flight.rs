@@ -25,7 +25,7 @@ use super::running::RunningQueries;
 use super::sealing::Sealer;
 use super::sessions::Sessions;
 use super::statements::{Sent, no_transaction, schema_message};
-use super::{ServiceConfig, metadata, status};
+use super::{ServiceConfig, metadata, poll, status};
 use crate::engine::Engine;
 
 /// Flight SQL over a [`Backend`].
@@ -67,6 +67,21 @@ impl FlightService {
 }
 
 impl Inner {
+    /// Plans what a descriptor asks for.
+    async fn info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        match of_command(&descriptor)? {
+            Command::CommandStatementQuery(query) => {
+                no_transaction(query.transaction_id.as_ref())?;
+                self.flight_info(caller, Sent::Text(&query.query), descriptor).await
+            }
+            Command::CommandPreparedStatementQuery(query) => {
+                let handle = query.prepared_statement_handle;
+                self.flight_info(caller, Sent::Handle(&handle), descriptor).await
+            }
+            command => self.metadata_info(caller, &command, descriptor),
+        }
+    }
+
     fn metadata_info(&self, caller: &Caller, command: &Command, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("GetFlightInfo", command))??;
         self.sessions.of(caller, None)?;
@@ -137,26 +152,20 @@ impl FlightProtocol for FlightService {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request);
-        let descriptor = request.into_inner();
-        let inner = &self.inner;
-        let info = match of_command(&descriptor)? {
-            Command::CommandStatementQuery(query) => {
-                no_transaction(query.transaction_id.as_ref())?;
-                inner.flight_info(&caller, Sent::Text(&query.query), descriptor).await?
-            }
-            Command::CommandPreparedStatementQuery(query) => {
-                let handle = query.prepared_statement_handle;
-                inner.flight_info(&caller, Sent::Handle(&handle), descriptor).await?
-            }
-            command => inner.metadata_info(&caller, &command, descriptor)?,
-        };
-        Ok(Response::new(info))
+        Ok(Response::new(self.inner.info(&caller, request.into_inner()).await?))
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        Err(Status::unimplemented(
-            "PollFlightInfo: this version plans in GetFlightInfo, which answers without waiting for rows",
-        ))
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        let caller = Caller::polling(&request);
+        let descriptor = request.into_inner();
+        let answer = match poll::handle_of(&descriptor) {
+            Some(handle) => self.inner.poll_next(&caller, &handle).await?,
+            None => {
+                let info = self.inner.info(&caller, descriptor).await?;
+                self.inner.poll_first(&caller, info).await?
+            }
+        };
+        Ok(Response::new(answer))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {

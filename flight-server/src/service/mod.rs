@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GetFlightInfo(statement)      session -> Backend::plan -> one endpoint for each part, each with its sealed ticket
+//! PollFlightInfo                as GetFlightInfo, and Backend::fetch_ahead -> how far what it reads is fetched
 //! DoGet(ticket)                 opened -> Backend::execute -> schema, rows, last message with what was read
 //! CreatePreparedStatement       Backend::prepare -> a handle that holds the statement, sealed; the server keeps nothing
 //! GetCatalogs, GetTables, ...   Backend::tables -> rows; the command is its own ticket
@@ -14,7 +15,7 @@
 //! expires it gives the same rows. A ticket or handle that another principal shows is refused.
 //!
 //! # What is not here
-//! Transactions, parameters, updates, Substrait, PollFlightInfo, ListFlights: UNIMPLEMENTED with a sentence. This version authenticates
+//! Transactions, parameters, updates, Substrait, ListFlights: UNIMPLEMENTED with a sentence. This version authenticates
 //! nobody: every caller is the anonymous principal, and Basic credentials are accepted unread.
 
 mod actions;
@@ -23,6 +24,7 @@ mod caller;
 mod connection;
 mod flight;
 mod metadata;
+mod poll;
 mod reply;
 mod running;
 mod sealing;

@@ -28,6 +28,8 @@ pub enum SealKind {
     Prepared,
     /// Token of a session.
     Session,
+    /// Descriptor of the next poll.
+    Poll,
 }
 
 impl SealKind {
@@ -36,6 +38,7 @@ impl SealKind {
             Self::Ticket => 1,
             Self::Prepared => 2,
             Self::Session => 3,
+            Self::Poll => 4,
         }
     }
 }

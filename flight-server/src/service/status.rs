@@ -26,6 +26,7 @@ pub(crate) fn code(category: ErrorCategory) -> Code {
         ErrorCategory::Unavailable => Code::Unavailable,
         ErrorCategory::DataLoss => Code::DataLoss,
         ErrorCategory::NotSupported => Code::Unimplemented,
+        ErrorCategory::OutOfRange => Code::OutOfRange,
         ErrorCategory::Cancelled => Code::Cancelled,
         ErrorCategory::Internal => Code::Internal,
     }
@@ -43,6 +44,7 @@ pub(crate) fn engine(error: &EngineError) -> Status {
         | ErrorCategory::DeadlineExceeded
         | ErrorCategory::FailedPrecondition
         | ErrorCategory::NotSupported
+        | ErrorCategory::OutOfRange
         | ErrorCategory::Cancelled => tracing::debug!(?category, %error, "statement refused"),
     }
     with_retry(Status::new(code(category), shortened(error.to_string())))
@@ -111,6 +113,7 @@ mod tests {
             (ErrorCategory::PermissionDenied, 7),
             (ErrorCategory::ResourceExhausted, 8),
             (ErrorCategory::FailedPrecondition, 9),
+            (ErrorCategory::OutOfRange, 11),
             (ErrorCategory::NotSupported, 12),
             (ErrorCategory::Internal, 13),
             (ErrorCategory::Unavailable, 14),

@@ -1,7 +1,8 @@
 //! Rows -> messages of a DoGet stream.
 //!
 //! The first message is always the schema, the last a batch without rows whose `app_metadata` says what was read; it comes only after all
-//! rows, so a client that has it knows that nothing is missing. An error ends the stream with its status.
+//! rows, so a client that has it knows that nothing is missing. An error ends the stream with its status; where the rows so far were wanted
+//! (OUT_OF_RANGE), the message that says what was read comes before it.
 //!
 //! A silent stream (a selective filter over a long range) carries a batch without rows every few seconds: proxies cut connections that
 //! carry nothing, HTTP/2 pings are not end to end, and a message without header breaks pyarrow.
@@ -26,7 +27,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::reply::PANICKED;
 use super::running::Running;
@@ -75,6 +76,8 @@ pub(crate) struct StreamTerms {
 pub(crate) struct RowStream {
     encoder: Option<FlightDataEncoder>,
     facts: Option<Facts>,
+    /// The error of an incomplete result, once its facts are sent.
+    incomplete: Option<Status>,
     empty: FlightData,
     keep_alive: Duration,
     silence: Pin<Box<Sleep>>,
@@ -120,6 +123,7 @@ impl RowStream {
             empty: empty_message(&wire)?,
             encoder: Some(encoder),
             facts: Some(facts),
+            incomplete: None,
             keep_alive: terms.keep_alive,
             silence: Box::pin(tokio::time::sleep(terms.keep_alive)),
             deadline: terms.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
@@ -151,7 +155,7 @@ impl Stream for RowStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let Some(encoder) = this.encoder.as_mut() else {
-            return Poll::Ready(None);
+            return Poll::Ready(this.incomplete.take().map(Err));
         };
         if this.cancelled.as_mut().poll(cx).is_ready() {
             return this.fail(Status::cancelled("the query was cancelled"));
@@ -166,7 +170,17 @@ impl Stream for RowStream {
         };
         let message = match polled {
             Poll::Ready(Some(Ok(message))) => message,
-            Poll::Ready(Some(Err(error))) => return this.fail(status::encoding(error)),
+            Poll::Ready(Some(Err(error))) => {
+                let status = status::encoding(error);
+                return match this.last_message().filter(|_| status.code() == Code::OutOfRange) {
+                    Some(facts) => {
+                        this.encoder = None;
+                        this.incomplete = Some(status);
+                        Poll::Ready(Some(Ok(facts)))
+                    }
+                    None => this.fail(status),
+                };
+            }
             Poll::Ready(None) => {
                 this.encoder = None;
                 return Poll::Ready(this.last_message().map(Ok));

@@ -122,9 +122,9 @@ impl PreparedHandle {
 
     /// From a client; only its own principal may use it.
     pub(crate) fn open(sealer: &Sealer, handle: &[u8], principal: &Principal) -> Result<Self, Status> {
-        let opened: Self = open(sealer, SealKind::Prepared, HANDLE, handle)?;
-        owned(HANDLE, &opened.principal, principal)?;
-        Ok(opened)
+        open_owned(sealer, SealKind::Prepared, HANDLE, handle, principal, |opened: &Self| {
+            &opened.principal
+        })
     }
 }
 
@@ -142,9 +142,24 @@ pub(crate) fn seal_ticket(sealer: &Sealer, content: Content, principal: &Princip
 
 /// What a ticket's handle holds; only its own principal may use it.
 pub(crate) fn open_ticket(sealer: &Sealer, handle: &[u8], principal: &Principal) -> Result<Content, Status> {
-    let opened: Sealed = open(sealer, SealKind::Ticket, TICKET, handle)?;
-    owned(TICKET, &opened.principal, principal)?;
+    let opened = open_owned(sealer, SealKind::Ticket, TICKET, handle, principal, |opened: &Sealed| {
+        &opened.principal
+    })?;
     Ok(opened.content)
+}
+
+/// What was sealed for one principal; no other may use it.
+pub(crate) fn open_owned<T: DeserializeOwned>(
+    sealer: &Sealer,
+    kind: SealKind,
+    what: &str,
+    sealed: &[u8],
+    principal: &Principal,
+    owner: impl Fn(&T) -> &str,
+) -> Result<T, Status> {
+    let opened: T = open(sealer, kind, what, sealed)?;
+    owned(what, owner(&opened), principal)?;
+    Ok(opened)
 }
 
 fn owned(what: &str, owner: &str, principal: &Principal) -> Result<(), Status> {
@@ -154,7 +169,8 @@ fn owned(what: &str, owner: &str, principal: &Principal) -> Result<(), Status> {
     Err(Status::permission_denied(format!("the {what} is another principal's")))
 }
 
-fn seal<T: Serialize>(sealer: &Sealer, kind: SealKind, what: &str, value: &T, expires: SystemTime) -> Result<Bytes, Status> {
+/// Seals what a client is to bring back.
+pub(crate) fn seal<T: Serialize>(sealer: &Sealer, kind: SealKind, what: &str, value: &T, expires: SystemTime) -> Result<Bytes, Status> {
     let mut bytes = Vec::new();
     ciborium::into_writer(value, &mut bytes).map_err(|error| status::internal(what, &error))?;
     sealer.seal(kind, &bytes, expires).map_err(|error| status::seal(what, error))

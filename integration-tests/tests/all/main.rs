@@ -5,6 +5,7 @@
 mod conformance;
 mod demo;
 mod faults;
+mod metrics;
 mod promises;
 mod rooms;
 mod sql_cases;

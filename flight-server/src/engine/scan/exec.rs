@@ -22,8 +22,9 @@ use futures::stream::{self, BoxStream, StreamExt};
 use shard_reader::{ShardPin, ShardScan, Snapshot, StatementMeter, StreamReader};
 
 use super::super::error::EngineError;
-use super::super::execute::ExecutionFacts;
+use super::super::facts::{ExecutionFacts, ScanSlot};
 use super::super::hidden::HiddenColumn;
+use super::super::scan_errors::ScanErrors;
 use super::super::table::ColumnSource;
 use super::prune::Pruning;
 use super::rows::RowPlan;
@@ -40,6 +41,9 @@ pub(crate) struct ScanRequest {
     pub(crate) filters: Vec<Arc<dyn PhysicalExpr>>,
     pub(crate) limit: Option<usize>,
     pub(crate) bad_records: BadRecords,
+    /// Where bad records are taken down, and for which statement.
+    pub(crate) errors: Arc<ScanErrors>,
+    pub(crate) query_id: Arc<str>,
     /// At most so many partitions.
     pub(crate) target_partitions: usize,
 }
@@ -94,6 +98,8 @@ impl ShardScanExec {
             table: request.table,
             definition: request.definition,
             bad_records: request.bad_records,
+            errors: request.errors,
+            query_id: request.query_id,
             read: sources,
             read_schema,
             predicate,
@@ -126,6 +132,16 @@ impl ShardScanExec {
         self.limit.is_none()
     }
 
+    /// Rows after which reading ends.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    /// Which table it reads, and by which reader.
+    pub(crate) fn source(&self) -> (&TableName, &Arc<StreamReader>) {
+        (&self.rows.table, &self.reader)
+    }
+
     /// The shards that are read, in order.
     pub(crate) fn pins(&self) -> Vec<ShardPin> {
         self.partitions.iter().flatten().cloned().collect()
@@ -134,6 +150,8 @@ impl ShardScanExec {
     fn shard_rows(&self, pin: ShardPin) -> BoxStream<'static, DfResult<RecordBatch>> {
         let scan = self.reader.scan(pin.range.clone(), Arc::clone(&self.meter));
         let state = ShardRows {
+            slot: self.facts.begin(&self.rows.table, &pin),
+            ended: false,
             pin,
             scan,
             before: 0,
@@ -150,6 +168,8 @@ impl ShardScanExec {
 
 /// The rows of one shard, as far as they are read.
 struct ShardRows {
+    slot: ScanSlot,
+    ended: bool,
     pin: ShardPin,
     scan: ShardScan,
     before: i64,
@@ -163,12 +183,16 @@ impl ShardRows {
             let slice = match self.scan.next().await {
                 Ok(Some(slice)) => slice,
                 Ok(None) => {
-                    self.facts.shard_done(&self.pin, self.scan.position());
+                    self.ended = true;
+                    self.facts.done(self.slot, self.scan.position(), self.scan.totals());
                     return Ok(None);
                 }
                 Err(error) => {
-                    self.facts.shard_failed(&self.pin, self.scan.position(), &error);
-                    return Err(EngineError::from(error).into_datafusion());
+                    self.ended = true;
+                    return match self.facts.failed(self.slot, self.scan.position(), self.scan.totals(), error) {
+                        Some(error) => Err(EngineError::from(error).into_datafusion()),
+                        None => Ok(None),
+                    };
                 }
             };
             let batch = self.rows.rows(&self.pin, &slice, self.before)?;
@@ -176,6 +200,14 @@ impl ShardRows {
             if batch.is_some() {
                 return Ok(batch);
             }
+        }
+    }
+}
+
+impl Drop for ShardRows {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.facts.left(self.slot, self.scan.position(), self.scan.totals());
         }
     }
 }

@@ -11,6 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use shard_reader::{SegmentSlice, ShardPin};
 
 use super::super::error::EngineError;
+use super::super::scan_errors::{Met, ScanErrors};
 use super::super::table::ColumnSource;
 use super::columns::Run;
 use super::prune::Pruning;
@@ -21,6 +22,8 @@ pub(super) struct RowPlan {
     pub(super) table: TableName,
     pub(super) definition: Arc<TableDefinition>,
     pub(super) bad_records: BadRecords,
+    pub(super) errors: Arc<ScanErrors>,
+    pub(super) query_id: Arc<str>,
     /// Columns that are read: those of the output, then those that only filters need.
     pub(super) read: Vec<ColumnSource>,
     pub(super) read_schema: SchemaRef,
@@ -69,6 +72,12 @@ impl RowPlan {
                 let decoded = segment
                     .decoded(&self.definition, &indexes, judge)
                     .map_err(|error| EngineError::Internal(format!("table {}: {error}", self.table)).into_datafusion())?;
+                let met = Met {
+                    table: &self.table,
+                    definition: &self.definition,
+                    query_id: &self.query_id,
+                };
+                self.errors.record(met, segment, &decoded.fresh);
                 for ((at, _), column) in data.into_iter().zip(decoded.columns) {
                     columns[at] = Some(column.slice(slice.rows.start, slice.rows.len()));
                 }

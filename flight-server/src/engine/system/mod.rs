@@ -1,101 +1,119 @@
 //! Tables about the server itself: `kinesis.system.…`.
+//!
+//! Each table is a file: a type that is a [`SystemTable`], named in [`TABLES`]. Rows are made when a plan scans the table.
 
+mod catalog_errors;
+mod columns;
+mod queries;
+mod scan_errors;
+mod segments;
+mod shards;
+mod streams;
+
+use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use catalog::CatalogSnapshot;
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{MemTable, Session as PlanSession, TableProvider};
 use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
 use shard_reader::Readers;
+
+use super::queries::Queries;
+use super::scan_errors::ScanErrors;
 
 /// Name of the schema.
 pub(super) const SCHEMA: &str = "system";
 
-/// The tables in it.
-pub(super) const TABLES: [&str; 2] = ["catalog_errors", "streams"];
+/// The tables in it, in name order.
+pub(super) static TABLES: &[&dyn SystemTable] = &[
+    &catalog_errors::CatalogErrors,
+    &queries::QueriesTable,
+    &scan_errors::ScanErrorsTable,
+    &segments::Segments,
+    &shards::Shards,
+    &streams::Streams,
+];
 
-/// Whether there is such a table.
-pub(super) fn exists(name: &str) -> bool {
-    TABLES.contains(&name)
+/// A table about the server.
+pub(super) trait SystemTable: fmt::Debug + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// What its rows are.
+    fn comment(&self) -> &'static str;
+    /// Its columns.
+    fn fields(&self) -> Vec<Field>;
+    /// Its rows, in columns, as of now.
+    fn columns(&self, facts: &Facts) -> Vec<ArrayRef>;
+
+    /// Its columns, as a schema.
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.fields()))
+    }
 }
 
-/// What the tables are made of, as of the statement.
+/// The table of that name.
+pub(super) fn find(name: &str) -> Option<&'static dyn SystemTable> {
+    TABLES.iter().copied().find(|table| table.name() == name)
+}
+
+/// What the tables are made of.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) catalog: Arc<CatalogSnapshot>,
     pub(super) readers: Arc<Readers>,
+    pub(super) queries: Arc<Queries>,
+    pub(super) errors: Arc<ScanErrors>,
+    /// Who asks: the statements of others are shown without their text.
+    pub(super) principal: String,
 }
 
-/// Schema of a table.
-pub(super) fn schema(name: &str) -> Option<SchemaRef> {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let number = |name: &str| Field::new(name, DataType::Int64, true);
-    let fields = match name {
-        "catalog_errors" => vec![
-            text("file"),
-            number("line"),
-            number("column"),
-            text("error"),
-            Field::new("since", DataType::Timestamp(TimeUnit::Millisecond, None), true),
-        ],
-        "streams" => vec![text("stream"), text("arn"), number("shards")],
-        _ => return None,
-    };
-    Some(Arc::new(Schema::new(fields)))
+/// A system table, for one statement.
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) table: &'static dyn SystemTable,
+    pub(super) facts: Arc<Facts>,
 }
 
-impl Facts {
-    pub(super) fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
-        let Some(schema) = schema(name) else { return Ok(None) };
-        let columns = match name {
-            "catalog_errors" => self.catalog_errors(),
-            _ => self.streams(),
-        };
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-        Ok(Some(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?)))
+#[async_trait]
+impl TableProvider for Provider {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
     }
 
-    fn catalog_errors(&self) -> Vec<ArrayRef> {
-        let errors = &self.catalog.errors;
-        let number = |value: Option<usize>| value.and_then(|value| i64::try_from(value).ok());
-        let since = errors.iter().map(|error| {
-            error
-                .since
-                .duration_since(std::time::UNIX_EPOCH)
-                .ok()
-                .and_then(|age| i64::try_from(age.as_millis()).ok())
-        });
-        vec![
-            Arc::new(
-                errors
-                    .iter()
-                    .map(|error| Some(error.file.display().to_string()))
-                    .collect::<StringArray>(),
-            ),
-            Arc::new(errors.iter().map(|error| number(error.error.line)).collect::<Int64Array>()),
-            Arc::new(errors.iter().map(|error| number(error.error.column)).collect::<Int64Array>()),
-            Arc::new(
-                errors
-                    .iter()
-                    .map(|error| Some(error.error.message.clone()))
-                    .collect::<StringArray>(),
-            ),
-            Arc::new(since.collect::<TimestampMillisecondArray>()),
-        ]
+    fn table_type(&self) -> TableType {
+        TableType::Base
     }
 
-    fn streams(&self) -> Vec<ArrayRef> {
-        let streams = self.readers.streams();
-        vec![
-            Arc::new(streams.iter().map(|stream| Some(stream.name().to_owned())).collect::<StringArray>()),
-            Arc::new(streams.iter().map(|stream| Some(stream.arn().to_owned())).collect::<StringArray>()),
-            Arc::new(
-                streams
-                    .iter()
-                    .map(|stream| i64::try_from(stream.shards().len()).ok())
-                    .collect::<Int64Array>(),
-            ),
-        ]
+    async fn scan(
+        &self,
+        state: &dyn PlanSession,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let schema = self.table.schema();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), self.table.columns(&self.facts))?;
+        MemTable::try_new(schema, vec![vec![batch]])?
+            .scan(state, projection, filters, limit)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_in_name_order_and_described() {
+        assert!(TABLES.is_sorted_by_key(|table| table.name()));
+        for table in TABLES {
+            assert!(!table.comment().is_empty(), "{}", table.name());
+            assert!(find(table.name()).is_some());
+        }
     }
 }

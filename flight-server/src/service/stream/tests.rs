@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, OnLimit};
 use crate::service::running::RunningQueries;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ fn rows(deadline: Option<Instant>) -> (Sender, RowStream, RunningQueries) {
     let execution = Execution {
         schema: schema(),
         batches: ReceiverStream::new(receiver).boxed(),
-        facts: ExecutionFacts::new("q".into(), StatementMeter::new(u64::MAX, None)),
+        facts: ExecutionFacts::new("q".into(), StatementMeter::new(u64::MAX, None), OnLimit::Fail),
     };
     let stream = RowStream::execution(execution, terms(&queries, deadline)).unwrap();
     (sender, stream, queries)
@@ -69,7 +69,10 @@ async fn a_silent_stream_carries_empty_batches() {
     let facts: serde_json::Value = serde_json::from_slice(&last.app_metadata).unwrap();
     assert_eq!(
         facts,
-        serde_json::json!({"query_id": "q", "rows": 0, "bytes_cached": 0, "bytes_read": 0, "shards": []})
+        serde_json::json!({
+            "query_id": "q", "rows": 0, "bytes_cached": 0, "bytes_read": 0, "calls": 0,
+            "planning_ms": null, "first_row_ms": null, "total_ms": 45_000, "shards": [],
+        })
     );
     assert!(stream.next().await.is_none());
 }
@@ -83,6 +86,23 @@ async fn an_error_is_the_last_thing() {
     assert!(stream.next().await.unwrap().is_ok());
     let status = stream.next().await.unwrap().unwrap_err();
     assert_eq!((status.code(), status.message()), (tonic::Code::FailedPrecondition, "gone"));
+    assert!(stream.next().await.is_none());
+    assert!(sender.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incomplete_result_says_what_was_read_and_ends_in_an_error() {
+    let (sender, mut stream, _) = rows(None);
+    sender.send(Ok(numbers(0..2))).await.unwrap();
+    sender.send(Err(EngineError::Incomplete("cut short".into()))).await.unwrap();
+    for _ in ["the schema", "the rows"] {
+        assert!(stream.next().await.unwrap().unwrap().app_metadata.is_empty());
+    }
+    let facts = stream.next().await.unwrap().unwrap();
+    let facts: serde_json::Value = serde_json::from_slice(&facts.app_metadata).unwrap();
+    assert_eq!(facts["query_id"], "q");
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert_eq!((status.code(), status.message()), (tonic::Code::OutOfRange, "cut short"));
     assert!(stream.next().await.is_none());
     assert!(sender.is_closed());
 }

@@ -1,6 +1,7 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
 mod metadata;
+mod polling;
 mod queries;
 mod serving;
 mod sessions;

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
@@ -14,8 +15,8 @@ use shard_reader::StatementMeter;
 use tokio::sync::Notify;
 
 use crate::engine::{
-    DoneResult, EngineError, ErrorCategory, Execution, ExecutionFacts, OptionValue, OptionValues, Planned, PlannedQuery, Prepared,
-    QueryPart, Session, StatementRequest, TableEntry, TableKind,
+    DoneResult, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
+    PlannedQuery, Prepared, QueryPart, Session, StatementRequest, TableEntry, TableKind,
 };
 use crate::service::Backend;
 
@@ -33,6 +34,8 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Stub {
     pub(super) seen: Mutex<Vec<Seen>>,
+    /// Times that progress was asked for.
+    pub(super) polls: Mutex<u32>,
     /// A stream of rows was dropped before its end.
     pub(super) dropped: Arc<Notify>,
 }
@@ -153,6 +156,7 @@ impl Backend for Stub {
                 tables: vec![],
                 part,
                 parts,
+                principal: String::new(),
             })
             .collect();
         Ok(Planned::Query(PlannedQuery {
@@ -197,8 +201,29 @@ impl Backend for Stub {
                 dropped: Some(Arc::clone(&self.dropped)),
             }
             .boxed(),
-            facts: ExecutionFacts::new(format!("{} part {}", part.query_id, part.part), StatementMeter::new(u64::MAX, None)),
+            facts: ExecutionFacts::new(
+                format!("{} part {}", part.query_id, part.part),
+                StatementMeter::new(u64::MAX, None),
+                OnLimit::Fail,
+            ),
         })
+    }
+
+    async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {
+        let done = {
+            let mut polls = self.polls.lock();
+            *polls += 1;
+            !parts[0].sql.starts_with("slow") || *polls > 2
+        };
+        Ok(FetchProgress {
+            done,
+            progress: Some(if done { 1.0 } else { 0.5 }),
+            lease: Duration::from_secs(30),
+        })
+    }
+
+    fn stop_fetching(&self, _: &str) -> bool {
+        *self.polls.lock() > 0
     }
 
     fn tables(&self) -> Vec<TableEntry> {

@@ -28,6 +28,7 @@ fn part() -> Content {
         tables: vec![],
         part: 0,
         parts: 1,
+        principal: "anonymous".into(),
     })
 }
 

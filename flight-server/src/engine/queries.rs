@@ -1,0 +1,321 @@
+//! Statements that are planned, run or ran lately: for `kinesis.system.queries`.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use super::error::{EngineError, ErrorCategory};
+use super::facts::ExecutionFacts;
+
+/// Bytes of a statement's text that are kept.
+const SQL_KEPT: usize = 4096;
+
+/// All of them, the oldest forgotten first.
+#[derive(Debug)]
+pub(super) struct Queries {
+    most: usize,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    order: VecDeque<String>,
+    by_id: HashMap<String, Entry>,
+    streams: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: QueryRow,
+    parts: u32,
+    delivered: BTreeSet<u32>,
+    running: Vec<(u64, Arc<ExecutionFacts>)>,
+}
+
+/// A statement, as it stands.
+#[derive(Debug, Clone)]
+pub(super) struct QueryRow {
+    pub(super) id: String,
+    pub(super) principal: String,
+    pub(super) sql: String,
+    pub(super) kind: &'static str,
+    /// `planned` (nobody fetches at the moment), `running`, `done`, `failed`, `cancelled`.
+    pub(super) state: &'static str,
+    /// When it arrived, ms since the epoch.
+    pub(super) started_ms: i64,
+    /// When its last stream ended.
+    pub(super) ended_ms: Option<i64>,
+    pub(super) rows: u64,
+    pub(super) bytes_cached: u64,
+    pub(super) bytes_read: u64,
+    /// Bytes that its snapshot holds, as estimated when it was planned.
+    pub(super) bytes_expected: Option<u64>,
+    pub(super) error: Option<String>,
+}
+
+/// What a statement is when it arrives.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) id: String,
+    pub(super) principal: String,
+    pub(super) sql: String,
+    pub(super) kind: &'static str,
+    pub(super) parts: u32,
+    pub(super) bytes_expected: Option<u64>,
+}
+
+impl Queries {
+    /// Keeps so many.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            known: Mutex::default(),
+        })
+    }
+
+    /// A statement is planned, and will be fetched.
+    pub(super) fn planned(&self, arrival: Arrival) {
+        self.add(arrival, "planned", None);
+    }
+
+    /// A statement ran when it was planned, or failed there.
+    pub(super) fn ended(&self, arrival: Arrival, error: Option<&EngineError>) {
+        let state = error.map_or("done", state_of);
+        self.add(arrival, state, error);
+    }
+
+    fn add(&self, arrival: Arrival, state: &'static str, error: Option<&EngineError>) {
+        let now = now_ms();
+        let mut sql = arrival.sql;
+        sql.truncate(sql.floor_char_boundary(SQL_KEPT));
+        let entry = Entry {
+            row: QueryRow {
+                id: arrival.id.clone(),
+                principal: arrival.principal,
+                sql,
+                kind: arrival.kind,
+                state,
+                started_ms: now,
+                ended_ms: (state != "planned").then_some(now),
+                rows: 0,
+                bytes_cached: 0,
+                bytes_read: 0,
+                bytes_expected: arrival.bytes_expected,
+                error: error.map(ToString::to_string),
+            },
+            parts: arrival.parts,
+            delivered: BTreeSet::new(),
+            running: Vec::new(),
+        };
+        let mut known = self.known.lock();
+        known.order.push_back(arrival.id.clone());
+        known.by_id.insert(arrival.id, entry);
+        while known.order.len() > self.most {
+            let oldest = known
+                .order
+                .iter()
+                .position(|id| known.by_id.get(id).is_none_or(|entry| entry.running.is_empty()));
+            let Some(id) = oldest.and_then(|at| known.order.remove(at)) else {
+                break;
+            };
+            known.by_id.remove(&id);
+        }
+    }
+
+    /// A stream of the statement begins. A statement that another process planned, or that was forgotten, is known from now on.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        arrival: impl FnOnce() -> Arrival,
+        id: &str,
+        part: u32,
+        facts: &Arc<ExecutionFacts>,
+    ) -> PartGuard {
+        if !self.known.lock().by_id.contains_key(id) {
+            self.planned(arrival());
+        }
+        let mut known = self.known.lock();
+        known.streams += 1;
+        let stream = known.streams;
+        if let Some(entry) = known.by_id.get_mut(id) {
+            entry.running.push((stream, Arc::clone(facts)));
+            entry.row.state = "running";
+            entry.row.ended_ms = None;
+        }
+        PartGuard {
+            queries: Arc::clone(self),
+            id: id.to_owned(),
+            part,
+            stream,
+            facts: Arc::clone(facts),
+            outcome: None,
+        }
+    }
+
+    /// A stream of the statement could not begin.
+    pub(super) fn failed(&self, id: &str, error: &EngineError) {
+        if let Some(entry) = self.known.lock().by_id.get_mut(id) {
+            entry.row.state = state_of(error);
+            entry.row.error = Some(error.to_string());
+            entry.row.ended_ms = Some(now_ms());
+        }
+    }
+
+    /// As they stand, oldest first.
+    pub(super) fn rows(&self) -> Vec<QueryRow> {
+        let known = self.known.lock();
+        let entries = known.order.iter().filter_map(|id| known.by_id.get(id));
+        entries
+            .map(|entry| {
+                let mut row = entry.row.clone();
+                for (_, facts) in &entry.running {
+                    add_facts(&mut row, facts);
+                }
+                row
+            })
+            .collect()
+    }
+}
+
+impl QueryRow {
+    /// How much of what it reads was read; `None` where that is not known.
+    pub(super) fn progress(&self) -> Option<f64> {
+        match (self.state, self.bytes_expected) {
+            ("done", _) => Some(1.0),
+            (_, Some(expected)) if expected > 0 => Some(((self.bytes_cached + self.bytes_read) as f64 / expected as f64).min(1.0)),
+            _ => None,
+        }
+    }
+}
+
+fn add_facts(row: &mut QueryRow, facts: &ExecutionFacts) {
+    row.rows += facts.rows();
+    row.bytes_cached += facts.meter().bytes_cached();
+    row.bytes_read += facts.meter().bytes_read();
+}
+
+fn state_of(error: &EngineError) -> &'static str {
+    if error.category() == ErrorCategory::Cancelled {
+        "cancelled"
+    } else {
+        "failed"
+    }
+}
+
+/// A stream of a statement, while it lives. Dropped before its end it was cancelled, or its client went away.
+#[derive(Debug)]
+pub(super) struct PartGuard {
+    queries: Arc<Queries>,
+    id: String,
+    part: u32,
+    stream: u64,
+    facts: Arc<ExecutionFacts>,
+    outcome: Option<Result<(), EngineError>>,
+}
+
+impl PartGuard {
+    /// The stream ended.
+    pub(super) fn end(&mut self, outcome: Result<(), EngineError>) {
+        self.outcome.get_or_insert(outcome);
+    }
+}
+
+impl Drop for PartGuard {
+    fn drop(&mut self) {
+        let mut known = self.queries.known.lock();
+        let Some(entry) = known.by_id.get_mut(&self.id) else { return };
+        entry.running.retain(|(stream, _)| *stream != self.stream);
+        add_facts(&mut entry.row, &self.facts);
+        match self.outcome.take() {
+            Some(Ok(())) => {
+                entry.delivered.insert(self.part);
+            }
+            Some(Err(error)) => {
+                entry.row.state = state_of(&error);
+                entry.row.error = Some(error.to_string());
+            }
+            None => entry.row.state = "cancelled",
+        }
+        if !entry.running.is_empty() {
+            return;
+        }
+        if entry.row.state == "running" {
+            let all = u32::try_from(entry.delivered.len()).is_ok_and(|delivered| delivered >= entry.parts);
+            entry.row.state = if all { "done" } else { "planned" };
+        }
+        entry.row.ended_ms = (entry.row.state != "planned").then(now_ms);
+    }
+}
+
+/// Ms since the epoch.
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|age| i64::try_from(age.as_millis()).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use shard_reader::StatementMeter;
+
+    use super::*;
+    use crate::engine::OnLimit;
+
+    fn arrival(id: &str, parts: u32) -> Arrival {
+        Arrival {
+            id: id.into(),
+            principal: "p".into(),
+            sql: "select 1".into(),
+            kind: "query",
+            parts,
+            bytes_expected: Some(100),
+        }
+    }
+
+    fn facts() -> Arc<ExecutionFacts> {
+        ExecutionFacts::new("q".into(), StatementMeter::new(u64::MAX, None), OnLimit::Fail)
+    }
+
+    fn state(queries: &Queries, id: &str) -> &'static str {
+        queries.rows().iter().find(|row| row.id == id).map_or("unknown", |row| row.state)
+    }
+
+    #[test]
+    fn a_statement_is_done_when_all_its_parts_were_delivered() {
+        let queries = Queries::new(10);
+        queries.planned(arrival("q", 2));
+        let mut first = queries.begin(|| arrival("q", 2), "q", 0, &facts());
+        let mut second = queries.begin(|| arrival("q", 2), "q", 1, &facts());
+        assert_eq!(state(&queries, "q"), "running");
+        first.end(Ok(()));
+        drop(first);
+        assert_eq!(state(&queries, "q"), "running");
+        second.end(Ok(()));
+        drop(second);
+        assert_eq!(state(&queries, "q"), "done");
+        let mut again = queries.begin(|| arrival("q", 2), "q", 0, &facts());
+        again.end(Err(EngineError::Invalid("why".into())));
+        drop(again);
+        assert_eq!(state(&queries, "q"), "failed");
+        drop(queries.begin(|| arrival("other", 1), "other", 0, &facts()));
+        assert_eq!(state(&queries, "other"), "cancelled");
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_unless_they_run() {
+        let queries = Queries::new(2);
+        queries.planned(arrival("runs", 1));
+        let running = queries.begin(|| arrival("runs", 1), "runs", 0, &facts());
+        for id in ["a", "b", "c"] {
+            queries.ended(arrival(id, 1), None);
+        }
+        let ids: Vec<String> = queries.rows().into_iter().map(|row| row.id).collect();
+        assert_eq!(ids, ["runs", "c"]);
+        drop(running);
+        queries.ended(arrival("d", 1), None);
+        assert_eq!(state(&queries, "runs"), "unknown");
+    }
+}

@@ -1,0 +1,43 @@
+//! Definition files that cannot be used.
+
+use std::time::UNIX_EPOCH;
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::Field;
+
+use super::columns::{millis, number, number_field, text, text_field, time, time_field};
+use super::{Facts, SystemTable};
+
+#[derive(Debug)]
+pub(super) struct CatalogErrors;
+
+impl SystemTable for CatalogErrors {
+    fn name(&self) -> &'static str {
+        "catalog_errors"
+    }
+
+    fn comment(&self) -> &'static str {
+        "definition files that cannot be used, and why"
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            text_field("file"),
+            number_field("line"),
+            number_field("column"),
+            text_field("error"),
+            time_field("since"),
+        ]
+    }
+
+    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+        let errors = &facts.catalog.errors;
+        vec![
+            text(errors, |error| Some(error.file.display())),
+            number(errors, |error| error.error.line),
+            number(errors, |error| error.error.column),
+            text(errors, |error| Some(&error.error.message)),
+            time(errors, |error| error.since.duration_since(UNIX_EPOCH).ok().map(millis)),
+        ]
+    }
+}

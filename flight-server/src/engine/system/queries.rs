@@ -1,0 +1,58 @@
+//! Statements that are planned, run or ran lately.
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::{DataType, Field};
+
+use super::super::queries::{QueryRow, now_ms};
+use super::columns::{number, number_field, ratio, text, text_field, time, time_field};
+use super::{Facts, SystemTable};
+
+#[derive(Debug)]
+pub(super) struct QueriesTable;
+
+impl SystemTable for QueriesTable {
+    fn name(&self) -> &'static str {
+        "queries"
+    }
+
+    fn comment(&self) -> &'static str {
+        "statements that are planned, run or ran lately; of other principals' statements text and error are NULL"
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            text_field("id"),
+            text_field("principal"),
+            text_field("kind"),
+            text_field("state"),
+            time_field("started"),
+            number_field("elapsed_ms"),
+            number_field("rows"),
+            number_field("bytes_cached"),
+            number_field("bytes_read"),
+            Field::new("progress", DataType::Float64, true),
+            text_field("sql"),
+            text_field("error"),
+        ]
+    }
+
+    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+        let rows: Vec<QueryRow> = facts.queries.rows();
+        let now = now_ms();
+        let own = |row: &&QueryRow| row.principal == facts.principal;
+        vec![
+            text(&rows, |row| Some(&row.id)),
+            text(&rows, |row| Some(&row.principal)),
+            text(&rows, |row| Some(row.kind)),
+            text(&rows, |row| Some(row.state)),
+            time(&rows, |row| Some(row.started_ms)),
+            number(&rows, |row| Some(row.ended_ms.unwrap_or(now).saturating_sub(row.started_ms).max(0))),
+            number(&rows, |row| Some(row.rows)),
+            number(&rows, |row| Some(row.bytes_cached)),
+            number(&rows, |row| Some(row.bytes_read)),
+            ratio(&rows, QueryRow::progress),
+            text(&rows, |row| Some(row).filter(own).map(|row| &row.sql)),
+            text(&rows, |row| Some(row).filter(own).and_then(|row| row.error.as_ref())),
+        ]
+    }
+}

@@ -1,0 +1,57 @@
+//! Bad records that statements met.
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::{DataType, Field};
+
+use super::super::scan_errors::ScanError;
+use super::columns::{bytes, number, number_field, text, text_field, time, time_field};
+use super::{Facts, SystemTable};
+
+#[derive(Debug)]
+pub(super) struct ScanErrorsTable;
+
+impl SystemTable for ScanErrorsTable {
+    fn name(&self) -> &'static str {
+        "scan_errors"
+    }
+
+    fn comment(&self) -> &'static str {
+        "bad records that statements met, once for each definition: where, why, and their first bytes"
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            time_field("time"),
+            text_field("schema"),
+            text_field("table"),
+            text_field("stream"),
+            text_field("shard"),
+            text_field("sequence"),
+            number_field("sub_sequence"),
+            text_field("path"),
+            text_field("error"),
+            Field::new("message", DataType::Binary, true),
+            number_field("message_length"),
+            text_field("query_id"),
+        ]
+    }
+
+    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+        let rows: Vec<ScanError> = facts.errors.entries();
+        vec![
+            time(&rows, |row| Some(row.at_ms)),
+            text(&rows, |row| Some(&row.table().schema)),
+            text(&rows, |row| Some(&row.table().table)),
+            text(&rows, |row| Some(&row.stream)),
+            text(&rows, |row| Some(row.shard())),
+            text(&rows, |row| Some(row.sequence().padded())),
+            number(&rows, |row| Some(row.sub())),
+            // An error begins with the path that it is about.
+            text(&rows, |row| row.error.split_once(": ").map(|(path, _)| path.to_owned())),
+            text(&rows, |row| Some(&row.error)),
+            bytes(&rows, |row| &row.message),
+            number(&rows, |row| Some(row.message_length)),
+            text(&rows, |row| Some(&row.query_id)),
+        ]
+    }
+}
