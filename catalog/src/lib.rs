@@ -9,8 +9,8 @@ mod encoding;
 
 pub use decode::{BadRecord, Decoded, Decoder};
 pub use definition::{
-    BadRecords, ColumnDefinition, ColumnType, Compression, DEFAULT_SCHEMA, DefinitionError, Fingerprint, Format, HIDDEN_COLUMNS,
-    KinesisOverrides, Start, TableDefinition, TableName,
+    BadRecords, ColumnDefinition, ColumnType, Compression, DEFAULT_SCHEMA, DefinitionError, EventTime, Fingerprint, Format, HIDDEN_COLUMNS,
+    KinesisOverrides, Partitioning, Start, TableDefinition, TableName,
 };
 pub use directory::{CatalogError, CatalogSnapshot, DirectoryCatalog};
 pub use encoding::{Encoding, unsupported_encoding};

@@ -7,6 +7,7 @@ mod fingerprint;
 mod joda;
 mod node;
 mod presto;
+mod promises;
 mod start;
 mod suggestion;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use check::HIDDEN_COLUMNS;
 pub use column_type::ColumnType;
 pub use fingerprint::Fingerprint;
+pub use promises::{EventTime, Partitioning};
 pub use start::Start;
 
 /// Schema of a table whose definition names none, unless the catalog says another.
@@ -52,6 +54,10 @@ pub struct TableDefinition {
     pub start: Start,
     /// What a bad record does to a statement.
     pub bad_records: BadRecords,
+    /// What decides which shard a record goes to.
+    pub partitioning: Partitioning,
+    /// How far the time in a record lies from its arrival, where that is promised.
+    pub event_time: Option<EventTime>,
     /// Data columns, in order.
     pub columns: Vec<ColumnDefinition>,
     /// Comment on the table.

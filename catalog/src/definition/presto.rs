@@ -4,7 +4,7 @@ use super::check::{self, ColumnPlaces};
 use super::cursor::Cursor;
 use super::joda;
 use super::node::{Node, Problem};
-use super::{BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, Start, TableDefinition};
+use super::{BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, Partitioning, Start, TableDefinition};
 
 const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("dummy", Format::Dummy)];
 const FORMATS_LATER: &[&str] = &["raw", "csv", "avro"];
@@ -67,6 +67,8 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
         compression,
         start: Start::TrimHorizon,
         bad_records: BadRecords::NullRow,
+        partitioning: Partitioning::Unknown,
+        event_time: None,
         columns,
         comment: comment(root)?,
         kinesis: None,

@@ -55,7 +55,8 @@ impl fmt::Display for Start {
     }
 }
 
-fn parse_age(mut rest: &str) -> Option<Duration> {
+/// Digits and units (ms, s, m, h, d, w), summed.
+pub(super) fn parse_age(mut rest: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     if rest.is_empty() {
         return None;

@@ -103,11 +103,67 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn promises_are_read() {
+    let plain = TableDefinition::from_yaml(&with_line("comment: c")).unwrap();
+    assert_eq!((plain.partitioning, plain.event_time), (Partitioning::Unknown, None));
+    let promised = "
+table: t
+stream: s
+partitioning: partition_key
+event_time: { column: At, early: 5m, late: 1h30m }
+columns:
+  - { name: a, type: bigint }
+  - { name: at, type: timestamp(s), hidden: true }
+  - { name: day, type: date }
+";
+    let definition = TableDefinition::from_yaml(promised).unwrap();
+    assert_eq!(definition.partitioning, Partitioning::PartitionKey);
+    let event_time = definition.event_time.unwrap();
+    assert_eq!(
+        (event_time.column, event_time.early.as_secs(), event_time.late.as_secs()),
+        (1, 300, 5400)
+    );
+    // they decide what is read, not what rows look like
+    assert_eq!(
+        definition.fingerprint(),
+        TableDefinition::from_yaml(&promised.replace("early: 5m", "early: 0s"))
+            .unwrap()
+            .fingerprint()
+    );
+    let day = TableDefinition::from_yaml(&promised.replace("column: At", "column: day")).unwrap();
+    assert_eq!(day.event_time.unwrap().column, 2);
+    for (from, to, why) in [
+        ("early: 5m", "early: soon", "`soon` is not a duration"),
+        ("early: 5m, ", "", "key `early` is missing"),
+        (", late: 1h30m", "", "key `late` is missing"),
+        ("late: 1h30m", "late: 1h30m, never: 1s", "unknown key `never`"),
+        ("late: 1h30m", "late: 5", "expected text"),
+    ] {
+        let error = refused(&promised.replace(from, to));
+        assert!(error.message.contains(why), "{error}");
+        assert_eq!(error.line, Some(5), "{error}");
+    }
+}
+
+#[test]
 fn mistakes_are_found_where_they_stand() {
     // line and column counted by hand
     for (yaml, line, column, part) in [
         (with_line("strem: x"), 3, 1, "unknown key `strem`: did you mean `stream`?"),
-        (with_line("event_time: a"), 3, 1, "`event_time` is not supported yet"),
+        (with_line("event_time: a"), 3, 13, "event_time: expected a map"),
+        (
+            with_line("event_time: { column: b, early: 0s, late: 1h }"),
+            3,
+            23,
+            "there is no column `b`",
+        ),
+        (
+            with_line("event_time: { column: a, early: 0s, late: 1h }"),
+            3,
+            23,
+            "`a` is a bigint",
+        ),
+        (with_line("partitioning: partition_keys"), 3, 15, "did you mean `partition_key`?"),
         (with_line("format: csv"), 3, 9, "format: `csv` is not supported yet"),
         (with_line("format: jsno"), 3, 9, "did you mean `json`?"),
         (with_line("compression: gzip"), 3, 14, "compression: `gzip` is not supported yet"),

@@ -3,7 +3,10 @@
 use super::check::{self, ColumnPlaces};
 use super::cursor::Cursor;
 use super::node::{Node, Problem};
-use super::{BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, KinesisOverrides, Start, TableDefinition};
+use super::promises::{self, PARTITIONINGS};
+use super::{
+    BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, KinesisOverrides, Partitioning, Start, TableDefinition,
+};
 
 const TABLE_KEYS: &[&str] = &[
     "table",
@@ -13,11 +16,12 @@ const TABLE_KEYS: &[&str] = &[
     "compression",
     "start",
     "bad_records",
+    "partitioning",
+    "event_time",
     "columns",
     "comment",
     "kinesis",
 ];
-const TABLE_KEYS_LATER: &[&str] = &["event_time"];
 const COLUMN_KEYS: &[&str] = &["name", "path", "type", "format", "hidden", "comment"];
 const KINESIS_KEYS: &[&str] = &["region", "endpoint", "profile", "role_arn", "external_id", "session_name"];
 const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("dummy", Format::Dummy)];
@@ -49,7 +53,7 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
     if *root.node == Node::Null {
         return Err(root.problem("the definition is empty"));
     }
-    root.check_keys(TABLE_KEYS, TABLE_KEYS_LATER)?;
+    root.check_keys(TABLE_KEYS, &[])?;
     let name = check::table_name(&root.require("table")?, root.get("schema")?.as_ref(), default_schema)?;
     let stream = check::stream(&root.require("stream")?)?;
     let format = match root.get("format")? {
@@ -81,6 +85,14 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
         }
         (Format::Dummy, _) => {}
     }
+    let partitioning = match root.get("partitioning")? {
+        Some(partitioning) => partitioning.choice(PARTITIONINGS, &[])?,
+        None => Partitioning::Unknown,
+    };
+    let event_time = root
+        .get("event_time")?
+        .map(|place| promises::event_time(&place, &columns))
+        .transpose()?;
     Ok(TableDefinition {
         name,
         stream,
@@ -88,6 +100,8 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
         compression,
         start,
         bad_records,
+        partitioning,
+        event_time,
         columns,
         comment: comment(root)?,
         kinesis: root.get("kinesis")?.map(|overrides| kinesis(&overrides)).transpose()?,

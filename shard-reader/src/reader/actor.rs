@@ -14,7 +14,7 @@ use super::fetch::{Failure, Run};
 use super::rate::Rate;
 use super::shard::{DemandFailure, Failing, Shard};
 use super::tail::Tail;
-use crate::{Position, ShardId, SourceError, SourceErrorKind};
+use crate::{Position, SequenceNumber, ShardId, SourceError, SourceErrorKind};
 
 /// Pins in a row before a scan has its turn.
 const PINS_IN_A_ROW: u32 = 3;
@@ -30,8 +30,8 @@ pub(super) struct Actor {
     pub(super) tail: Tail,
     /// Cursors of backfills, the latest used last.
     pub(super) runs: Vec<Run>,
-    /// The cursor that looks for where a range begins, if that takes several calls.
-    pub(super) anchor: Option<(Start, Run)>,
+    /// The cursor that looks for where a range begins or ends, if that takes several calls.
+    pub(super) anchor: Option<(Place, Run)>,
     /// The shard has ended: its children are to be registered before that is said.
     pub(super) closing: Option<Closing>,
     /// Consecutive replies that were short and yet not the tip.
@@ -40,11 +40,14 @@ pub(super) struct Actor {
     pins_in_a_row: u32,
 }
 
-/// Where a range may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+/// A place in the shard that the service is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
     Horizon,
+    /// The first record that arrived at or after a time.
     Time(i64),
+    /// A record, if it is there.
+    Record(SequenceNumber),
 }
 
 #[derive(Debug)]
@@ -58,7 +61,7 @@ pub(super) struct Closing {
 enum Action {
     Close,
     Tail,
-    Anchor(Start),
+    Anchor(Place),
     Backfill(Position),
     Wait(Instant),
     Stop,
@@ -134,7 +137,7 @@ impl Actor {
                     let done = match action {
                         Action::Close => self.close().await,
                         Action::Tail => self.read_tail().await,
-                        Action::Anchor(start) => self.read_anchor(start).await,
+                        Action::Anchor(place) => self.read_anchor(place).await,
                         Action::Backfill(position) => self.backfill(position).await,
                         Action::Wait(_) | Action::Stop => Ok(()),
                     };
@@ -160,11 +163,8 @@ impl Actor {
         let needs = state.needs(&moment);
         let live = matches!(self.tail, Tail::Live(_));
         let tail = needs.tip.map(|_| Action::Tail);
-        let anchor = match (needs.horizon, needs.timestamp) {
-            (true, _) => Some(Action::Anchor(Start::Horizon)),
-            (false, Some(time)) => Some(Action::Anchor(Start::Time(time))),
-            (false, None) => None,
-        };
+        let horizon = needs.horizon.then_some(Place::Horizon);
+        let anchor = horizon.or(needs.place).map(Action::Anchor);
         // A cold shard's first page may be all there is, so it comes before looking for the tip.
         let pin = if live { tail.or(anchor) } else { anchor.or(tail) };
         match (pin, state.backfill_wanted()) {

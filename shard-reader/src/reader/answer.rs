@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::actor::Place;
 use super::error::ReadError;
 use super::shard::{END, Horizon, ShardState};
-use super::snapshot::{Freshness, PinRequest, ScanStart, TipKind};
+use super::snapshot::{Freshness, PinRequest, ScanStart, ShardBounds, TipKind};
 use crate::{Position, SequenceNumber};
 
 /// A horizon that the service showed so recently is taken, whatever the clocks say of its first record's age.
@@ -14,31 +15,73 @@ const FRESH_HORIZON: Duration = Duration::from_secs(10);
 /// Empty replies from the trim horizon after which the first record counts as unknown.
 const HORIZON_TRIES: u32 = 3;
 
-/// A pin that waits for a shard's task.
+/// Somebody who waits for a shard's task.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) request: PinRequest,
-    /// Wants the first record itself and nothing else: a scan that begins at the trim horizon.
-    pub(super) insist: bool,
-    pub(super) resolved: Option<ResolvedTime>,
+    pub(super) bounds: ShardBounds,
+    pub(super) want: Want,
+    /// What the service answered meanwhile.
+    resolved: Vec<(Place, Found)>,
     pub(super) failed: Option<ReadError>,
 }
 
-/// Where a start by time is.
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// The range of a statement.
+    Range,
+    /// The first record itself and nothing else: a scan that begins at the trim horizon.
+    First,
+    /// A place and nothing else.
+    Place(Place),
+}
+
+/// What is at a place.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ResolvedTime {
+pub(super) enum Found {
     At(Position),
-    /// No record arrived at or after it.
-    Nothing,
+    /// No record up to the tip, complete to this moment.
+    Nothing(Instant),
+    /// The service did not say so that it can be relied on.
+    Unproven,
 }
 
 impl Waiter {
-    pub(super) fn new(request: PinRequest) -> Self {
+    pub(super) fn new(request: PinRequest, bounds: ShardBounds) -> Self {
         Self {
             request,
-            insist: false,
-            resolved: None,
+            bounds,
+            want: Want::Range,
+            resolved: Vec::new(),
             failed: None,
+        }
+    }
+
+    /// Waits for something that any known tip will do for.
+    pub(super) fn only(want: Want) -> Self {
+        let request = PinRequest {
+            start: ScanStart::TrimHorizon,
+            freshness: Freshness::Cached,
+            arrived: Instant::now(),
+        };
+        Self {
+            want,
+            ..Self::new(request, ShardBounds::default())
+        }
+    }
+
+    pub(super) fn resolve(&mut self, place: Place, found: Found) {
+        self.resolved.retain(|(known, _)| *known != place);
+        self.resolved.push((place, found));
+    }
+
+    fn resolved(&self, place: Place, as_of: Option<Instant>) -> Option<Found> {
+        let found = self.resolved.iter().find(|(known, _)| *known == place)?.1;
+        match found {
+            // what came after the service looked may belong to who came later
+            Found::Nothing(looked) if as_of.is_some_and(|as_of| looked <= as_of) => None,
+            found => Some(found),
         }
     }
 
@@ -50,6 +93,12 @@ impl Waiter {
             Freshness::Cached if tip_known => None,
             Freshness::Cached => Some(self.request.arrived),
         }
+    }
+
+    /// Places of which one is enough to end the range there. A time to come is no bound.
+    fn ends(&self, moment: &Moment) -> impl Iterator<Item = Place> + use<> {
+        let time = self.bounds.before_ms.filter(|time| *time < moment.now_ms);
+        self.bounds.to.map(Place::Record).into_iter().chain(time.map(Place::Time))
     }
 }
 
@@ -68,14 +117,16 @@ pub(super) struct Needs {
     pub(super) tip: Option<Instant>,
     /// The first record.
     pub(super) horizon: bool,
-    /// The first record at or after this time.
-    pub(super) timestamp: Option<i64>,
+    /// Another place.
+    pub(super) place: Option<Place>,
 }
 
 /// The moment of looking.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Instant,
+    /// The time of day, ms since the epoch.
+    pub(super) now_ms: i64,
     /// Records that arrived before are past the stream's retention (ms since the epoch).
     pub(super) cutoff_ms: i64,
     /// The bound of sequence numbers of a shard that is listed as closed.
@@ -85,52 +136,114 @@ pub(super) struct Moment {
 impl ShardState {
     /// The answer for a waiter, or what it still needs.
     pub(super) fn answer(&mut self, id: u64, moment: &Moment) -> Result<Result<Pinned, Needs>, ReadError> {
-        let Some(waiter) = self.waiters.get_mut(&id) else {
-            return Ok(Err(Needs::default()));
-        };
-        if let Some(error) = waiter.failed.take() {
+        if let Some(error) = self.waiters.get_mut(&id).and_then(|waiter| waiter.failed.take()) {
             return Err(error);
         }
-        let (start, insist, resolved) = (waiter.request.start, waiter.insist, waiter.resolved);
-        let arrived = waiter.request.arrived;
-        let as_of = waiter.as_of(self.tip.is_some());
+        let Some(waiter) = self.waiters.get(&id) else {
+            return Ok(Err(Needs::default()));
+        };
         let mut needs = Needs::default();
-        let end = if insist {
-            Some((END, TipKind::Cached))
-        } else {
-            self.end(as_of, arrived, moment)
-        };
-        if end.is_none() {
-            needs.tip = as_of;
-        }
-        let tip = end.map(|(end, _)| end);
-        let start = match start {
-            ScanStart::Latest => tip,
-            ScanStart::TrimHorizon => {
-                let horizon = self.horizon_start(moment);
-                let unknown = (!insist && self.horizon_tries >= HORIZON_TRIES).then_some(Position::TrimHorizon);
-                needs.horizon = horizon.is_none() && unknown.is_none();
-                horizon.or(unknown)
+        let (start, end) = match waiter.want {
+            Want::Range => {
+                let end = self.range_end(waiter, moment, &mut needs);
+                let start = self.range_start(waiter, end.map(|(end, _)| end), moment, &mut needs);
+                (start, end)
             }
-            ScanStart::Timestamp(time) => match resolved {
-                Some(ResolvedTime::At(position)) => Some(position),
-                Some(ResolvedTime::Nothing) => tip,
-                None => {
-                    let held = tip.and_then(|tip| self.time_in_memory(time, tip, moment));
-                    needs.timestamp = held.is_none().then_some(time);
-                    held
-                }
-            },
+            Want::First => (self.first(false, moment, &mut needs), Some((END, TipKind::Cached))),
+            Want::Place(place) => {
+                let found = self.look(waiter, place, None, moment, &mut needs);
+                let start = found.map(|found| match found {
+                    Found::At(position) => position,
+                    Found::Nothing(_) | Found::Unproven => END,
+                });
+                (start, Some((END, TipKind::Cached)))
+            }
         };
-        match (start, end) {
+        Ok(match (start, end) {
             // a record that came after the tip was seen is not in the range
-            (Some(start), Some((end, kind))) => Ok(Ok(Pinned {
+            (Some(start), Some((end, kind))) => Ok(Pinned {
                 start: start.min(end),
                 end,
                 kind,
-            })),
-            _ => Ok(Err(needs)),
+            }),
+            _ => Err(needs),
+        })
+    }
+
+    fn range_end(&self, waiter: &Waiter, moment: &Moment, needs: &mut Needs) -> Option<(Position, TipKind)> {
+        let as_of = waiter.as_of(self.tip.is_some());
+        for place in waiter.ends(moment) {
+            match self.look(waiter, place, as_of, moment, needs) {
+                Some(Found::At(found)) => {
+                    let end = if let Place::Record(sequence) = place {
+                        Position::after_record(sequence)
+                    } else {
+                        found
+                    };
+                    return Some((end, TipKind::Bounded));
+                }
+                Some(Found::Nothing(_) | Found::Unproven) => {}
+                None => return None,
+            }
         }
+        let end = self.end(as_of, waiter.request.arrived, moment);
+        if end.is_none() {
+            needs.tip = as_of;
+        }
+        end
+    }
+
+    fn range_start(&self, waiter: &Waiter, end: Option<Position>, moment: &Moment, needs: &mut Needs) -> Option<Position> {
+        let as_of = waiter.as_of(self.tip.is_some());
+        let bounds = &waiter.bounds;
+        if waiter.request.start == ScanStart::Latest {
+            return end;
+        }
+        let mut lowest = None;
+        if let Some(sequence) = bounds.from
+            && let Found::At(position) = self.look(waiter, Place::Record(sequence), as_of, moment, needs)?
+        {
+            lowest = Some(position);
+        }
+        let time = match waiter.request.start {
+            // the record is known to be there, so nothing before it is needed
+            ScanStart::TrimHorizon if lowest.is_some() => return lowest,
+            ScanStart::TrimHorizon | ScanStart::Latest => bounds.from_ms,
+            ScanStart::Timestamp(time) => Some(bounds.from_ms.map_or(time, |from| from.max(time))),
+        };
+        let Some(time) = time else {
+            return self.first(true, moment, needs);
+        };
+        if let Some(position) = end.and_then(|end| self.older_than(time, end, moment)) {
+            return Some(position);
+        }
+        let start = match self.look(waiter, Place::Time(time), as_of, moment, needs)? {
+            Found::At(position) => Some(position),
+            Found::Nothing(_) | Found::Unproven => end,
+        };
+        start.map(|start| lowest.map_or(start, |lowest| lowest.max(start)))
+    }
+
+    /// What is at a place, where what is held proves it or the service said so.
+    fn look(&self, waiter: &Waiter, place: Place, as_of: Option<Instant>, moment: &Moment, needs: &mut Needs) -> Option<Found> {
+        let held = match place {
+            Place::Time(time) => self.time_in_memory(time, moment).ok().map(Found::At),
+            Place::Record(sequence) => self.holds(sequence).then_some(Found::At(Position::Before(sequence))),
+            Place::Horizon => None,
+        };
+        let found = held.or_else(|| waiter.resolved(place, as_of));
+        if found.is_none() {
+            needs.place.get_or_insert(place);
+        }
+        found
+    }
+
+    /// Where the shard begins; with `unknown`, the trim horizon itself once it was asked for in vain.
+    fn first(&self, unknown: bool, moment: &Moment, needs: &mut Needs) -> Option<Position> {
+        let horizon = self.horizon_start(moment);
+        let unknown = (unknown && self.horizon_tries >= HORIZON_TRIES).then_some(Position::TrimHorizon);
+        needs.horizon = horizon.is_none() && unknown.is_none();
+        horizon.or(unknown)
     }
 
     fn end(&self, as_of: Option<Instant>, arrived: Instant, moment: &Moment) -> Option<(Position, TipKind)> {
@@ -144,6 +257,23 @@ impl ShardState {
         // A closed shard takes no more records: all it has lies before the bound, and its last record need not be looked for.
         let ending = moment.ending.filter(|_| self.tail.is_none())?;
         Some((Position::after_record(ending), TipKind::Closed))
+    }
+
+    /// Whether a place is where ranges end, and none begins.
+    pub(super) fn is_end_alone(&self, place: Place) -> bool {
+        let ends = |waiter: &Waiter| {
+            let start = match waiter.request.start {
+                ScanStart::Timestamp(time) => Some(time).max(waiter.bounds.from_ms),
+                ScanStart::TrimHorizon | ScanStart::Latest => waiter.bounds.from_ms,
+            };
+            let begins = match place {
+                Place::Record(sequence) => waiter.bounds.from == Some(sequence) && waiter.bounds.to != Some(sequence),
+                Place::Time(time) => start == Some(time),
+                Place::Horizon => true,
+            };
+            waiter.want == Want::Range && !begins
+        };
+        self.waiters.values().all(ends)
     }
 
     /// What all waiters need together.
@@ -162,7 +292,7 @@ impl ShardState {
                     (a, b) => a.or(b),
                 };
                 all.horizon |= needs.horizon;
-                all.timestamp = all.timestamp.or(needs.timestamp);
+                all.place = all.place.or(needs.place);
             }
         }
         all
@@ -176,29 +306,39 @@ impl ShardState {
         (!expired || fresh).then_some(horizon.start)
     }
 
-    /// The first record at or after a time, where what is held proves it: the run up to the tip begins at the horizon, or with an older record.
-    fn time_in_memory(&self, time: i64, tip: Position, moment: &Moment) -> Option<Position> {
-        if self.closed_at.is_some_and(|closed| closed == tip) || self.tail == Some(tip) {
-            let begin = self.coverage.run_start(tip);
-            let (_, first) = self.coverage.at(begin)?;
-            let records = first.segment.records();
-            let older = records.arrival(records.lower_bound(begin)).is_some_and(|arrival| arrival < time);
-            if !older && self.horizon_start(moment) != Some(begin) {
-                return None;
-            }
-            for (_, stretch) in self.coverage.run(begin, END) {
-                let (_, latest) = stretch.segment.arrival_range();
-                if latest < time {
-                    continue;
-                }
+    /// The first record at or after a time, where what is held proves it; else the point up to which all is known to be older.
+    ///
+    /// The proof begins with a place before which everything is older: the horizon, or one that the service named.
+    fn time_in_memory(&self, time: i64, moment: &Moment) -> Result<Position, Option<Position>> {
+        let begin = self.horizon_start(moment).max(self.arrivals.all_before(time));
+        let mut reached = begin.ok_or(None)?;
+        for (_, stretch) in self.coverage.run(reached, END) {
+            let (_, latest) = stretch.segment.arrival_range();
+            if latest >= time {
                 let records = stretch.segment.records();
-                if let Some(row) = (0..records.len()).find(|row| records.arrival(*row).is_none_or(|arrival| arrival >= time)) {
-                    return Some(records.start_of(row));
+                let newer = |row: &usize| records.arrival(*row).is_none_or(|arrival| arrival >= time);
+                if let Some(row) = (records.lower_bound(reached)..records.len()).find(newer) {
+                    return Ok(records.start_of(row));
                 }
             }
-            return Some(tip);
+            reached = stretch.to;
         }
-        None
+        Err(Some(reached))
+    }
+
+    /// The range's end, if everything before it is known to be older than a time.
+    fn older_than(&self, time: i64, end: Position, moment: &Moment) -> Option<Position> {
+        let known_to = self.time_in_memory(time, moment).err().flatten();
+        known_to.filter(|known_to| *known_to >= end).map(|_| end)
+    }
+
+    fn holds(&self, sequence: SequenceNumber) -> bool {
+        let wanted = Position::Before(sequence);
+        self.coverage.at(wanted).is_some_and(|(_, stretch)| {
+            let records = stretch.segment.records();
+            let row = records.lower_bound(wanted);
+            row < records.len() && records.sequence(row) == sequence
+        })
     }
 
     /// A read from the trim horizon or from where the horizon was empty began with this record.

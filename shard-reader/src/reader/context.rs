@@ -94,6 +94,7 @@ impl StreamContext {
     pub(super) fn moment(&self, shard: &Shard) -> Moment {
         Moment {
             now: Instant::now(),
+            now_ms: self.now_ms(),
             cutoff_ms: self.now_ms().saturating_sub(self.retention_ms.load(Ordering::Relaxed) as i64),
             ending: shard.info.lock().ending_sequence,
         }

@@ -35,6 +35,11 @@ impl Coverage {
         (position < stretch.to).then_some((*from, stretch))
     }
 
+    /// The last stretch that begins before a point.
+    pub(super) fn before(&self, position: Position) -> Option<(Position, &Stretch)> {
+        self.stretches.range(..position).next_back().map(|(from, stretch)| (*from, stretch))
+    }
+
     /// How far records are held without a hole from a point on, looking at no more than `most` segments; and at how many it looked.
     pub(super) fn reach(&self, position: Position, most: usize) -> (Position, usize) {
         let (mut reached, mut segments) = (position, 0);
@@ -58,17 +63,6 @@ impl Coverage {
             reached = stretch.to;
             Some((from, stretch))
         })
-    }
-
-    /// Where the contiguous run that ends at `end` begins.
-    pub(super) fn run_start(&self, end: Position) -> Position {
-        let mut start = end;
-        while let Some((from, stretch)) = self.stretches.range(..start).next_back()
-            && stretch.to >= start
-        {
-            start = *from;
-        }
-        start
     }
 
     /// Adds records that are all there is between `from` and `to`; what is held already is skipped. A `trickle` is

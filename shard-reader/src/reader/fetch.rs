@@ -48,8 +48,8 @@ impl From<SourceError> for Failure {
 pub(super) struct Run {
     /// Everything up to here was read; `None` while nothing was read since a time.
     pub(super) position: Option<Position>,
-    /// The time it was opened at, if `position` is none.
-    time: i64,
+    /// The place it was opened at, if `position` is none.
+    place: OpenAt,
     cursor: Option<Cursor>,
     /// The next record must be this one.
     verify: Option<SequenceNumber>,
@@ -72,7 +72,7 @@ impl Run {
     pub(super) fn at(position: Position) -> Self {
         Self {
             position: Some(position),
-            time: 0,
+            place: OpenAt::TrimHorizon,
             cursor: None,
             verify: None,
             alone: false,
@@ -82,12 +82,26 @@ impl Run {
         }
     }
 
-    pub(super) fn at_time(time: i64) -> Self {
+    /// At a place of which it is not known what is there.
+    pub(super) fn at_place(place: OpenAt) -> Self {
         Self {
             position: None,
-            time,
+            place,
             ..Self::at(Position::TrimHorizon)
         }
+    }
+
+    /// The time it was opened at, while nothing was read since.
+    pub(super) fn asked_time(&self) -> Option<i64> {
+        match (self.position, self.place) {
+            (None, OpenAt::Timestamp(time)) => Some(time),
+            _ => None,
+        }
+    }
+
+    /// Nothing was read at it yet, not even an empty reply.
+    pub(super) fn is_unread(&self) -> bool {
+        self.position.is_none() && self.cursor.is_none()
     }
 
     /// To be called after the page's records were taken in.
@@ -274,7 +288,7 @@ impl Actor {
     async fn open(&mut self, run: &mut Run) -> Result<Cursor, Failure> {
         let context = Arc::clone(&self.context);
         let (at, verify) = match run.position {
-            None => (OpenAt::Timestamp(run.time), None),
+            None => (run.place, None),
             Some(Position::TrimHorizon) => (OpenAt::TrimHorizon, None),
             Some(Position::Before(sequence) | Position::After(sequence, _)) => (OpenAt::At(sequence), Some(sequence)),
         };

@@ -28,6 +28,15 @@ pub struct ScanTotals {
     pub calls: u64,
 }
 
+impl ScanTotals {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.bytes_cached += other.bytes_cached;
+        self.bytes_read += other.bytes_read;
+        self.calls += other.calls;
+    }
+}
+
 impl StatementMeter {
     /// A meter that lets a statement read so many bytes from Kinesis, until a deadline.
     pub fn new(max_bytes: u64, deadline: Option<Instant>) -> Arc<Self> {

@@ -24,7 +24,9 @@
 //! Ranges whose start is given by hand must name records that exist: an unknown sequence number cannot be told from an expired one.
 
 mod actor;
+mod anchor;
 mod answer;
+mod arrivals;
 mod backfill;
 mod config;
 mod context;
@@ -35,6 +37,7 @@ mod estimate;
 mod fetch;
 mod inventory;
 mod meter;
+mod newest;
 mod pin;
 mod rate;
 mod readers;
@@ -51,9 +54,10 @@ pub use error::{ReadError, ReadErrorKind};
 pub use estimate::{EstimateSource, ReadEstimate};
 pub use inventory::SegmentFacts;
 pub use meter::{ScanTotals, StatementMeter};
+pub use newest::NewestScan;
 pub use readers::Readers;
 pub use scan::{SegmentSlice, ShardScan};
-pub use snapshot::{Freshness, PinRequest, ScanStart, ShardPin, ShardRange, Snapshot, TipKind};
+pub use snapshot::{Freshness, PinRequest, ScanStart, ShardBounds, ShardPin, ShardRange, Snapshot, TipKind};
 pub use stream::{ShardFacts, StreamReader};
 
 #[cfg(test)]

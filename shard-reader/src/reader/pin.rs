@@ -10,12 +10,16 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
-use super::answer::{Pinned, Waiter};
+use super::actor::Place;
+use super::answer::{Pinned, Waiter, Want};
 use super::context::StreamContext;
 use super::error::{ReadError, ReadErrorKind};
-use super::shard::Shard;
-use super::snapshot::{Freshness, PinRequest, ScanStart, ShardPin, ShardRange};
-use crate::{Position, ShardId, SourceErrorKind};
+use super::shard::{END, Shard};
+use super::snapshot::{Freshness, PinRequest, ShardBounds, ShardPin, ShardRange};
+use crate::{Position, ShardId, ShardInfo, SourceErrorKind};
+
+/// Which shards a statement can need, and what of them.
+pub(super) type Scope<'a> = dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync + 'a;
 
 /// A registered waiter; gone when dropped.
 pub(super) struct WaiterGuard {
@@ -44,7 +48,8 @@ impl Drop for WaiterGuard {
 }
 
 impl StreamContext {
-    pub(super) async fn pin(self: &Arc<Self>, request: &PinRequest) -> Result<Vec<ShardPin>, ReadError> {
+    /// Pins the shards that a scope names, or all.
+    pub(super) async fn pin(self: &Arc<Self>, request: &PinRequest, scope: Option<&Scope<'_>>) -> Result<Vec<ShardPin>, ReadError> {
         if self.stop.is_cancelled() {
             return Err(self.stopped());
         }
@@ -52,16 +57,28 @@ impl StreamContext {
         if !self.ever_listed().await {
             self.list_until(request.arrived, deadline).await?;
         }
-        let complete = matches!(request.freshness, Freshness::Latest) && self.shared.config.list_shards_on_pin;
+        let listed_since = match request.freshness {
+            // a shard that is left out does not tell that it has ended, so its children must come from the list
+            Freshness::Latest => (self.shared.config.list_shards_on_pin || scope.is_some()).then_some(request.arrived),
+            Freshness::Within(age) => scope.and_then(|_| request.arrived.checked_sub(age)),
+            Freshness::Cached => None,
+        };
         let mut listing: Option<BoxFuture<'_, Result<(), ReadError>>> =
-            complete.then(|| Box::pin(self.list_until(request.arrived, deadline)) as BoxFuture<'_, _>);
+            listed_since.map(|since| Box::pin(self.list_until(since, deadline)) as BoxFuture<'_, _>);
         let mut seen = BTreeSet::new();
         let mut pins: BTreeMap<ShardId, ShardPin> = BTreeMap::new();
         let mut pinning = FuturesUnordered::new();
         loop {
             for shard in self.shards() {
-                if seen.insert(shard.id.clone()) {
-                    pinning.push(Box::pin(self.pin_shard(shard, *request, deadline)));
+                if !seen.insert(shard.id.clone()) {
+                    continue;
+                }
+                let bounds = match scope {
+                    Some(scope) => scope(&shard.info.lock()),
+                    None => Some(ShardBounds::default()),
+                };
+                if let Some(bounds) = bounds {
+                    pinning.push(Box::pin(self.pin_shard(shard, Waiter::new(*request, bounds), deadline)));
                 }
             }
             tokio::select! {
@@ -105,8 +122,8 @@ impl StreamContext {
     }
 
     /// `None`: the shard is gone from the service.
-    async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, request: PinRequest, deadline: Instant) -> Result<Option<ShardPin>, ReadError> {
-        let pinned = match self.wait_for(&shard, Waiter::new(request), deadline).await {
+    async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, waiter: Waiter, deadline: Instant) -> Result<Option<ShardPin>, ReadError> {
+        let pinned = match self.wait_for(&shard, waiter, deadline).await {
             Ok(pinned) => pinned,
             Err(error) if error.kind == ReadErrorKind::NotFound => {
                 self.list_until(Instant::now(), deadline).await?;
@@ -191,15 +208,18 @@ impl StreamContext {
 
     /// The first record of a shard, for a range that begins at the trim horizon.
     pub(super) async fn first_record(self: &Arc<Self>, shard: &Arc<Shard>, deadline: Instant) -> Result<Position, ReadError> {
-        let request = PinRequest {
-            start: ScanStart::TrimHorizon,
-            freshness: Freshness::Cached,
-            arrived: Instant::now(),
-        };
-        let waiter = Waiter {
-            insist: true,
-            ..Waiter::new(request)
-        };
-        Ok(self.wait_for(shard, waiter, deadline).await?.start)
+        Ok(self.wait_for(shard, Waiter::only(Want::First), deadline).await?.start)
+    }
+
+    /// The first record that arrived at or after a time; `None` if there is none. The service's word, unless what is held proves it.
+    pub(super) async fn first_since(
+        self: &Arc<Self>,
+        shard: &Arc<Shard>,
+        time: i64,
+        deadline: Instant,
+    ) -> Result<Option<Position>, ReadError> {
+        let waiter = Waiter::only(Want::Place(Place::Time(time)));
+        let found = self.wait_for(shard, waiter, deadline).await?.start;
+        Ok((found < END).then_some(found))
     }
 }

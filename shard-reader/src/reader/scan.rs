@@ -33,8 +33,8 @@ pub struct ShardScan {
     meter: Arc<StatementMeter>,
     /// After the last row handed out.
     position: Position,
-    delivered: bool,
-    totals: ScanTotals,
+    pub(super) delivered: bool,
+    pub(super) totals: ScanTotals,
     pages_ahead: usize,
     live: Option<Live>,
 }
@@ -141,9 +141,7 @@ impl ShardScan {
         let shard = self.context.shard(&self.range.shard);
         let mut reached = self.range.start;
         if reached == Position::TrimHorizon {
-            let patience = Instant::now() + self.context.shared.config.scan_timeout;
-            let deadline = self.meter.deadline().map_or(patience, |deadline| deadline.min(patience));
-            let first = self.context.first_record(&shard, deadline).await;
+            let first = self.context.first_record(&shard, self.patience()).await;
             self.check_limits()?;
             reached = first?;
             if !matches!(reached, Position::Before(_)) || reached >= self.range.end {
@@ -258,7 +256,25 @@ impl ShardScan {
         }
     }
 
-    fn count(&mut self, slice: &SegmentSlice) {
+    /// A scan of a part of the range.
+    pub(super) fn part(&self, range: ShardRange) -> Self {
+        let mut part = Self::new(Arc::clone(&self.context), range, Arc::clone(&self.meter));
+        part.delivered = self.delivered;
+        part
+    }
+
+    /// All of the range was given, by whatever way.
+    pub(super) fn finish(&mut self) {
+        self.position = self.range.end;
+    }
+
+    /// How long to wait for an answer of the service.
+    pub(super) fn patience(&self) -> Instant {
+        let patience = Instant::now() + self.context.shared.config.scan_timeout;
+        self.meter.deadline().map_or(patience, |deadline| deadline.min(patience))
+    }
+
+    pub(super) fn count(&mut self, slice: &SegmentSlice) {
         let bytes = slice.segment.wire_bytes(slice.rows.clone());
         self.meter.count(bytes, slice.cached);
         let counters = &self.context.shared.counters;
@@ -272,7 +288,7 @@ impl ShardScan {
         self.totals.records += slice.rows.len() as u64;
     }
 
-    fn check_limits(&self) -> Result<(), ReadError> {
+    pub(super) fn check_limits(&self) -> Result<(), ReadError> {
         if self.meter.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(self.error(
                 ReadErrorKind::TimedOut,

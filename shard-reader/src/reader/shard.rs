@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::answer::Waiter;
+use super::arrivals::Arrivals;
 use super::counters::Counters;
 use super::coverage::Coverage;
 use super::error::ReadError;
@@ -64,6 +65,7 @@ pub(super) struct ShardState {
     /// The shard has ended here. Set after its children are registered.
     pub(super) closed_at: Option<Position>,
     pub(super) horizon: Option<Horizon>,
+    pub(super) arrivals: Arrivals,
     /// Empty replies from the trim horizon since the horizon was last known.
     pub(super) horizon_tries: u32,
     pub(super) waiters: BTreeMap<u64, Waiter>,
@@ -145,6 +147,7 @@ impl ShardState {
             tip: None,
             closed_at: None,
             horizon: None,
+            arrivals: Arrivals::default(),
             horizon_tries: 0,
             waiters: BTreeMap::new(),
             demands: BTreeMap::new(),

@@ -41,6 +41,21 @@ pub struct PinRequest {
     pub arrived: Instant,
 }
 
+/// What a statement can need of one shard: it saves reading, and decides nothing about a record. What lies outside may be in the range all the same.
+///
+/// Points are moved only by what the service says: to a record that is there, or to the first record that arrived at or after a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardBounds {
+    /// Records with a lower sequence number are not needed.
+    pub from: Option<SequenceNumber>,
+    /// Records with a higher sequence number are not needed.
+    pub to: Option<SequenceNumber>,
+    /// Records before the first that arrived at or after this time (ms since the epoch) are not needed.
+    pub from_ms: Option<i64>,
+    /// The first record that arrived at or after this time (ms since the epoch), and records after it, are not needed.
+    pub before_ms: Option<i64>,
+}
+
 /// A shard and the records strictly between two points. The points name records of the shard (or its horizon): an arbitrary number cannot be told from
 /// a record that expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +78,8 @@ pub enum TipKind {
     Assumed,
     /// The shard is closed: this is its end.
     Closed,
+    /// What the statement can need ends before the tip.
+    Bounded,
     /// An earlier tip, as the requested freshness allows.
     Cached,
 }

@@ -12,8 +12,9 @@ use super::counters::ShardCounters;
 use super::error::ReadError;
 use super::estimate::ReadEstimate;
 use super::meter::StatementMeter;
+use super::newest::NewestScan;
 use super::scan::ShardScan;
-use super::snapshot::{PinRequest, ShardRange, Snapshot};
+use super::snapshot::{PinRequest, ShardBounds, ShardPin, ShardRange, Snapshot};
 use crate::{Position, ShardId, ShardInfo, ShardSource, StreamDescription, StreamIdentity};
 
 /// One per (source, stream incarnation) and process, shared by all statements.
@@ -105,12 +106,30 @@ impl StreamReader {
     /// # Errors
     /// When a shard's tip cannot be reached within `pin_timeout` (it is named), or the service refuses.
     pub async fn pin(&self, request: &PinRequest) -> Result<Snapshot, ReadError> {
-        let shards = self.context.pin(request).await?;
-        Ok(Snapshot {
+        let shards = self.context.pin(request, None).await?;
+        Ok(self.snapshot(shards))
+    }
+
+    /// As [`StreamReader::pin`], of what a statement can need: shards for which `scope` gives nothing are left out, the ranges of others may be
+    /// shorter by what their bounds leave out.
+    ///
+    /// # Errors
+    /// As for [`StreamReader::pin`].
+    pub async fn pin_scope(
+        &self,
+        request: &PinRequest,
+        scope: &(dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync),
+    ) -> Result<Snapshot, ReadError> {
+        let shards = self.context.pin(request, Some(scope)).await?;
+        Ok(self.snapshot(shards))
+    }
+
+    fn snapshot(&self, shards: Vec<ShardPin>) -> Snapshot {
+        Snapshot {
             stream: self.identity.clone(),
             name: Arc::clone(&self.name),
             shards,
-        })
+        }
     }
 
     /// A scan of a range. Starts nothing until it is asked for rows.
@@ -135,6 +154,11 @@ impl StreamReader {
             }
         }
         Ok(false)
+    }
+
+    /// A scan of a range, newest records first. Starts nothing until it is asked for rows.
+    pub fn scan_newest(&self, range: ShardRange, meter: Arc<StatementMeter>) -> NewestScan {
+        NewestScan::new(Arc::clone(&self.context), range, meter)
     }
 
     /// All shards known, sorted by id.

@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::actor::{Actor, Closing, Start};
-use super::answer::ResolvedTime;
-use super::fetch::{CONTRADICTED_AFTER, Failure, Run};
+use super::actor::{Actor, Closing};
+use super::fetch::{Failure, Run};
 use super::shard::{Horizon, Tip};
-use super::snapshot::{ScanStart, TipKind};
-use crate::{Page, Position, SourceErrorKind};
+use super::snapshot::TipKind;
+use crate::{OpenAt, Page, Position, SourceErrorKind};
 
 const PROBE_AGES: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(3600), Duration::from_secs(216_000)];
-/// A start by time this close to now may lie in the future for a service that refuses such.
-const CLOCK_SLACK: Duration = Duration::from_secs(300);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -92,7 +89,7 @@ impl Actor {
         match time {
             Some(time) => Tail::Probe {
                 step,
-                run: Run::at_time(time),
+                run: Run::at_place(OpenAt::Timestamp(time)),
             },
             None => Tail::Live(Run::at(Position::TrimHorizon)),
         }
@@ -104,9 +101,13 @@ impl Actor {
             return Ok(None);
         };
         let tip = run.complete_as_of(&page);
+        let asked = run.asked_time();
         self.absorb(run, &page)?;
         self.last_tail_read = Instant::now();
         if run.position.is_some() {
+            if let Some(time) = asked {
+                let _ = self.first_since(time, &page);
+            }
             self.tail_read(run, &page, tip);
             return Ok(None);
         }
@@ -152,7 +153,7 @@ impl Actor {
     }
 
     /// A page was read by the cursor that is the tail.
-    fn tail_read(&mut self, run: &Run, page: &Page, tip: Option<(Instant, TipKind)>) {
+    pub(super) fn tail_read(&mut self, run: &Run, page: &Page, tip: Option<(Instant, TipKind)>) {
         let Some(end) = run.position else { return };
         self.shard.state.lock().tail = Some(end);
         if page.next.is_none() {
@@ -186,111 +187,6 @@ impl Actor {
         let pause = SHORTEST_PAUSE.saturating_mul(1 << self.short_replies.min(10)).min(LONGEST_PAUSE);
         self.short_replies += 1;
         self.rate.pause(pause);
-    }
-
-    /// One page from where a range is to begin.
-    pub(super) async fn read_anchor(&mut self, start: Start) -> Result<(), Failure> {
-        let live = matches!(self.tail, Tail::Live(_));
-        let mut run = match self.anchor.take() {
-            Some((known, run)) if known == start => run,
-            _ => match start {
-                Start::Horizon => Run::at(Position::TrimHorizon),
-                Start::Time(time) => Run::at_time(time),
-            },
-        };
-        // where the rest is known, only the first record is asked for
-        let limit = if live && start == Start::Horizon { 1 } else { self.page_limit() };
-        let page = match self.fetch(&mut run, limit).await {
-            Ok(page) => page,
-            Err(Failure::Source(error)) if error.kind == SourceErrorKind::Invalid && self.is_about_now(start) => {
-                self.resolve(start, ResolvedTime::Nothing);
-                return Ok(());
-            }
-            Err(failure) => {
-                self.anchor = Some((start, run));
-                return Err(failure);
-            }
-        };
-        let Some(page) = page else {
-            self.anchor = Some((start, run));
-            return Ok(());
-        };
-        let tip = run.complete_as_of(&page);
-        self.absorb(&mut run, &page)?;
-        // where records are held that lie further on, an assumed tip says nothing of the first one, unless it lasts
-        let known = {
-            let state = self.shard.state.lock();
-            // or where a scan knows that there was one
-            state.coverage.stretches().next().is_some() || state.waiters.values().any(|waiter| waiter.insist)
-        };
-        let doubtful = start == Start::Horizon && known && run.empty_for() < CONTRADICTED_AFTER;
-        let believed = |kind: TipKind| kind != TipKind::Assumed || !doubtful;
-        let at_tip = page.next.is_none() || tip.is_some_and(|(as_of, kind)| self.is_tip(as_of, page.requested_at) && believed(kind));
-        let found = match start {
-            Start::Horizon => self.horizon_found(&page, at_tip),
-            Start::Time(time) => self.time_found(time, &page, at_tip),
-        };
-        let reads_on = run.position.is_some_and(|position| position != Position::TrimHorizon);
-        if at_tip && !live && run.position.is_some() {
-            self.tail_read(&run, &page, tip);
-            self.tail = Tail::Live(run);
-        } else if !found {
-            self.pause_after(&page);
-            self.anchor = Some((start, run));
-        } else if page.next.is_some() && reads_on {
-            self.keep(run);
-        } else if page.next.is_none() && run.position.is_none() && !live {
-            self.closing = Some(Closing {
-                position: None,
-                children: page.children,
-            });
-        }
-        Ok(())
-    }
-
-    fn horizon_found(&self, page: &Page, at_tip: bool) -> bool {
-        if !page.records.is_empty() {
-            return true;
-        }
-        let mut state = self.shard.state.lock();
-        if at_tip {
-            let start = state.closed_at.or(state.tail).unwrap_or(Position::TrimHorizon);
-            state.saw_first(start, None, page.requested_at);
-            state.coverage.drop_before(start);
-            state.seen.drop_before(start);
-        } else {
-            state.horizon_tries += 1;
-        }
-        at_tip
-    }
-
-    /// Some services answer with older records where none is new enough: these are passed over.
-    fn time_found(&self, time: i64, page: &Page, at_tip: bool) -> bool {
-        let records = &page.records;
-        match (0..records.len()).find(|row| records.arrival(*row).is_none_or(|arrival| arrival >= time)) {
-            Some(row) => self.resolve(Start::Time(time), ResolvedTime::At(records.start_of(row))),
-            None if at_tip => self.resolve(Start::Time(time), ResolvedTime::Nothing),
-            None => return false,
-        }
-        true
-    }
-
-    fn resolve(&self, start: Start, resolved: ResolvedTime) {
-        let Start::Time(time) = start else { return };
-        for waiter in self
-            .shard
-            .state
-            .lock()
-            .waiters
-            .values_mut()
-            .filter(|waiter| waiter.request.start == ScanStart::Timestamp(time))
-        {
-            waiter.resolved = Some(resolved);
-        }
-    }
-
-    fn is_about_now(&self, start: Start) -> bool {
-        matches!(start, Start::Time(time) if time > self.context.now_ms() - CLOCK_SLACK.as_millis() as i64)
     }
 
     /// Registers the children, then says that the shard has ended.

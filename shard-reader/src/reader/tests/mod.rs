@@ -1,9 +1,11 @@
 //! The reader against memory streams. Time is paused: it passes when nothing else is left to do.
 
 mod aggregates;
+mod bounds;
 mod estimates;
 mod faults;
 mod model;
+mod newest;
 mod pinning;
 mod scanning;
 mod shards;

@@ -274,7 +274,7 @@ fn runs(seeds: std::ops::Range<u64>, trims: bool) -> Outcome {
 }
 
 /// More of them: `SHARD_READER_MODEL_SEEDS=10000`. One again: `SHARD_READER_MODEL_FIRST=1669 SHARD_READER_MODEL_SEEDS=1`.
-fn seeds(from: u64, count: u64) -> std::ops::Range<u64> {
+pub(super) fn seeds(from: u64, count: u64) -> std::ops::Range<u64> {
     let set = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let from = set("SHARD_READER_MODEL_FIRST").unwrap_or(from);
     from..from + set("SHARD_READER_MODEL_SEEDS").unwrap_or(count)
