@@ -90,6 +90,12 @@ impl Facts for ReaderFacts {
                 counters.evictions,
             ),
             (
+                "records_outside_event_time",
+                "Records read whose time lies further from their arrival than event_time of their table says",
+                MetricType::Counter,
+                self.engine.promises().outside_event_time().values().sum(),
+            ),
+            (
                 "held_bytes",
                 "Bytes of records and decoded columns in memory",
                 MetricType::Gauge,

@@ -25,6 +25,7 @@ pub struct ExecutionFacts {
     on_limit: OnLimit,
     kind: OnceLock<&'static str>,
     rows: AtomicU64,
+    outside_event_time: Arc<AtomicU64>,
     started: Instant,
     planned: OnceLock<Duration>,
     first_row: OnceLock<Duration>,
@@ -68,6 +69,7 @@ impl ExecutionFacts {
             on_limit,
             kind: OnceLock::new(),
             rows: AtomicU64::new(0),
+            outside_event_time: Arc::default(),
             started: Instant::now(),
             planned: OnceLock::new(),
             first_row: OnceLock::new(),
@@ -158,6 +160,11 @@ impl ExecutionFacts {
         }
     }
 
+    /// Counts records whose time lies outside of the promise of their table's definition.
+    pub(super) fn outside_event_time(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.outside_event_time)
+    }
+
     /// The physical plan is made.
     pub(super) fn set_planned(&self) {
         self.planned.get_or_init(|| self.started.elapsed());
@@ -210,7 +217,7 @@ impl ExecutionFacts {
         shards.into_values().collect()
     }
 
-    /// `{query_id, rows, bytes_cached, bytes_read, calls, planning_ms, first_row_ms, total_ms, shards: [{table, shard, from, to, complete, reason,
+    /// `{query_id, rows, bytes_cached, bytes_read, calls, outside_event_time, planning_ms, first_row_ms, total_ms, shards: [{table, shard, from, to, complete, reason,
     /// bytes_cached, bytes_read, calls}]}`; complete once the rows have ended.
     pub fn to_json(&self) -> serde_json::Value {
         let shards: Vec<_> = self
@@ -236,6 +243,7 @@ impl ExecutionFacts {
             "bytes_cached": self.meter.bytes_cached(),
             "bytes_read": self.meter.bytes_read(),
             "calls": self.meter.calls(),
+            "outside_event_time": self.outside_event_time.load(Ordering::Relaxed),
             "planning_ms": self.planned.get().map(millis),
             "first_row_ms": self.first_row.get().map(millis),
             "total_ms": millis(&self.elapsed()),

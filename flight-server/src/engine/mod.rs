@@ -17,6 +17,7 @@ mod options;
 mod pin;
 mod plan;
 mod queries;
+mod promises;
 mod result;
 mod runtime;
 mod scan;
@@ -44,5 +45,6 @@ pub use options::{
 };
 pub use plan::{Engine, EngineConfig};
 pub use runtime::SystemLimits;
+pub use promises::BrokenPromises;
 pub use session::{Principal, Session, SessionId};
 pub use sources::KinesisSources;

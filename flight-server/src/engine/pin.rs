@@ -1,52 +1,145 @@
 //! Pins the snapshot of a statement: per stream once, whatever the number of references to it.
+//!
+//! Each reference says by its filters which shards, sequence numbers and arrival times it can need; a stream is pinned for what any of them needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use catalog::{Start, TableName};
 use datafusion::catalog::default_table_source::source_as_provider;
+use datafusion::common::ToDFSchema;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::expr_rewriter::unnormalize_col;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_expr::PhysicalExpr;
 use futures::future::try_join_all;
-use shard_reader::{Freshness, PinRequest, ScanStart, Snapshot};
+use shard_reader::{Freshness, PinRequest, ScanStart, SequenceNumber, ShardBounds, ShardInfo, Snapshot};
 use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::options::Freshness as FreshnessOption;
 use super::plan::Statement;
-use super::scan::ArrivalBounds;
+use super::scan::{ARRIVAL_SLACK_MS, Clues, KnownShard, Reach};
 use super::table::StreamTable;
-
-/// How much earlier than a lower bound on `_message_timestamp` reading starts: arrival times are not exactly in order.
-const ARRIVAL_SLACK_MS: i64 = 10_000;
 
 /// The streams that a plan scans, each once.
 pub(super) fn scanned(plan: &LogicalPlan) -> Result<Vec<StreamTable>, EngineError> {
     let mut found: BTreeMap<TableName, StreamTable> = BTreeMap::new();
     each_scan(plan, |table, _| {
         found.insert(table.name().clone(), table);
+        Ok(())
     })?;
     Ok(found.into_values().collect())
 }
 
-fn each_scan(plan: &LogicalPlan, mut see: impl FnMut(StreamTable, ArrivalBounds)) -> Result<(), EngineError> {
+fn each_scan(plan: &LogicalPlan, mut see: impl FnMut(StreamTable, &[Expr]) -> Result<(), EngineError>) -> Result<(), EngineError> {
+    let mut failed = Ok(());
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
             && let Some(table) = StreamTable::of(provider.as_ref())
         {
-            see(table, ArrivalBounds::from_filters(&scan.filters));
+            failed = see(table, &scan.filters);
         }
-        Ok(TreeNodeRecursion::Continue)
+        Ok(if failed.is_ok() {
+            TreeNodeRecursion::Continue
+        } else {
+            TreeNodeRecursion::Stop
+        })
     })?;
-    Ok(())
+    failed
+}
+
+/// One reference to a table: its filters, all of which must hold.
+struct Reference {
+    clues: Clues,
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+impl Reference {
+    fn new(statement: &Statement, table: &StreamTable, filters: &[Expr]) -> Result<Self, EngineError> {
+        let schema = table.full_schema().to_dfschema()?;
+        let physical = |filter: &Expr| statement.state.create_physical_expr(unnormalize_col(filter.clone()), &schema);
+        // a column that counts records of the range counts from its start
+        let filters = if table.counts_records() { &[] } else { filters };
+        Ok(Self {
+            clues: Clues::of(table.definition()),
+            filters: filters.iter().map(physical).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn reach(&self, shard: &ShardInfo) -> Reach {
+        let shard = KnownShard {
+            id: &shard.id,
+            hashes: (shard.hash_start, shard.hash_end),
+        };
+        self.clues.reach(&self.filters, Some(shard))
+    }
+}
+
+/// What all references to a stream need of its shards.
+struct Needed {
+    references: Vec<Reference>,
+    /// What they need of any shard, where that is the same for all.
+    everywhere: Option<Reach>,
+}
+
+impl Needed {
+    fn new(references: Vec<Reference>) -> Self {
+        let same = !references.iter().any(|reference| Clues::depend_on_shard(&reference.filters));
+        let everywhere = references.iter().fold(Reach::NONE, |all, reference| {
+            all.or(reference.clues.reach(&reference.filters, None))
+        });
+        Self {
+            references,
+            everywhere: same.then_some(everywhere),
+        }
+    }
+
+    fn is_everything(&self) -> bool {
+        self.everywhere == Some(Reach::ALL)
+    }
+
+    /// `None`: nothing of the shard.
+    fn of(&self, shard: &ShardInfo) -> Option<ShardBounds> {
+        let mut reach = self.everywhere.unwrap_or_else(|| {
+            self.references
+                .iter()
+                .fold(Reach::NONE, |all, reference| all.or(reference.reach(shard)))
+        });
+        if let Some(ending) = shard.ending_sequence {
+            reach = reach.and(Reach::numbered(SequenceNumber::MIN, ending));
+            if reach.sequence.high == ending {
+                reach.sequence.high = SequenceNumber::MAX;
+            }
+        }
+        if reach.is_none() {
+            return None;
+        }
+        // a record without an arrival time is on neither side of a time
+        let stamped = !reach.unstamped;
+        Some(ShardBounds {
+            from: reach.lowest(),
+            to: reach.highest(),
+            from_ms: reach
+                .earliest()
+                .filter(|_| stamped)
+                .map(|time| time.saturating_sub(ARRIVAL_SLACK_MS)),
+            before_ms: reach
+                .latest()
+                .filter(|_| stamped)
+                .map(|time| time.saturating_add(ARRIVAL_SLACK_MS + 1)),
+        })
+    }
 }
 
 /// Pins every table that the statement scans and that no ticket has pinned.
 pub(super) async fn pin(statement: &Statement, arrived: Instant) -> Result<(), EngineError> {
-    let mut from: BTreeMap<TableName, i64> = BTreeMap::new();
-    each_scan(&statement.plan, |table, bounds| {
-        let lowest = from.entry(table.name().clone()).or_insert(i64::MAX);
-        *lowest = (*lowest).min(bounds.from);
+    let mut references: BTreeMap<TableName, Vec<Reference>> = BTreeMap::new();
+    each_scan(&statement.plan, |table, filters| {
+        let reference = Reference::new(statement, &table, filters)?;
+        references.entry(table.name().clone()).or_default().push(reference);
+        Ok(())
     })?;
     let mut by_stream: BTreeMap<(String, String), Vec<StreamTable>> = BTreeMap::new();
     for table in &statement.tables {
@@ -57,22 +150,31 @@ pub(super) async fn pin(statement: &Statement, arrived: Instant) -> Result<(), E
         FreshnessOption::Cached => Freshness::Cached,
         FreshnessOption::Within(age) => Freshness::Within(age),
     };
-    let from = &from;
-    let streams = by_stream.into_values().map(|tables| async move {
-        let mut first: Option<Snapshot> = None;
-        for table in tables {
-            let bound = from.get(table.name()).copied().unwrap_or(i64::MIN);
-            let start = start(statement, &table, bound);
-            let mut snapshot = table.reader().await?.pin(&PinRequest { start, freshness, arrived }).await?;
-            match &first {
-                None => first = Some(snapshot.clone()),
-                Some(first) => same_end(&mut snapshot, first),
+    let mut pinning = Vec::new();
+    for tables in by_stream.into_values() {
+        let of_stream = tables.iter().filter_map(|table| references.remove(table.name())).flatten();
+        let needed = Needed::new(of_stream.collect());
+        pinning.push(async move {
+            let mut first: Option<Snapshot> = None;
+            for table in tables {
+                let start = start(statement, &table);
+                let request = PinRequest { start, freshness, arrived };
+                let reader = table.reader().await?;
+                let mut snapshot = if needed.is_everything() {
+                    reader.pin(&request).await?
+                } else {
+                    reader.pin_scope(&request, &|shard: &ShardInfo| needed.of(shard)).await?
+                };
+                match &first {
+                    None => first = Some(snapshot.clone()),
+                    Some(first) => same_end(&mut snapshot, first),
+                }
+                table.pin(snapshot)?;
             }
-            table.pin(snapshot)?;
-        }
-        Ok::<(), EngineError>(())
-    });
-    try_join_all(streams).await?;
+            Ok::<(), EngineError>(())
+        });
+    }
+    try_join_all(pinning).await?;
     Ok(())
 }
 
@@ -88,18 +190,12 @@ fn same_end(snapshot: &mut Snapshot, first: &Snapshot) {
     });
 }
 
-fn start(statement: &Statement, table: &StreamTable, bound: i64) -> ScanStart {
+fn start(statement: &Statement, table: &StreamTable) -> ScanStart {
     let now_ms = statement.now_ns / 1_000_000;
-    let earliest = match statement.options.start.unwrap_or(table.definition().start) {
-        Start::Latest => return ScanStart::Latest,
-        Start::TrimHorizon => None,
-        Start::Age(age) => Some(now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))),
-        Start::Timestamp(time) => Some(time.timestamp_millis()),
-    };
-    let bound = (bound != i64::MIN && bound != i64::MAX && !table.counts_records()).then(|| bound.saturating_sub(ARRIVAL_SLACK_MS));
-    match (earliest, bound) {
-        (Some(earliest), Some(bound)) => ScanStart::Timestamp(earliest.max(bound)),
-        (Some(only), None) | (None, Some(only)) => ScanStart::Timestamp(only),
-        (None, None) => ScanStart::TrimHorizon,
+    match statement.options.start.unwrap_or(table.definition().start) {
+        Start::Latest => ScanStart::Latest,
+        Start::TrimHorizon => ScanStart::TrimHorizon,
+        Start::Age(age) => ScanStart::Timestamp(now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))),
+        Start::Timestamp(time) => ScanStart::Timestamp(time.timestamp_millis()),
     }
 }

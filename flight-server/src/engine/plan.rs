@@ -27,6 +27,7 @@ use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
 use super::options::{OptionValue, OptionValues, StatementOptions};
 use super::queries::{Arrival, Queries};
+use super::promises::BrokenPromises;
 use super::result::result_schema;
 use super::runtime::SystemLimits;
 use super::scan_errors::ScanErrors;
@@ -70,6 +71,7 @@ pub struct Engine {
     errors: Arc<ScanErrors>,
     fetch_aheads: FetchAheads,
     this: Weak<Self>,
+    promises: Arc<BrokenPromises>,
 }
 
 /// Which tables a statement can name.
@@ -121,6 +123,7 @@ impl Engine {
             sources,
             runtime,
             template,
+            promises: Arc::default(),
         }))
     }
 
@@ -130,6 +133,11 @@ impl Engine {
 
     pub(super) fn catalog(&self) -> &Arc<DirectoryCatalog> {
         &self.catalog
+    }
+
+    /// Records outside of what definitions promise: for metrics.
+    pub fn promises(&self) -> &Arc<BrokenPromises> {
+        &self.promises
     }
 
     /// The shared readers: for metrics.
@@ -320,6 +328,7 @@ impl Engine {
             facts: Arc::clone(&facts),
             errors: Arc::clone(&self.errors),
             query_id: asker.query_id.into(),
+            promises: Arc::clone(&self.promises),
             target_partitions: self.config.target_partitions,
         });
         let streams = available.tables(&exposed, &scope)?;
@@ -332,6 +341,7 @@ impl Engine {
                 queries: Arc::clone(&self.queries),
                 errors: Arc::clone(&self.errors),
                 principal: asker.principal,
+                promises: Arc::clone(&self.promises),
             },
         );
         let state = self.state(&options, catalogs, now_ns);

@@ -17,6 +17,7 @@ use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::hidden::HiddenColumn;
 use super::options::StatementOptions;
+use super::promises::BrokenPromises;
 use super::scan;
 use super::scan_errors::ScanErrors;
 
@@ -39,6 +40,7 @@ pub(super) struct StatementScope {
     pub(super) facts: Arc<ExecutionFacts>,
     pub(super) errors: Arc<ScanErrors>,
     pub(super) query_id: Arc<str>,
+    pub(super) promises: Arc<BrokenPromises>,
     pub(super) target_partitions: usize,
 }
 
@@ -85,6 +87,11 @@ impl StreamTable {
 
     pub(super) fn definition(&self) -> &Arc<TableDefinition> {
         &self.definition
+    }
+
+    /// Its columns as the statement sees them, before a projection.
+    pub(super) fn full_schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
     }
 
     /// What is read of the stream, once pinned.
@@ -187,6 +194,7 @@ impl TableProvider for StreamTable {
             errors: Arc::clone(&self.scope.errors),
             query_id: Arc::clone(&self.scope.query_id),
             target_partitions: self.scope.target_partitions,
+            promises: self.scope.promises.count(&self.name, self.scope.facts.outside_event_time()),
         };
         let exec = scan::ShardScanExec::try_new(
             request,

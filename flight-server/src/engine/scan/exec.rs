@@ -11,22 +11,26 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, conjunction};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, conjunction};
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult};
 use futures::stream::{self, BoxStream, StreamExt};
-use shard_reader::{ShardPin, ShardScan, Snapshot, StatementMeter, StreamReader};
+use shard_reader::{ShardPin, Snapshot, StatementMeter, StreamReader};
 
 use super::super::error::EngineError;
 use super::super::facts::{ExecutionFacts, ScanSlot};
 use super::super::hidden::HiddenColumn;
+use super::super::promises::PromiseCount;
 use super::super::scan_errors::ScanErrors;
 use super::super::table::ColumnSource;
+use super::event_time::PromiseWatch;
+use super::order::{ReadFrom, Reading, is_newest_first};
 use super::prune::Pruning;
+use super::reach::Reach;
 use super::rows::RowPlan;
 
 /// What a plan asks of a stream.
@@ -46,6 +50,7 @@ pub(crate) struct ScanRequest {
     pub(crate) query_id: Arc<str>,
     /// At most so many partitions.
     pub(crate) target_partitions: usize,
+    pub(crate) promises: PromiseCount,
 }
 
 /// Scans the shards of a snapshot.
@@ -53,7 +58,13 @@ pub(crate) struct ScanRequest {
 pub(crate) struct ShardScanExec {
     rows: Arc<RowPlan>,
     partitions: Arc<Vec<Vec<ShardPin>>>,
+    /// Shards of the snapshot that cannot hold a row.
+    pruned: usize,
     limit: Option<usize>,
+    /// An operator above wants the newest rows.
+    newest_first: bool,
+    /// A column counts the records of the range from its start.
+    counts_records: bool,
     reader: Arc<StreamReader>,
     meter: Arc<StatementMeter>,
     facts: Arc<ExecutionFacts>,
@@ -78,7 +89,7 @@ impl ShardScanExec {
         }
         let read_schema = Arc::new(request.schema.project(&read)?);
         let output_schema: SchemaRef = Arc::new(request.schema.project(&output)?);
-        let pruning = Pruning::new(&request.filters, &request.schema);
+        let pruning = Pruning::new(&request.filters, &request.definition);
         let predicate = if request.filters.is_empty() {
             None
         } else {
@@ -91,9 +102,11 @@ impl ShardScanExec {
         let pins = if counts_records {
             snapshot.shards.clone()
         } else {
-            pruning.shards(&snapshot.shards)?
+            pruning.shards(&snapshot.shards)
         };
+        let pruned = snapshot.shards.len() - pins.len();
         let partitions = partition(pins, request.target_partitions);
+        let watch = PromiseWatch::new(&request.definition, &sources, request.promises);
         let rows = RowPlan {
             table: request.table,
             definition: request.definition,
@@ -107,6 +120,7 @@ impl ShardScanExec {
             output_schema: Arc::clone(&output_schema),
             late: Vec::new(),
             pruning,
+            watch,
         };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(output_schema),
@@ -118,7 +132,10 @@ impl ShardScanExec {
         Ok(Self {
             rows: Arc::new(rows),
             partitions: Arc::new(partitions),
+            pruned,
             limit: request.limit,
+            newest_first: false,
+            counts_records,
             reader,
             meter,
             facts,
@@ -147,13 +164,28 @@ impl ShardScanExec {
         self.partitions.iter().flatten().cloned().collect()
     }
 
+    /// Which end of a shard matters most.
+    fn read_from(&self) -> ReadFrom {
+        // without a filter that tightens all is read, and forward is cheapest
+        let few = self.limit.is_some() || (self.newest_first && !self.rows.late.is_empty());
+        if few && !self.counts_records && self.rows.bad_records != BadRecords::Fail {
+            ReadFrom::Newest
+        } else {
+            ReadFrom::Oldest
+        }
+    }
+
     fn shard_rows(&self, pin: ShardPin) -> BoxStream<'static, DfResult<RecordBatch>> {
-        let scan = self.reader.scan(pin.range.clone(), Arc::clone(&self.meter));
+        let (range, meter) = (pin.range.clone(), Arc::clone(&self.meter));
+        let reading = match self.read_from() {
+            ReadFrom::Oldest => Reading::forward(self.reader.scan(range, meter)),
+            ReadFrom::Newest => Reading::Newest(Box::new(self.reader.scan_newest(range, meter))),
+        };
         let state = ShardRows {
             slot: self.facts.begin(&self.rows.table, &pin),
             ended: false,
             pin,
-            scan,
+            reading,
             before: 0,
             rows: Arc::clone(&self.rows),
             facts: Arc::clone(&self.facts),
@@ -171,7 +203,7 @@ struct ShardRows {
     slot: ScanSlot,
     ended: bool,
     pin: ShardPin,
-    scan: ShardScan,
+    reading: Reading,
     before: i64,
     rows: Arc<RowPlan>,
     facts: Arc<ExecutionFacts>,
@@ -180,22 +212,27 @@ struct ShardRows {
 impl ShardRows {
     async fn next(&mut self) -> DfResult<Option<RecordBatch>> {
         loop {
-            let slice = match self.scan.next().await {
+            let wanted = self.rows.wanted()?;
+            if let Some(wanted) = &wanted {
+                self.reading.want(wanted);
+            }
+            let slice = match self.reading.next().await {
                 Ok(Some(slice)) => slice,
                 Ok(None) => {
                     self.ended = true;
-                    self.facts.done(self.slot, self.scan.position(), self.scan.totals());
+                    self.facts.done(self.slot, self.reading.position(), self.reading.totals());
                     return Ok(None);
                 }
                 Err(error) => {
                     self.ended = true;
-                    return match self.facts.failed(self.slot, self.scan.position(), self.scan.totals(), error) {
+                    return match self.facts.failed(self.slot, self.reading.position(), self.reading.totals(), error) {
                         Some(error) => Err(EngineError::from(error).into_datafusion()),
                         None => Ok(None),
                     };
                 }
             };
-            let batch = self.rows.rows(&self.pin, &slice, self.before)?;
+            let reach = wanted.as_ref().unwrap_or(self.rows.pruning.reach());
+            let batch = self.rows.rows(&self.pin, &slice, self.before, reach)?;
             self.before = self.before.saturating_add(i64::try_from(slice.rows.len()).unwrap_or(i64::MAX));
             if batch.is_some() {
                 return Ok(batch);
@@ -207,7 +244,7 @@ impl ShardRows {
 impl Drop for ShardRows {
     fn drop(&mut self) {
         if !self.ended {
-            self.facts.left(self.slot, self.scan.position(), self.scan.totals());
+            self.facts.left(self.slot, self.reading.position(), self.reading.totals());
         }
     }
 }
@@ -243,6 +280,16 @@ impl DisplayAs for ShardScanExec {
         }
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;
+        }
+        let reach = self.rows.pruning.reach();
+        if *reach != Reach::ALL {
+            write!(f, ", reads=[{reach}]")?;
+        }
+        if self.pruned > 0 {
+            write!(f, ", pruned_shards={}", self.pruned)?;
+        }
+        if self.read_from() == ReadFrom::Newest {
+            write!(f, ", newest_first")?;
         }
         for late in &self.rows.late {
             write!(f, ", dynamic={late}")?;
@@ -313,6 +360,15 @@ impl ExecutionPlan for ShardScanExec {
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
+    }
+
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> DfResult<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        if !is_newest_first(order, &self.rows.definition) {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        let mut hinted = self.clone();
+        hinted.newest_first = true;
+        Ok(SortOrderPushdownResult::Inexact { inner: Arc::new(hinted) })
     }
 
     fn supports_limit_pushdown(&self) -> bool {

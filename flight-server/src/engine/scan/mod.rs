@@ -1,9 +1,16 @@
 //! The leaf of every plan over a stream: segments in, record batches out.
 
 mod columns;
+mod conditions;
+mod event_time;
 mod exec;
+mod order;
 mod prune;
+mod reach;
 mod rows;
 
+pub(super) use conditions::{Clues, KnownShard};
 pub(super) use exec::{ScanRequest, ShardScanExec};
-pub(super) use prune::{ArrivalBounds, can_evaluate};
+pub(super) use order::ARRIVAL_SLACK_MS;
+pub(super) use prune::can_evaluate;
+pub(super) use reach::Reach;

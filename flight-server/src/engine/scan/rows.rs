@@ -8,13 +8,15 @@ use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{Result as DfResult, internal_datafusion_err};
 use datafusion::physical_expr::PhysicalExpr;
-use shard_reader::{SegmentSlice, ShardPin};
+use shard_reader::{Records, SegmentSlice, ShardPin};
 
 use super::super::error::EngineError;
 use super::super::scan_errors::{Met, ScanErrors};
 use super::super::table::ColumnSource;
 use super::columns::Run;
-use super::prune::Pruning;
+use super::event_time::PromiseWatch;
+use super::prune::{Pruning, can_hold};
+use super::reach::Reach;
 
 /// How a scan turns records into rows; shared by its shards.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub(super) struct RowPlan {
     /// Over `output_schema`: filters that the plan above handed down, dynamic ones included.
     pub(super) late: Vec<Arc<dyn PhysicalExpr>>,
     pub(super) pruning: Pruning,
+    /// The promise of `event_time`, if its column is read.
+    pub(super) watch: Option<PromiseWatch>,
 }
 
 impl RowPlan {
@@ -47,11 +51,21 @@ impl RowPlan {
                 .any(|source| matches!(source, ColumnSource::Hidden(column) if column.needs_verdict()))
     }
 
-    /// The rows of a run of records; `None` where none is left. `before` is the number of records of the range before it.
-    pub(super) fn rows(&self, pin: &ShardPin, slice: &SegmentSlice, before: i64) -> DfResult<Option<RecordBatch>> {
+    /// Records that are wanted, as far as is known now: filters of operators above tighten while rows come. With `bad_records` `fail` every record of
+    /// the range is judged.
+    pub(super) fn wanted(&self) -> DfResult<Option<Reach>> {
+        if self.late.is_empty() || self.bad_records == BadRecords::Fail {
+            return Ok(None);
+        }
+        self.pruning.reach_with(&self.late).map(Some)
+    }
+
+    /// The rows of a run of records; `None` where none is left. `before` is the number of records of the range before it; no record outside of `reach`
+    /// is wanted.
+    pub(super) fn rows(&self, pin: &ShardPin, slice: &SegmentSlice, before: i64, reach: &Reach) -> DfResult<Option<RecordBatch>> {
         let segment = &slice.segment;
         self.refuse_unsupported(slice)?;
-        if !self.pruning.meets(segment) && self.bad_records != BadRecords::Fail {
+        if !can_hold(segment, reach) && self.bad_records != BadRecords::Fail {
             return Ok(None);
         }
         let records = segment.records().slice(slice.rows.start, slice.rows.len());
@@ -98,6 +112,7 @@ impl RowPlan {
             Ok(())
         };
         load(first, &mut columns)?;
+        let watched = self.watch(&records, &columns)?;
         let mut mask = match &self.predicate {
             Some(predicate) => Some(self.predicate_mask(predicate.as_ref(), &columns, records.len())?),
             None => None,
@@ -107,6 +122,9 @@ impl RowPlan {
         }
         let output: Vec<usize> = (0..self.output_schema.fields().len()).collect();
         load(&output, &mut columns)?;
+        if !watched {
+            self.watch(&records, &columns)?;
+        }
         let run = Run {
             pin,
             records: &records,
@@ -134,6 +152,11 @@ impl RowPlan {
         }
         batch = self.late_filtered(batch)?;
         Ok((batch.num_rows() > 0).then_some(batch))
+    }
+
+    /// Whether the times of events were there to be watched.
+    fn watch(&self, records: &Records, columns: &[Option<ArrayRef>]) -> DfResult<bool> {
+        self.watch.as_ref().map_or(Ok(false), |watch| watch.see(records, columns))
     }
 
     /// A record that this version cannot decode must never become a NULL row or a wrong count.

@@ -4,6 +4,7 @@
 
 mod catalog_errors;
 mod columns;
+mod promises;
 mod queries;
 mod scan_errors;
 mod segments;
@@ -23,6 +24,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use shard_reader::Readers;
 
+use super::promises::BrokenPromises;
 use super::queries::Queries;
 use super::scan_errors::ScanErrors;
 
@@ -32,6 +34,7 @@ pub(super) const SCHEMA: &str = "system";
 /// The tables in it, in name order.
 pub(super) static TABLES: &[&dyn SystemTable] = &[
     &catalog_errors::CatalogErrors,
+    &promises::Promises,
     &queries::QueriesTable,
     &scan_errors::ScanErrorsTable,
     &segments::Segments,
@@ -66,6 +69,7 @@ pub(super) fn find(name: &str) -> Option<&'static dyn SystemTable> {
 pub(super) struct Facts {
     pub(super) catalog: Arc<CatalogSnapshot>,
     pub(super) readers: Arc<Readers>,
+    pub(super) promises: Arc<BrokenPromises>,
     pub(super) queries: Arc<Queries>,
     pub(super) errors: Arc<ScanErrors>,
     /// Who asks: the statements of others are shown without their text.
