@@ -61,6 +61,7 @@ operations!(
     RemoveTagsFromStream,
     SplitShard,
     SubscribeToShard,
+    UpdateMaxRecordSize,
     UpdateShardCount,
     UpdateStreamMode,
 );
@@ -86,6 +87,5 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "TagResource",
     "UntagResource",
     "UpdateAccountSettings",
-    "UpdateMaxRecordSize",
     "UpdateStreamWarmThroughput",
 ];

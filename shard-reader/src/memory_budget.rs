@@ -69,7 +69,10 @@ impl MemoryBudget {
 
     pub(crate) fn register(&self, holder: Weak<dyn SegmentHolder>) {
         let mut holders = self.holders.lock();
-        holders.retain(|holder| holder.strong_count() > 0);
+        // only when the list would grow: thousands of shards register one after the other
+        if holders.len() == holders.capacity() {
+            holders.retain(|holder| holder.strong_count() > 0);
+        }
         holders.push(holder);
     }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::ByteArray;
 
 /// Decimal digits of [`SequenceNumber::padded`]: the most that always fit into 24 bytes. AWS uses 56 in practice.
 pub const PADDED_DIGITS: usize = 57;
@@ -136,15 +137,24 @@ impl FromStr for SequenceNumber {
     }
 }
 
+/// Text for people; the 24 bytes where nobody reads it: a ticket may hold the positions of ten thousand shards.
 impl Serialize for SequenceNumber {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            ByteArray::new(self.0).serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for SequenceNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            ByteArray::deserialize(deserializer).map(|bytes| Self(bytes.into_array()))
+        }
     }
 }
 
@@ -228,15 +238,41 @@ impl FromStr for Position {
     }
 }
 
+/// A position where nobody reads it.
+#[derive(Serialize, Deserialize)]
+enum Packed {
+    #[serde(rename = "h")]
+    TrimHorizon,
+    #[serde(rename = "b")]
+    Before(SequenceNumber),
+    #[serde(rename = "a")]
+    After(SequenceNumber, u32),
+}
+
 impl Serialize for Position {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        let packed = match *self {
+            Self::TrimHorizon => Packed::TrimHorizon,
+            Self::Before(sequence) => Packed::Before(sequence),
+            Self::After(sequence, sub) => Packed::After(sequence, sub),
+        };
+        packed.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+        }
+        Ok(match Packed::deserialize(deserializer)? {
+            Packed::TrimHorizon => Self::TrimHorizon,
+            Packed::Before(sequence) => Self::Before(sequence),
+            Packed::After(sequence, sub) => Self::After(sequence, sub),
+        })
     }
 }
 

@@ -75,7 +75,10 @@ impl Kinesis {
             );
         })?;
         if self.limits {
-            shard.limiter.lock().served(now_ms, payload, selection.cut_by_size);
+            shard
+                .limiter
+                .lock()
+                .served(now_ms, payload, selection.cut_by_size || payload >= PAGE_BYTES);
         }
         self.count_records(call.operation, &stream, &shard.id, selection.entries.len() as u64, payload);
         let head = PageHead {

@@ -139,6 +139,7 @@ impl Kinesis {
             Request::RegisterStreamConsumer(request) => call.answer(&self.register_consumer(&request)?),
             Request::RemoveTagsFromStream(request) => self.remove_tags(&request).map(none),
             Request::SplitShard(request) => self.split_shard(&request).map(none),
+            Request::UpdateMaxRecordSize(request) => self.update_max_record_size(&request).map(none),
             Request::UpdateShardCount(request) => call.answer(&self.update_shard_count(&request)?),
             Request::UpdateStreamMode(request) => self.update_stream_mode(&request).map(none),
         };

@@ -11,8 +11,6 @@ use super::{Call, Kinesis};
 use crate::operation::Operation;
 use crate::stream::{HASH_MAX, Shard, Stream, StreamState, hash_of_key};
 
-/// Bytes of data in a record.
-const RECORD_BYTES: usize = 1 << 20;
 const RECORDS: usize = 500;
 /// Bytes of data and keys in a `PutRecords`.
 const REQUEST_BYTES: usize = 10 << 20;
@@ -44,6 +42,7 @@ impl Kinesis {
         let stream = self.named(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
         let state = stream.state.read();
         self.alive(&stream, &state)?;
+        check_sizes(&state, std::slice::from_ref(&record), |_| "data".to_owned())?;
         if let Some(previous) = &request.sequence_number_for_ordering {
             self.check_ordering(&stream, &state, previous)?;
         }
@@ -100,7 +99,7 @@ impl Kinesis {
         }
         for (index, entry) in entries.iter().flatten().enumerate().take(RECORDS) {
             let valid = entry.partition_key.as_ref().is_some_and(|key| (1..=256).contains(&key.len()));
-            let simple = valid && entry.explicit_hash_key.is_none() && entry.data.as_ref().is_some_and(|data| data.0.len() <= RECORD_BYTES);
+            let simple = valid && entry.explicit_hash_key.is_none() && entry.data.is_some();
             if !simple {
                 check_entry(entry, &format!("records.{}.member.", index + 1), &mut violations);
             }
@@ -116,6 +115,7 @@ impl Kinesis {
         let stream = self.named(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
         let state = stream.state.read();
         self.alive(&stream, &state)?;
+        check_sizes(&state, &records, |index| format!("records.{}.member.data", index + 1))?;
         self.store(call, &stream, &state, &records)
     }
 
@@ -178,16 +178,8 @@ impl Kinesis {
 }
 
 fn check_entry(entry: &PutEntry, at: &str, violations: &mut Violations) {
-    match &entry.data {
-        None => violations.missing(format_args!("{at}data")),
-        Some(data) if data.0.len() > RECORD_BYTES => {
-            violations.add(
-                "[...]",
-                format_args!("{at}data"),
-                format_args!("Member must have length less than or equal to {RECORD_BYTES}"),
-            );
-        }
-        Some(_) => {}
+    if entry.data.is_none() {
+        violations.missing(format_args!("{at}data"));
     }
     match &entry.partition_key {
         None => violations.missing(format_args!("{at}partitionKey")),
@@ -196,6 +188,17 @@ fn check_entry(entry: &PutEntry, at: &str, violations: &mut Violations) {
     if let Some(hash) = &entry.explicit_hash_key {
         violations.hash_key(hash, format_args!("{at}explicitHashKey"));
     }
+}
+
+/// How large a record may be is the stream's.
+fn check_sizes(state: &StreamState, records: &[Incoming], member: impl Fn(usize) -> String) -> Result<(), ApiError> {
+    let most = state.metadata.max_record_bytes();
+    let mut violations = Violations::default();
+    for (index, _) in records.iter().enumerate().filter(|(_, record)| record.data.len() > most) {
+        let constraint = format_args!("Member must have length less than or equal to {most}");
+        violations.add("[...]", member(index), constraint);
+    }
+    violations.check()
 }
 
 fn incoming(entry: PutEntry) -> Result<Incoming, ApiError> {

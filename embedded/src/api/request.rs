@@ -54,6 +54,10 @@ request!(GetRecords { shard_iterator: Option<String>, limit: Option<i64> });
 request!(SplitShard { shard_to_split: Option<String>, new_starting_hash_key: Option<String> });
 request!(MergeShards { shard_to_merge: Option<String>, adjacent_shard_to_merge: Option<String> });
 request!(UpdateShardCount { target_shard_count: Option<i64>, scaling_type: Option<String> });
+request!(UpdateMaxRecordSize {
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    max_record_size: Option<i64>,
+});
 request!(UpdateStreamMode { stream_mode_details: Option<StreamModeDetails> });
 request!(ChangeRetention { retention_period_hours: Option<i64> });
 request!(AddTags { tags: Option<BTreeMap<String, String>> });
@@ -138,6 +142,7 @@ pub(crate) enum Request {
     RemoveTagsFromStream(RemoveTags),
     SplitShard(SplitShard),
     SubscribeToShard(SubscribeToShard),
+    UpdateMaxRecordSize(UpdateMaxRecordSize),
     UpdateShardCount(UpdateShardCount),
     UpdateStreamMode(UpdateStreamMode),
 }
@@ -164,6 +169,7 @@ macro_rules! for_each_operation {
             Request::RemoveTagsFromStream($request) => $use,
             Request::SplitShard($request) => $use,
             Request::SubscribeToShard($request) => $use,
+            Request::UpdateMaxRecordSize($request) => $use,
             Request::UpdateShardCount($request) => $use,
             Request::UpdateStreamMode($request) => $use,
         }
@@ -207,6 +213,7 @@ impl Request {
             RemoveTagsFromStream,
             SplitShard,
             SubscribeToShard,
+            UpdateMaxRecordSize,
             UpdateShardCount,
             UpdateStreamMode,
         )

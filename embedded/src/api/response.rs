@@ -116,13 +116,13 @@ pub(crate) struct DescribeStreamResponse {
 }
 
 macro_rules! with_stream_facts {
-    ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
+    ($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),+ $(,)? }) => {
         #[derive(Debug, Serialize)]
         #[serde(rename_all = "PascalCase")]
         pub(crate) struct $name {
             #[serde(flatten)]
             pub(crate) facts: StreamFacts,
-            $(pub(crate) $field: $type,)+
+            $($(#[$attribute])* pub(crate) $field: $type,)+
         }
     };
 }
@@ -130,7 +130,9 @@ macro_rules! with_stream_facts {
 with_stream_facts!(StreamDescription { shards: Vec<ShardDescription>, has_more_shards: bool });
 with_stream_facts!(StreamDescriptionSummary {
     open_shard_count: usize,
-    consumer_count: usize
+    consumer_count: usize,
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    max_record_size: u32,
 });
 
 #[derive(Debug, Serialize)]

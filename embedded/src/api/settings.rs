@@ -1,10 +1,10 @@
-//! Capacity mode, retention, tags.
+//! Capacity mode, retention, the size of records, tags.
 
 use std::collections::BTreeMap;
 
 use super::Kinesis;
 use super::error::{ApiError, ErrorCode};
-use super::request::{AddTags, ChangeRetention, ListTags, RemoveTags, UpdateStreamMode};
+use super::request::{AddTags, ChangeRetention, ListTags, RemoveTags, UpdateMaxRecordSize, UpdateStreamMode};
 use super::response::{ListTagsResponse, Tag};
 use super::streams::stream_mode;
 use super::validate::{Violations, checked};
@@ -12,6 +12,8 @@ use super::validate::{Violations, checked};
 const SHORTEST_HOURS: i64 = 24;
 const LONGEST_HOURS: i64 = 8_760;
 const TAGS: usize = 50;
+const SMALLEST_RECORD_KIB: i64 = 1_024;
+const LARGEST_RECORD_KIB: i64 = 10_240;
 
 impl Kinesis {
     pub(super) fn update_stream_mode(&self, request: &UpdateStreamMode) -> Result<(), ApiError> {
@@ -25,6 +27,19 @@ impl Kinesis {
         let mut state = stream.state.write();
         self.alive(&stream, &state)?;
         Ok(stream.change(&mut state, |metadata| metadata.mode = mode)?)
+    }
+
+    pub(super) fn update_max_record_size(&self, request: &UpdateMaxRecordSize) -> Result<(), ApiError> {
+        let mut violations = Violations::default();
+        violations.required(request.stream_arn.as_deref(), "streamARN");
+        let kib = violations.required(request.max_record_size, "maxRecordSizeInKiB");
+        violations.range(kib, "maxRecordSizeInKiB", SMALLEST_RECORD_KIB, LARGEST_RECORD_KIB);
+        violations.check()?;
+        let kib = u32::try_from(checked(kib)?).map_err(|error| ApiError::defect(error.to_string()))?;
+        let stream = self.named(None, request.stream_arn.as_deref())?;
+        let mut state = stream.state.write();
+        self.alive(&stream, &state)?;
+        Ok(stream.change(&mut state, |metadata| metadata.max_record_kib = kib)?)
     }
 
     pub(super) fn increase_retention(&self, request: &ChangeRetention) -> Result<(), ApiError> {

@@ -181,6 +181,7 @@ impl Kinesis {
                 facts: self.facts(&stream, &state),
                 open_shard_count,
                 consumer_count: state.metadata.consumers.len(),
+                max_record_size: state.metadata.max_record_kib,
             },
         })
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::hash::uniform_ranges;
-use super::metadata::{METADATA_FILE, ShardMetadata, StreamMetadata, StreamMode};
+use super::metadata::{METADATA_FILE, ShardMetadata, StreamMetadata, StreamMode, usual_record_kib};
 use super::shard::parse_shard_id;
 use super::state::{Stream, StreamState};
 use super::subscriptions::Subscriptions;
@@ -154,6 +154,7 @@ impl StreamDirectory {
             tag,
             mode,
             retention_hours: DEFAULT_RETENTION_HOURS,
+            max_record_kib: usual_record_kib(),
             next_shard: shards,
             tags,
             consumers: BTreeMap::new(),

@@ -27,6 +27,9 @@ pub(crate) struct StreamMetadata {
     pub(crate) tag: u32,
     pub(crate) mode: StreamMode,
     pub(crate) retention_hours: u32,
+    /// KiB of data that a record may have.
+    #[serde(default = "usual_record_kib")]
+    pub(crate) max_record_kib: u32,
     pub(crate) next_shard: u32,
     #[serde(default)]
     pub(crate) tags: BTreeMap<String, String>,
@@ -82,7 +85,17 @@ impl ShardMetadata {
     }
 }
 
+/// 1 MiB, unless a stream is told otherwise.
+pub(super) const fn usual_record_kib() -> u32 {
+    1024
+}
+
 impl StreamMetadata {
+    /// Bytes of data that a record may have.
+    pub(crate) fn max_record_bytes(&self) -> usize {
+        self.max_record_kib as usize * 1024
+    }
+
     pub(crate) fn retention_ms(&self) -> i64 {
         i64::from(self.retention_hours) * 3_600_000
     }

@@ -12,6 +12,7 @@ use shard_reader::{Position, ReadError, ReadErrorKind, ScanTotals, ShardPin, Sha
 use tokio::time::Instant;
 
 use super::error::EngineError;
+use super::named_shards::{NAMED_SHARDS, name_shards};
 use super::options::OnLimit;
 
 /// Shards that an error about a limit names.
@@ -218,10 +219,13 @@ impl ExecutionFacts {
     }
 
     /// `{query_id, rows, bytes_cached, bytes_read, calls, outside_event_time, planning_ms, first_row_ms, total_ms, shards: [{table, shard, from, to, complete, reason,
-    /// bytes_cached, bytes_read, calls}]}`; complete once the rows have ended.
+    /// bytes_cached, bytes_read, calls}]}`; complete once the rows have ended. Of very many shards, those that are not complete are named first.
     pub fn to_json(&self) -> serde_json::Value {
-        let shards: Vec<_> = self
-            .shards()
+        let mut shards = self.shards();
+        if shards.len() > NAMED_SHARDS {
+            shards.sort_by_key(|fact| fact.complete);
+        }
+        let shards: Vec<_> = shards
             .iter()
             .map(|fact| {
                 json!({
@@ -237,7 +241,7 @@ impl ExecutionFacts {
                 })
             })
             .collect();
-        json!({
+        let mut facts = json!({
             "query_id": self.query_id,
             "rows": self.rows(),
             "bytes_cached": self.meter.bytes_cached(),
@@ -247,8 +251,9 @@ impl ExecutionFacts {
             "planning_ms": self.planned.get().map(millis),
             "first_row_ms": self.first_row.get().map(millis),
             "total_ms": millis(&self.elapsed()),
-            "shards": shards,
-        })
+        });
+        name_shards(&mut facts, shards.into_iter());
+        facts
     }
 }
 

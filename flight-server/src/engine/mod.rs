@@ -13,6 +13,7 @@ mod fetch_ahead;
 mod functions;
 mod hidden;
 mod metadata;
+mod named_shards;
 mod options;
 mod pin;
 mod plan;

@@ -181,9 +181,11 @@ pub(super) async fn pin(statement: &Statement, arrived: Instant) -> Result<(), E
 /// Tables over one stream see the same end, whatever their starts.
 fn same_end(snapshot: &mut Snapshot, first: &Snapshot) {
     snapshot.shards.retain_mut(|pin| {
-        let Some(known) = first.shards.iter().find(|known| known.range.shard == pin.range.shard) else {
+        // sorted by shard id
+        let Ok(at) = first.shards.binary_search_by(|known| known.range.shard.cmp(&pin.range.shard)) else {
             return false;
         };
+        let known = &first.shards[at];
         pin.range.end = known.range.end;
         pin.range.start = pin.range.start.min(known.range.end);
         true

@@ -25,6 +25,7 @@ use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
+use super::named_shards::name_shards;
 use super::options::{OptionValue, OptionValues, StatementOptions};
 use super::queries::{Arrival, Queries};
 use super::promises::BrokenPromises;
@@ -230,7 +231,7 @@ impl Engine {
         let parts = if groups.is_empty() {
             vec![whole]
         } else {
-            split_parts(&whole, groups)
+            split_parts(whole, groups)
         };
         arrival.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         Ok(Planned::Query(PlannedQuery {
@@ -420,20 +421,23 @@ fn endpoint_groups(pins: Vec<ShardPin>) -> Vec<Vec<ShardPin>> {
     groups
 }
 
-fn split_parts(whole: &QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> {
+fn split_parts(whole: QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> {
     let parts = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-    (0..parts)
-        .zip(groups)
-        .map(|(part, shards)| {
-            let mut own = whole.clone();
-            own.part = part;
-            own.parts = parts;
-            for snapshot in own.tables.iter_mut().filter_map(|table| table.snapshot.as_mut()) {
-                snapshot.shards.clone_from(&shards);
-            }
-            own
-        })
-        .collect()
+    let mut without_shards = QueryPart { parts, ..whole };
+    for snapshot in without_shards.tables.iter_mut().filter_map(|table| table.snapshot.as_mut()) {
+        snapshot.shards = Vec::new();
+    }
+    let part = |(part, shards): (u32, Vec<ShardPin>)| {
+        let mut own = QueryPart {
+            part,
+            ..without_shards.clone()
+        };
+        for snapshot in own.tables.iter_mut().filter_map(|table| table.snapshot.as_mut()) {
+            snapshot.shards.clone_from(&shards);
+        }
+        own
+    };
+    (0..parts).zip(groups).map(part).collect()
 }
 
 fn pinned(table: &StreamTable) -> PinnedTable {
@@ -445,13 +449,14 @@ fn pinned(table: &StreamTable) -> PinnedTable {
 }
 
 fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &Total, facts: &ExecutionFacts) -> Value {
-    json!({
+    let mut said = json!({
         "query_id": query_id,
         "rows": Value::Null,
         "bytes_cached": total.bytes_in_memory,
         "bytes_read": 0,
         "bytes_to_read": total.bytes_to_read,
         "planning_ms": facts.elapsed().as_millis() as u64,
-        "shards": readings.iter().map(ShardReading::facts).collect::<Vec<_>>(),
-    })
+    });
+    name_shards(&mut said, readings.iter().map(ShardReading::facts));
+    said
 }

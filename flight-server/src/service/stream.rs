@@ -207,29 +207,28 @@ fn empty_message(schema: &SchemaRef) -> Result<FlightData, Status> {
         .ok_or_else(|| Status::internal("an empty batch gives no message"))
 }
 
-/// Pieces of at most about [`LARGEST_MESSAGE`] bytes, by what the batch itself holds of its buffers.
+/// Pieces of at most [`LARGEST_MESSAGE`] bytes, or of one row, by what the batch itself holds of its buffers.
 fn split(batch: Result<RecordBatch, FlightError>) -> Vec<Result<RecordBatch, FlightError>> {
-    let batch = match batch {
-        Ok(batch) => batch,
-        Err(error) => return vec![Err(error)],
-    };
-    let mut bytes = 0;
-    for column in batch.columns() {
-        match column.to_data().get_slice_memory_size() {
-            Ok(size) => bytes += size,
-            Err(error) => return vec![Err(error.into())],
+    let mut pieces = Vec::new();
+    // halves of halves: large rows may stand together
+    let mut left = vec![batch];
+    while let Some(batch) = left.pop() {
+        match batch.and_then(|batch| Ok((sent_bytes(&batch)?, batch))) {
+            Err(error) => return vec![Err(error)],
+            Ok((bytes, batch)) if bytes > LARGEST_MESSAGE && batch.num_rows() > 1 => {
+                let middle = batch.num_rows() / 2;
+                left.push(Ok(batch.slice(middle, batch.num_rows() - middle)));
+                left.push(Ok(batch.slice(0, middle)));
+            }
+            Ok((_, batch)) => pieces.push(Ok(batch)),
         }
     }
-    let rows = batch.num_rows();
-    let pieces = bytes.div_ceil(LARGEST_MESSAGE).clamp(1, rows.max(1));
-    if pieces == 1 {
-        return vec![Ok(batch)];
-    }
-    let step = rows.div_ceil(pieces);
-    (0..rows)
-        .step_by(step)
-        .map(|start| Ok(batch.slice(start, step.min(rows - start))))
-        .collect()
+    pieces
+}
+
+fn sent_bytes(batch: &RecordBatch) -> Result<usize, FlightError> {
+    let columns = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    Ok(columns.sum::<Result<usize, _>>()?)
 }
 
 /// The facts of a statement that read no stream, under the keys that a query's have.

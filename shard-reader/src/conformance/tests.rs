@@ -253,3 +253,28 @@ async fn faults_on_the_wire_lose_and_double_nothing() {
     }
     embedded.service.shutdown().await.unwrap();
 }
+
+/// Each try counts against the shard's budget of calls, so a call is made once: the reader decides when to ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_fails_is_one_call() {
+    let embedded = Embedded::start().await;
+    let stream = embedded.stream(1).await;
+    let source = stream.source();
+    let shard = source.list_shards(stream.name()).await.unwrap().remove(0).id;
+    let cursor = source.open(stream.name(), &shard, crate::OpenAt::TrimHorizon).await.unwrap();
+    let faults = [
+        (Fault::Throttle, crate::SourceErrorKind::Throttled),
+        (Fault::InternalFailure, crate::SourceErrorKind::Unavailable),
+        (Fault::Reset(embedded::Cut::BeforeResponse), crate::SourceErrorKind::Unavailable),
+    ];
+    for (fault, kind) in faults {
+        let rule = embedded
+            .service
+            .faults()
+            .add(FaultRule::new(Operation::GetRecords, fault).times(10));
+        let error = source.read(stream.name(), &shard, &cursor, 10).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert_eq!(embedded.service.faults().remove(rule), Some(1), "{kind:?}: calls");
+    }
+    embedded.service.shutdown().await.unwrap();
+}

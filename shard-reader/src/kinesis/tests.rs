@@ -12,7 +12,14 @@ fn codes_become_categories() {
         ("LimitExceededException", 400, SourceErrorKind::Throttled),
         ("ExpiredIteratorException", 400, SourceErrorKind::ExpiredIterator),
         ("ResourceNotFoundException", 400, SourceErrorKind::NotFound),
+        ("KMSAccessDeniedException", 400, SourceErrorKind::Denied),
         ("KMSDisabledException", 400, SourceErrorKind::Denied),
+        ("KMSInvalidStateException", 400, SourceErrorKind::Denied),
+        ("KMSNotFoundException", 400, SourceErrorKind::Denied),
+        ("KMSOptInRequired", 400, SourceErrorKind::Denied),
+        ("AccessDeniedException", 400, SourceErrorKind::Denied),
+        ("ResourceInUseException", 400, SourceErrorKind::Unavailable),
+        ("ExpiredNextTokenException", 400, SourceErrorKind::Invalid),
         ("UnrecognizedClientException", 400, SourceErrorKind::Denied),
         ("InvalidArgumentException", 400, SourceErrorKind::Invalid),
         ("ValidationException", 400, SourceErrorKind::Invalid),
@@ -106,4 +113,21 @@ async fn an_endpoint_nobody_listens_at_is_unavailable() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, SourceErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn reads_are_not_retried_by_the_sdk_and_do_not_wait_forever() {
+    let settings = KinesisSettings {
+        region: Some("eu-west-1".into()),
+        ..Default::default()
+    };
+    let source = KinesisSource::connect(&settings).await.unwrap();
+    let reads = source.reads.config();
+    assert_eq!(reads.retry_config().map(RetryConfig::max_attempts), Some(1));
+    let timeouts = reads.timeout_config().unwrap();
+    assert_eq!(timeouts.operation_attempt_timeout(), Some(READ_TIMEOUT));
+    assert!(timeouts.connect_timeout().is_some());
+    let others = source.client.config();
+    assert!(others.retry_config().unwrap().max_attempts() > 1);
+    assert!(others.timeout_config().unwrap().operation_attempt_timeout().is_some());
 }

@@ -59,6 +59,7 @@ pub(super) struct Faults {
     random: Option<SmallRng>,
     pub(super) millis_behind: MillisBehind,
     pub(super) late_end: bool,
+    pub(super) refuses_future: bool,
 }
 
 /// How far an empty reply comes in a gap.

@@ -18,6 +18,8 @@ use shard::{MemoryRecord, MemoryShard};
 
 /// Time of day when a memory stream begins: 2026-01-01T00:00:00Z.
 const EPOCH_MS: i64 = 1_767_225_600_000;
+/// Makes numbers of 56 digits.
+const WIDE: u128 = 2_685_979_000_000_000_000_000_000_000_000_000_000;
 
 /// An in-process stream with many shards, splits and merges, and faults on demand. Clones share the stream.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct MemorySource {
 struct Stream {
     shards: BTreeMap<ShardId, MemoryShard>,
     last_sequence: u64,
+    /// The upper 16 bytes of all sequence numbers.
+    sequence_base: u128,
     created: i64,
     started: Instant,
     retention_ms: u64,
@@ -53,11 +57,37 @@ pub struct Calls {
 }
 
 impl MemorySource {
-    /// A stream with so many shards.
+    /// A stream with so many shards. Its sequence numbers begin with four digits, and become longer.
     pub fn new(shards: usize) -> Self {
+        Self::with_sequences(shards, 0)
+    }
+
+    /// A stream with so many shards, whose sequence numbers have 56 digits, as on AWS.
+    pub fn with_wide_numbers(shards: usize) -> Self {
+        Self::with_sequences(shards, WIDE)
+    }
+
+    /// A stream with shards of these ids: an id is any text.
+    pub fn with_ids(ids: &[&str]) -> Self {
+        let source = Self::new(ids.len());
+        {
+            let mut stream = source.stream.lock();
+            let shards = std::mem::take(&mut stream.shards);
+            stream.shards = std::iter::zip(ids, shards.into_values())
+                .map(|(id, mut shard)| {
+                    shard.info.id = ShardId::from(*id);
+                    (shard.info.id.clone(), shard)
+                })
+                .collect();
+        }
+        source
+    }
+
+    fn with_sequences(shards: usize, sequence_base: u128) -> Self {
         let mut stream = Stream {
             shards: BTreeMap::new(),
             last_sequence: 1000,
+            sequence_base,
             created: EPOCH_MS,
             started: Instant::now(),
             retention_ms: 24 * 3_600_000,
@@ -69,7 +99,7 @@ impl MemorySource {
         for shard in 0..shards {
             let start = width * shard as u128;
             let end = if shard + 1 == shards { u128::MAX } else { start + width - 1 };
-            stream.add_shard(start, end, None, None);
+            stream.add_shard((start, end), None, None);
         }
         Self {
             stream: Arc::new(Mutex::new(stream)),
@@ -115,8 +145,8 @@ impl MemorySource {
         let mut stream = self.stream.lock();
         let (start, end) = stream.close(shard)?;
         let middle = start + (end - start) / 2;
-        let left = stream.add_shard(start, middle, Some(shard), None);
-        let right = stream.add_shard(middle + 1, end, Some(shard), None);
+        let left = stream.add_shard((start, middle), Some(shard), None);
+        let right = stream.add_shard((middle + 1, end), Some(shard), None);
         stream.set_children(shard, &[left.clone(), right.clone()]);
         Some([left, right])
     }
@@ -129,7 +159,7 @@ impl MemorySource {
             return None;
         }
         let (a, b) = (stream.close(shard)?, stream.close(other)?);
-        let child = stream.add_shard(a.0.min(b.0), a.1.max(b.1), Some(shard), Some(other));
+        let child = stream.add_shard((a.0.min(b.0), a.1.max(b.1)), Some(shard), Some(other));
         for parent in [shard, other] {
             stream.set_children(parent, std::slice::from_ref(&child));
         }
@@ -210,6 +240,11 @@ impl MemorySource {
         self.stream.lock().faults.millis_behind = millis_behind;
     }
 
+    /// A cursor at a time that is yet to come is refused.
+    pub fn set_refuses_future(&self, refuses: bool) {
+        self.stream.lock().faults.refuses_future = refuses;
+    }
+
     /// A closed shard says so one reply after its last record.
     pub fn set_late_end(&self, late: bool) {
         self.stream.lock().faults.late_end = late;
@@ -221,16 +256,24 @@ impl Stream {
         EPOCH_MS + self.started.elapsed().as_millis() as i64
     }
 
-    fn add_shard(&mut self, start: u128, end: u128, parent: Option<&ShardId>, adjacent: Option<&ShardId>) -> ShardId {
+    fn number(&self) -> SequenceNumber {
+        let mut bytes = [0; 24];
+        bytes[..16].copy_from_slice(&self.sequence_base.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.last_sequence.to_be_bytes());
+        SequenceNumber::from_bytes(bytes)
+    }
+
+    fn add_shard(&mut self, (start, end): (u128, u128), parent: Option<&ShardId>, adjacent: Option<&ShardId>) -> ShardId {
         let id = ShardId::from(format!("shardId-{:012}", self.shards.len()));
         self.last_sequence += 1;
+        let starting = self.number();
         let info = ShardInfo {
             id: id.clone(),
             parent: parent.cloned(),
             adjacent_parent: adjacent.cloned(),
             hash_start: start,
             hash_end: end,
-            starting_sequence: Some(self.last_sequence.into()),
+            starting_sequence: Some(starting),
             ending_sequence: None,
         };
         self.shards.insert(id.clone(), MemoryShard::new(info));
@@ -238,10 +281,11 @@ impl Stream {
     }
 
     fn put(&mut self, shard: &ShardId, key: Option<&str>, arrival_ms: Option<i64>, data: &[u8]) -> Option<SequenceNumber> {
-        let shard = self.shards.get_mut(shard).filter(|shard| shard.info.ending_sequence.is_none())?;
+        self.shards.get(shard).filter(|shard| shard.info.ending_sequence.is_none())?;
         // numbers have gaps
         self.last_sequence += 1 + self.last_sequence % 7;
-        let sequence = SequenceNumber::from(self.last_sequence);
+        let sequence = self.number();
+        let shard = self.shards.get_mut(shard)?;
         shard.records.push(MemoryRecord {
             sequence,
             key: key.map(str::to_owned),
@@ -253,7 +297,7 @@ impl Stream {
 
     fn close(&mut self, shard: &ShardId) -> Option<(u128, u128)> {
         self.last_sequence += 1;
-        let ending = SequenceNumber::from(self.last_sequence);
+        let ending = self.number();
         let shard = self.shards.get_mut(shard).filter(|shard| shard.info.ending_sequence.is_none())?;
         shard.info.ending_sequence = Some(ending);
         Some((shard.info.hash_start, shard.info.hash_end))

@@ -12,6 +12,8 @@ use crate::{
     Cursor, FULL_PAGE_BYTES, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
 };
 
+/// As on AWS: a reply holds so much at most.
+const PAGE_BYTES: usize = 10 << 20;
 /// As on AWS.
 const CURSOR_LIFE: Duration = Duration::from_secs(300);
 
@@ -80,6 +82,9 @@ impl ShardSource for MemorySource {
         if memory.faults.open_fails() {
             return Err(SourceError::new(SourceErrorKind::Unavailable, "connection reset"));
         }
+        if memory.faults.refuses_future && matches!(at, OpenAt::Timestamp(time) if time > memory.now_ms()) {
+            return Err(SourceError::new(SourceErrorKind::Invalid, "the timestamp lies in the future"));
+        }
         let found = memory
             .shards
             .get(shard)
@@ -136,7 +141,7 @@ impl Stream {
                 let there = found.records.len().saturating_sub(index.max(found.first)).min(whole);
                 found.page(index, ((there as f64 * part) as usize).max(1), usize::MAX)
             }
-            _ => found.page(index, whole, FULL_PAGE_BYTES as usize),
+            _ => found.page(index, whole, PAGE_BYTES),
         };
         if fate == ReadFate::Lost {
             return Err(SourceError::new(SourceErrorKind::Unavailable, "the reply was lost"));

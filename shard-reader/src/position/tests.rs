@@ -85,3 +85,22 @@ fn points_order_around_records() {
     ];
     assert!(ordered.is_sorted_by(|x, y| x < y));
 }
+
+#[test]
+fn positions_are_text_for_people_and_bytes_in_tickets() {
+    let sequence: SequenceNumber = "49546986683135544286507457936321625675700192471156785154".parse().unwrap();
+    let texts = [
+        (Position::TrimHorizon, "\"trim_horizon\"".to_owned()),
+        (Position::Before(sequence), format!("\"before:{sequence}\"")),
+        (Position::After(sequence, 7), format!("\"after:{sequence}:7\"")),
+    ];
+    for (position, text) in texts {
+        assert_eq!(serde_json::to_string(&position).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&position, &mut bytes).unwrap();
+        // 24 of the number; the text has 56 digits
+        assert!(bytes.len() <= 32, "{position}: {} bytes", bytes.len());
+        assert_eq!(ciborium::from_reader::<Position, _>(bytes.as_slice()).unwrap(), position);
+    }
+}

@@ -129,11 +129,16 @@ impl Actor {
                 Action::Stop => return,
                 Action::Wait(until) => self.wait(until).await,
                 Action::Close | Action::Tail | Action::Anchor(_) | Action::Backfill(_) => {
-                    // who dropped meanwhile is not fetched for: what to do is chosen again after the pause
-                    if let Some(ready) = self.rate.ready_at() {
-                        tokio::time::sleep_until(ready).await;
+                    // what to do is chosen again after the pause: who dropped meanwhile is not fetched for, and a statement that came goes first
+                    let planning = !self.shard.state.lock().waiters.is_empty();
+                    if let Some(ready) = self.rate.ready_at(planning) {
+                        self.wait(ready).await;
                         continue;
                     }
+                    self.pins_in_a_row = match action {
+                        Action::Tail | Action::Anchor(_) => self.pins_in_a_row.saturating_add(1),
+                        _ => 0,
+                    };
                     let done = match action {
                         Action::Close => self.close().await,
                         Action::Tail => self.read_tail().await,
@@ -169,14 +174,8 @@ impl Actor {
         let pin = if live { tail.or(anchor) } else { anchor.or(tail) };
         match (pin, state.backfill_wanted()) {
             (Some(pin), None) => return pin,
-            (Some(pin), Some(_)) if self.pins_in_a_row < PINS_IN_A_ROW => {
-                self.pins_in_a_row += 1;
-                return pin;
-            }
-            (_, Some(position)) => {
-                self.pins_in_a_row = 0;
-                return Action::Backfill(position);
-            }
+            (Some(pin), Some(_)) if self.pins_in_a_row < PINS_IN_A_ROW => return pin,
+            (_, Some(position)) => return Action::Backfill(position),
             (None, None) => {}
         }
         let config = &self.context.shared.config;

@@ -67,8 +67,9 @@ impl Actor {
         };
         let reads_on = run.position.is_some_and(|position| position != Position::TrimHorizon);
         if tip_as_of.is_some() && !live && run.position.is_some() {
-            self.tail_read(&run, &page, tip);
+            let read = self.tail_read(&run, &page, tip).await;
             self.tail = Tail::Live(run);
+            read?;
         } else if !found {
             self.pause_after(&page);
             self.anchor = Some((place, run));

@@ -37,10 +37,21 @@ impl Actor {
         };
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
-        let ending = self.shard.info.lock().ending_sequence;
+        let tip = tip.filter(|_| page.records.is_empty() && page.next.is_some());
+        let ending = match tip {
+            Some(_) => self.ending_at(point).await,
+            None => Ok(None),
+        };
+        let ending = match ending {
+            Ok(ending) => ending,
+            Err(failure) => {
+                self.keep(run);
+                return Err(failure);
+            }
+        };
         let mut state = self.shard.state.lock();
         state.read_from(point);
-        if let Some(tip) = tip.filter(|_| page.records.is_empty() && page.next.is_some()) {
+        if let Some(tip) = tip {
             state.scans_at_tip(point, tip, ending);
         }
         drop(state);
@@ -58,6 +69,17 @@ impl Actor {
             self.keep(run);
         }
         Ok(())
+    }
+
+    /// The bound of the shard's sequence numbers, if it is closed, for what a tip at `point` says to the scans that wait there. A range may end with that
+    /// bound and come from a process that knew the shard closed when this one did not, so where it is not known the shards are listed first.
+    pub(super) async fn ending_at(&self, point: Position) -> Result<Option<SequenceNumber>, Failure> {
+        let known = || self.shard.info.lock().ending_sequence;
+        let is_wanted = |demand: &Demand| demand.waiting && demand.position == point;
+        if known().is_none() && self.shard.state.lock().demands.values().any(is_wanted) {
+            self.context.list(Instant::now()).await?;
+        }
+        Ok(known())
     }
 
     /// Keeps a cursor to read on from.

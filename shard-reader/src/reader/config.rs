@@ -15,7 +15,7 @@ pub struct ReaderConfig {
     pub bytes_per_second: Option<u64>,
     /// A shard's task ends after so long without a statement.
     pub idle_stop: Duration,
-    /// A snapshot is pinned within this time, or the statement fails naming the shard.
+    /// A statement fails, naming a shard, when for so long no shard's tip was reached. (A stream of thousands of shards may take longer as a whole.)
     pub pin_timeout: Duration,
     /// A scan fails after so long without one successful call.
     pub scan_timeout: Duration,

@@ -41,6 +41,8 @@ pub(super) struct StreamContext {
     retention_ms: AtomicU64,
     on_demand: AtomicBool,
     shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
+    /// Shards registered so far, so that who has seen all of them need not look again.
+    registered: AtomicU64,
     listed: Mutex<BTreeSet<ShardId>>,
     /// When the last list of shards was asked for. The lock is also what makes concurrent requests share one call.
     listing: tokio::sync::Mutex<Option<Instant>>,
@@ -63,6 +65,7 @@ impl StreamContext {
             retention_ms: AtomicU64::new(0),
             on_demand: AtomicBool::new(false),
             shards: Mutex::default(),
+            registered: AtomicU64::new(0),
             listed: Mutex::default(),
             listing: tokio::sync::Mutex::default(),
         };
@@ -104,14 +107,24 @@ impl StreamContext {
         self.shards.lock().values().cloned().collect()
     }
 
+    /// All shards, if one was registered since `seen` was last brought up to date here.
+    pub(super) fn shards_since(&self, seen: &mut Option<u64>) -> Option<Vec<Arc<Shard>>> {
+        let shards = self.shards.lock();
+        let now = Some(self.registered.load(Ordering::Relaxed));
+        (std::mem::replace(seen, now) != now).then(|| shards.values().cloned().collect())
+    }
+
     /// The shard, also one that no list has named yet: a range may come from elsewhere.
     pub(super) fn shard(&self, id: &ShardId) -> Arc<Shard> {
-        Arc::clone(
-            self.shards
-                .lock()
-                .entry(id.clone())
-                .or_insert_with(|| Shard::new(unlisted(id, None), &self.shared.budget)),
-        )
+        let mut shards = self.shards.lock();
+        let shard = shards.entry(id.clone()).or_insert_with(|| self.new_shard(unlisted(id, None)));
+        Arc::clone(shard)
+    }
+
+    /// A shard to be registered while the lock of the register is held.
+    fn new_shard(&self, info: ShardInfo) -> Arc<Shard> {
+        self.registered.fetch_add(1, Ordering::Relaxed);
+        Shard::new(info, &self.shared.budget)
     }
 
     /// Lists the shards unless that was asked after `after`; new ones are registered.
@@ -134,7 +147,7 @@ impl StreamContext {
                         shard.wake.notify_one();
                     }
                 }
-                None => drop(shards.insert(info.id.clone(), Shard::new(info, &self.shared.budget))),
+                None => drop(shards.insert(info.id.clone(), self.new_shard(info))),
             }
         }
         *listing = Some(requested);
@@ -147,10 +160,10 @@ impl StreamContext {
 
     /// A child that the end of its parent names, listed or not yet.
     pub(super) fn register_child(&self, child: &ShardId, parent: &ShardId) {
-        self.shards
-            .lock()
+        let mut shards = self.shards.lock();
+        shards
             .entry(child.clone())
-            .or_insert_with(|| Shard::new(unlisted(child, Some(parent)), &self.shared.budget));
+            .or_insert_with(|| self.new_shard(unlisted(child, Some(parent))));
     }
 
     /// Forgets a shard that the service does not know any more; false if it is still listed.

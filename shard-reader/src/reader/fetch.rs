@@ -24,6 +24,8 @@ const ASSUMED_EMPTIES: u32 = 5;
 const ASSUMED_AFTER: Duration = Duration::from_secs(2);
 /// So long must a tip that is only assumed have lasted to say that records that were there once are gone.
 pub(super) const CONTRADICTED_AFTER: Duration = Duration::from_secs(60);
+/// A shard of which a reply holds no more than this is looked at close to its tip first: a minute of it is more than a reply.
+const HOT_SPAN_MS: i64 = 30_000;
 /// Replies looked at for the first record of a place.
 const FIRST_REPLIES: u32 = 50;
 
@@ -57,6 +59,8 @@ pub(super) struct Run {
     alone: bool,
     pub(super) last_arrival: Option<i64>,
     pub(super) behind: Option<(u64, Instant)>,
+    /// The last reply was as large as one can be, and its records came within half a minute.
+    pub(super) hot: bool,
     empties: Empties,
 }
 
@@ -78,6 +82,7 @@ impl Run {
             alone: false,
             last_arrival: None,
             behind: None,
+            hot: false,
             empties: Empties::default(),
         }
     }
@@ -111,6 +116,8 @@ impl Run {
         self.behind = page.millis_behind.map(|behind| (behind, page.requested_at));
         if let Some(last) = page.records.len().checked_sub(1) {
             self.last_arrival = page.records.arrival(last);
+            let span = page.records.arrival(0).zip(self.last_arrival).map(|(first, last)| last - first);
+            self.hot = page.full && span.is_some_and(|span| span < HOT_SPAN_MS);
             self.alone = false;
         }
     }

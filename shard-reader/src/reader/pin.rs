@@ -3,7 +3,7 @@
 //! Shards are pinned concurrently. New ones come only from shards that end, and a shard's end is told after its children are registered; so when no
 //! pinned shard leaves an unpinned one behind, records acknowledged into brand-new children are in the snapshot too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -53,7 +53,8 @@ impl StreamContext {
         if self.stop.is_cancelled() {
             return Err(self.stopped());
         }
-        let deadline = Instant::now() + self.shared.config.pin_timeout;
+        let patience = self.shared.config.pin_timeout;
+        let deadline = Instant::now() + patience;
         if !self.ever_listed().await {
             self.list_until(request.arrived, deadline).await?;
         }
@@ -65,12 +66,15 @@ impl StreamContext {
         };
         let mut listing: Option<BoxFuture<'_, Result<(), ReadError>>> =
             listed_since.map(|since| Box::pin(self.list_until(since, deadline)) as BoxFuture<'_, _>);
-        let mut seen = BTreeSet::new();
-        let mut pins: BTreeMap<ShardId, ShardPin> = BTreeMap::new();
+        let mut registered = None;
+        let mut waiting: BTreeMap<ShardId, Arc<Shard>> = BTreeMap::new();
+        let mut pins: BTreeMap<ShardId, Option<ShardPin>> = BTreeMap::new();
         let mut pinning = FuturesUnordered::new();
+        let stalled = tokio::time::sleep(patience);
+        tokio::pin!(stalled);
         loop {
-            for shard in self.shards() {
-                if !seen.insert(shard.id.clone()) {
+            for shard in self.shards_since(&mut registered).unwrap_or_default() {
+                if pins.contains_key(&shard.id) || waiting.contains_key(&shard.id) {
                     continue;
                 }
                 let bounds = match scope {
@@ -78,7 +82,11 @@ impl StreamContext {
                     None => Some(ShardBounds::default()),
                 };
                 if let Some(bounds) = bounds {
-                    pinning.push(Box::pin(self.pin_shard(shard, Waiter::new(*request, bounds), deadline)));
+                    pinning.push(Box::pin(self.pin_shard(Arc::clone(&shard), Waiter::new(*request, bounds))));
+                    waiting.insert(shard.id.clone(), shard);
+                    stalled.as_mut().reset(Instant::now() + patience);
+                } else {
+                    pins.insert(shard.id.clone(), None);
                 }
             }
             tokio::select! {
@@ -87,12 +95,18 @@ impl StreamContext {
                     listing = None;
                     listed?;
                 }
-                Some(pinned) = pinning.next() => {
-                    if let Some(pin) = pinned? {
-                        pins.insert(pin.range.shard.clone(), pin);
+                Some((id, pinned)) = pinning.next() => {
+                    waiting.remove(&id);
+                    pins.insert(id, pinned?);
+                    stalled.as_mut().reset(Instant::now() + patience);
+                }
+                () = &mut stalled, if !waiting.is_empty() => {
+                    let failing = waiting.values().find(|shard| shard.state.lock().failing.is_some());
+                    if let Some(shard) = failing.or_else(|| waiting.values().next()) {
+                        return Err(self.not_in_time(shard));
                     }
                 }
-                else => return Ok(pins.into_values().collect()),
+                else => return Ok(pins.into_values().flatten().collect()),
             }
         }
     }
@@ -114,50 +128,41 @@ impl StreamContext {
                 }
             };
             backoff.failed();
-            match backoff.ready_at() {
+            match backoff.ready_at(true) {
                 Some(at) if at < deadline => tokio::time::sleep_until(at).await,
                 _ => return Err(error),
             }
         }
     }
 
-    /// `None`: the shard is gone from the service.
-    async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, waiter: Waiter, deadline: Instant) -> Result<Option<ShardPin>, ReadError> {
-        let pinned = match self.wait_for(&shard, waiter, deadline).await {
-            Ok(pinned) => pinned,
+    /// The shard with its range; `None`: the shard is gone from the service.
+    async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, waiter: Waiter) -> (ShardId, Result<Option<ShardPin>, ReadError>) {
+        let pinned = match self.wait_for(&shard, waiter, None).await {
+            Ok(pinned) => Ok(Some(shard_pin(&shard, pinned))),
             Err(error) if error.kind == ReadErrorKind::NotFound => {
-                self.list_until(Instant::now(), deadline).await?;
-                return if self.retire_unlisted(&shard.id) { Ok(None) } else { Err(error) };
+                let now = Instant::now();
+                match self.list_until(now, now + self.shared.config.pin_timeout).await {
+                    Ok(()) if self.retire_unlisted(&shard.id) => Ok(None),
+                    Ok(()) => Err(error),
+                    Err(unlisted) => Err(unlisted),
+                }
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         };
-        let info = shard.info.lock().clone();
-        let bytes_cached = {
-            let state = shard.state.lock();
-            let held = state
-                .coverage
-                .stretches()
-                .filter(|(from, stretch)| *from < pinned.end && stretch.to > pinned.start);
-            held.map(|(_, stretch)| stretch.segment.wire_bytes(0..stretch.segment.records().len()))
-                .sum()
-        };
-        Ok(Some(ShardPin {
-            range: ShardRange {
-                shard: shard.id.clone(),
-                start: pinned.start,
-                end: pinned.end,
-            },
-            shard_start: info.starting_sequence,
-            shard_end: info.ending_sequence,
-            tip: pinned.kind,
-            bytes_cached,
-        }))
+        (shard.id.clone(), pinned)
     }
 
-    /// Waits until a shard's task has found what a waiter needs.
-    async fn wait_for(self: &Arc<Self>, shard: &Arc<Shard>, waiter: Waiter, deadline: Instant) -> Result<Pinned, ReadError> {
+    /// Waits until a shard's task has found what a waiter needs; without a deadline the caller keeps the time.
+    async fn wait_for(self: &Arc<Self>, shard: &Arc<Shard>, waiter: Waiter, deadline: Option<Instant>) -> Result<Pinned, ReadError> {
         let mut version = shard.version.subscribe();
         let waiting = WaiterGuard::new(shard, waiter);
+        let overdue = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(overdue);
         loop {
             version.borrow_and_update();
             let moment = self.moment(shard);
@@ -169,7 +174,7 @@ impl StreamContext {
                 biased;
                 () = self.stop.cancelled() => return Err(self.stopped().at(&shard.id, None)),
                 changed = version.changed() => if changed.is_err() { return Err(self.stopped().at(&shard.id, None)) },
-                () = tokio::time::sleep_until(deadline) => return Err(self.not_in_time(shard)),
+                () = &mut overdue => return Err(self.not_in_time(shard)),
             }
         }
     }
@@ -208,7 +213,7 @@ impl StreamContext {
 
     /// The first record of a shard, for a range that begins at the trim horizon.
     pub(super) async fn first_record(self: &Arc<Self>, shard: &Arc<Shard>, deadline: Instant) -> Result<Position, ReadError> {
-        Ok(self.wait_for(shard, Waiter::only(Want::First), deadline).await?.start)
+        Ok(self.wait_for(shard, Waiter::only(Want::First), Some(deadline)).await?.start)
     }
 
     /// The first record that arrived at or after a time; `None` if there is none. The service's word, unless what is held proves it.
@@ -219,7 +224,31 @@ impl StreamContext {
         deadline: Instant,
     ) -> Result<Option<Position>, ReadError> {
         let waiter = Waiter::only(Want::Place(Place::Time(time)));
-        let found = self.wait_for(shard, waiter, deadline).await?.start;
+        let found = self.wait_for(shard, waiter, Some(deadline)).await?.start;
         Ok((found < END).then_some(found))
+    }
+}
+
+fn shard_pin(shard: &Shard, pinned: Pinned) -> ShardPin {
+    let info = shard.info.lock().clone();
+    let bytes_cached = {
+        let state = shard.state.lock();
+        let held = state
+            .coverage
+            .stretches()
+            .filter(|(from, stretch)| *from < pinned.end && stretch.to > pinned.start);
+        held.map(|(_, stretch)| stretch.segment.wire_bytes(0..stretch.segment.records().len()))
+            .sum()
+    };
+    ShardPin {
+        range: ShardRange {
+            shard: shard.id.clone(),
+            start: pinned.start,
+            end: pinned.end,
+        },
+        shard_start: info.starting_sequence,
+        shard_end: info.ending_sequence,
+        tip: pinned.kind,
+        bytes_cached,
     }
 }

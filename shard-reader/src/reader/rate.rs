@@ -17,6 +17,9 @@ const LEAST_PART: f64 = 0.1;
 pub(super) struct Rate {
     calls: Option<Bucket>,
     bytes: Option<Bucket>,
+    /// For a statement that waits to be planned: twice the bytes, which by default is all that a shard gives, and none in advance. A page of 10 MiB from
+    /// the far end of the stream must not hold up the search for the tip for longer than Kinesis itself does (5 s).
+    planning: Option<Bucket>,
     /// Consecutive failures.
     failures: u32,
     resume_at: Option<Instant>,
@@ -27,31 +30,34 @@ pub(super) struct Rate {
 #[derive(Debug)]
 struct Bucket {
     most_per_second: f64,
+    /// Tokens at most.
+    capacity: f64,
     per_second: f64,
     tokens: f64,
     updated: Instant,
 }
 
 impl Bucket {
-    fn new(per_second: f64, now: Instant) -> Self {
+    fn new(per_second: f64, capacity: f64, now: Instant) -> Self {
         Self {
             most_per_second: per_second,
+            capacity,
             per_second,
-            tokens: per_second.max(1.0),
+            tokens: capacity,
             updated: now,
         }
     }
 
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.updated).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.most_per_second.max(1.0));
+        self.tokens = (self.tokens + elapsed * self.per_second).min(self.capacity);
         self.updated = now;
     }
 
     /// How long until there are so many tokens.
     fn wait(&mut self, wanted: f64, now: Instant) -> Duration {
         self.refill(now);
-        let missing = wanted.min(self.most_per_second.max(1.0)) - self.tokens;
+        let missing = wanted.min(self.capacity) - self.tokens;
         if missing <= 0.0 {
             Duration::ZERO
         } else {
@@ -63,10 +69,12 @@ impl Bucket {
 impl Rate {
     pub(super) fn new(calls_per_second: Option<f64>, bytes_per_second: Option<u64>) -> Self {
         let now = Instant::now();
-        let positive = |rate: f64| (rate > 0.0).then(|| Bucket::new(rate, now));
+        let calls = calls_per_second.filter(|rate| *rate > 0.0);
+        let bytes = bytes_per_second.filter(|rate| *rate > 0).map(|rate| rate as f64);
         Self {
-            calls: calls_per_second.and_then(positive),
-            bytes: bytes_per_second.and_then(|rate| positive(rate as f64)),
+            calls: calls.map(|rate| Bucket::new(rate, rate.max(1.0), now)),
+            bytes: bytes.map(|rate| Bucket::new(rate, rate, now)),
+            planning: bytes.map(|rate| Bucket::new(rate * 2.0, 0.0, now)),
             failures: 0,
             resume_at: None,
             // tests run the same schedule each time
@@ -75,10 +83,11 @@ impl Rate {
     }
 
     /// When the next call may be made; `None` = now.
-    pub(super) fn ready_at(&mut self) -> Option<Instant> {
+    pub(super) fn ready_at(&mut self, planning: bool) -> Option<Instant> {
         let now = Instant::now();
         let calls = self.calls.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(1.0, now));
-        let bytes = self.bytes.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(0.0, now));
+        let bytes = if planning { &mut self.planning } else { &mut self.bytes };
+        let bytes = bytes.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(0.0, now));
         let at = (now + calls.max(bytes)).max(self.resume_at.unwrap_or(now));
         (at > now).then_some(at)
     }
@@ -92,17 +101,18 @@ impl Rate {
     pub(super) fn succeeded(&mut self, bytes: u64) {
         self.failures = 0;
         self.resume_at = None;
-        if let Some(bucket) = &mut self.bytes {
+        for bucket in [&mut self.bytes, &mut self.planning].into_iter().flatten() {
+            bucket.refill(Instant::now());
             bucket.tokens -= bytes as f64;
         }
-        for bucket in [&mut self.calls, &mut self.bytes].into_iter().flatten() {
+        for bucket in [&mut self.calls, &mut self.bytes, &mut self.planning].into_iter().flatten() {
             bucket.per_second = (bucket.per_second + bucket.most_per_second * 0.05).min(bucket.most_per_second);
         }
     }
 
     /// Throttled: half the pace, and a pause.
     pub(super) fn throttled(&mut self) {
-        for bucket in [&mut self.calls, &mut self.bytes].into_iter().flatten() {
+        for bucket in [&mut self.calls, &mut self.bytes, &mut self.planning].into_iter().flatten() {
             let least = bucket.most_per_second * LEAST_PART;
             bucket.per_second = (bucket.per_second / 2.0).max(least);
         }
@@ -132,7 +142,7 @@ mod tests {
         let mut rate = Rate::new(Some(2.0), Some(1000));
         let begin = Instant::now();
         for _ in 0..22 {
-            if let Some(at) = rate.ready_at() {
+            if let Some(at) = rate.ready_at(false) {
                 tokio::time::sleep_until(at).await;
             }
             rate.call();
@@ -142,7 +152,9 @@ mod tests {
         assert_eq!(begin.elapsed().as_secs(), 10);
         rate.succeeded(10_000);
         let begin = Instant::now();
-        tokio::time::sleep_until(rate.ready_at().unwrap()).await;
+        let planning = rate.ready_at(true).unwrap() - begin;
+        assert_eq!(planning.as_secs(), 5);
+        tokio::time::sleep_until(rate.ready_at(false).unwrap()).await;
         // what is over the bytes of this second is paid back before the next call
         assert!((8..=10).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     }
@@ -153,7 +165,7 @@ mod tests {
         for _ in 0..3 {
             rate.throttled();
         }
-        let pause = rate.ready_at().unwrap() - Instant::now();
+        let pause = rate.ready_at(false).unwrap() - Instant::now();
         assert!(pause >= Duration::from_millis(200) && pause <= LAST_BACKOFF, "{pause:?}");
         assert!(rate.calls.as_ref().unwrap().per_second < 1.0);
         for _ in 0..30 {
@@ -168,9 +180,9 @@ mod tests {
         for _ in 0..1000 {
             rate.call();
             rate.succeeded(1 << 30);
-            assert!(rate.ready_at().is_none());
+            assert!(rate.ready_at(false).is_none());
         }
         rate.failed();
-        assert!(rate.ready_at().is_some());
+        assert!(rate.ready_at(false).is_some());
     }
 }

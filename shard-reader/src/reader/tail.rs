@@ -1,8 +1,9 @@
 //! The tail: where a shard ends now; and where a range begins.
 //!
 //! A shard that was never read is looked at from the start that is asked for (one page may be all there is). If that does not show the tip, its last
-//! record is looked for from a minute ago, then an hour, 60 hours, and at last from the horizon; unless the first cursor is already that close, when
-//! it simply goes on, so that a stream that was loaded a moment ago is fetched once.
+//! record is looked for from a minute ago, then an hour, 60 hours, and at last from the horizon; and before all that from 5 s ago, if that first page was
+//! full of a short time: such a shard may take megabytes a second. Unless the first cursor is already that close: then it simply goes on, so that a stream
+//! that was loaded a moment ago is fetched once.
 
 use std::time::Duration;
 
@@ -14,7 +15,12 @@ use super::shard::{Horizon, Tip};
 use super::snapshot::TipKind;
 use crate::{OpenAt, Page, Position, SourceErrorKind};
 
-const PROBE_AGES: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(3600), Duration::from_secs(216_000)];
+const PROBE_AGES: [Duration; 4] = [
+    Duration::from_secs(5),
+    Duration::from_secs(60),
+    Duration::from_secs(3600),
+    Duration::from_secs(216_000),
+];
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -67,14 +73,12 @@ impl Actor {
     /// The next place to look for the last record.
     fn look_for_tip(&mut self, step: usize) -> Tail {
         let now_ms = self.context.now_ms();
+        let front = self.runs.iter().enumerate().max_by_key(|(_, run)| run.position);
+        let hot = front.is_some_and(|(_, run)| run.hot);
+        let front = front.map(|(index, _)| index);
+        let step = if hot { step } else { step.max(1) };
         let age = PROBE_AGES.get(step).copied().filter(|age| *age < self.context.retention());
         let time = age.map(|age| now_ms - age.as_millis() as i64);
-        let front = self
-            .runs
-            .iter()
-            .enumerate()
-            .max_by_key(|(_, run)| run.position)
-            .map(|(index, _)| index);
         if let Some(front) = front {
             let run = &self.runs[front];
             let later = time.is_none_or(|time| run.last_arrival.is_some_and(|arrival| time <= arrival));
@@ -108,7 +112,7 @@ impl Actor {
             if let Some(time) = asked {
                 let _ = self.first_since(time, &page);
             }
-            self.tail_read(run, &page, tip);
+            self.tail_read(run, &page, tip).await?;
             return Ok(None);
         }
         if page.next.is_none() {
@@ -148,24 +152,23 @@ impl Actor {
                 observed: page.requested_at,
             });
         }
-        self.tail_read(run, &page, tip);
-        Ok(())
+        self.tail_read(run, &page, tip).await
     }
 
     /// A page was read by the cursor that is the tail.
-    pub(super) fn tail_read(&mut self, run: &Run, page: &Page, tip: Option<(Instant, TipKind)>) {
-        let Some(end) = run.position else { return };
+    pub(super) async fn tail_read(&mut self, run: &Run, page: &Page, tip: Option<(Instant, TipKind)>) -> Result<(), Failure> {
+        let Some(end) = run.position else { return Ok(()) };
         self.shard.state.lock().tail = Some(end);
         if page.next.is_none() {
             self.closing = Some(Closing {
                 position: Some(end),
                 children: page.children.clone(),
             });
-            return;
+            return Ok(());
         }
         let reached = tip.is_some_and(|(as_of, _)| self.is_tip(as_of, page.requested_at));
         if let Some((as_of, kind)) = tip {
-            let ending = self.shard.info.lock().ending_sequence;
+            let ending = self.ending_at(end).await?;
             let mut state = self.shard.state.lock();
             let known = state.tip.filter(|known| known.as_of > as_of);
             state.tip = Some(known.map_or(Tip { as_of, end, kind }, |known| Tip { end, ..known }));
@@ -176,6 +179,7 @@ impl Actor {
         } else {
             self.pause_after(page);
         }
+        Ok(())
     }
 
     /// A service without a budget is not to be asked in a tight loop while it has little to say.

@@ -86,6 +86,33 @@ fn retention_takes_records_and_then_closed_shards() {
 }
 
 #[test]
+fn a_stream_may_take_records_of_ten_mebibytes() {
+    let fixture = fixture(1);
+    let summary = || fixture.call(Operation::DescribeStreamSummary, json!({"StreamName": "s"}))["StreamDescriptionSummary"].clone();
+    assert_eq!(summary()["MaxRecordSizeInKiB"], 1024);
+    let arn = summary()["StreamARN"].clone();
+    let put = |mebibytes: usize, more: usize| {
+        // base64: four characters for three bytes
+        let data = "AAAA".repeat(mebibytes * (1 << 20) / 3) + if (mebibytes * (1 << 20)) % 3 == 1 { "AA==" } else { "AAA=" };
+        json!({"StreamName": "s", "PartitionKey": "k", "Data": "AAAA".repeat(more) + &data})
+    };
+    assert_eq!(fixture.error(Operation::PutRecord, put(10, 0)), ErrorCode::Validation);
+    let size = |kib: u32| json!({"StreamARN": arn, "MaxRecordSizeInKiB": kib});
+    assert_eq!(fixture.error(Operation::UpdateMaxRecordSize, size(1023)), ErrorCode::Validation);
+    assert_eq!(fixture.error(Operation::UpdateMaxRecordSize, size(10_241)), ErrorCode::Validation);
+    fixture.call(Operation::UpdateMaxRecordSize, size(10_240));
+    assert_eq!(summary()["MaxRecordSizeInKiB"], 10_240);
+    fixture.call(Operation::PutRecord, put(10, 0));
+    assert_eq!(fixture.error(Operation::PutRecord, put(10, 1)), ErrorCode::Validation);
+    fixture.put("small", 0);
+    // each reply holds 10 MiB at most, so the large record stands alone
+    let page = fixture.get(&fixture.iterator(SHARD, "TRIM_HORIZON", json!({})), 10);
+    assert_eq!(page["Records"].as_array().map(Vec::len), Some(1));
+    let rest = fixture.get(&page["NextShardIterator"], 10);
+    assert_eq!(rest["Records"][0]["PartitionKey"], "small");
+}
+
+#[test]
 fn everything_survives_a_restart() {
     let fixture = fixture(2);
     let first = fixture.put("first", 0);

@@ -104,7 +104,6 @@ impl Reading {
         }
     }
 
-    #[expect(dead_code, reason = "asked by the facts of a statement")]
     pub(super) fn totals(&self) -> ScanTotals {
         match self {
             Self::Forward { scan, .. } => scan.totals(),

@@ -138,6 +138,15 @@ fn large_batches_are_split_by_what_they_hold() {
     assert_eq!(arrow::compute::concat_batches(&schema(), &pieces).unwrap(), large);
     assert_eq!(split(Ok(large.slice(4096, 8192))).len(), 1);
     assert_eq!(split(Ok(large.slice(0, 0))).len(), 1);
+    // large rows that stand together do not end up in one message
+    let sizes = [10, 5 << 20, 5 << 20, 10, 3 << 20].into_iter().chain([10; 995]);
+    let mixed: StringArray = sizes.map(|size| Some("x".repeat(size))).collect();
+    let mixed = RecordBatch::try_from_iter([("s", Arc::new(mixed) as Arc<dyn Array>)]).unwrap();
+    let pieces: Vec<RecordBatch> = split(Ok(mixed.clone())).into_iter().map(Result::unwrap).collect();
+    assert_eq!(arrow::compute::concat_batches(&mixed.schema(), &pieces).unwrap(), mixed);
+    for piece in pieces {
+        assert!(piece.num_rows() == 1 || sent_bytes(&piece).unwrap() <= LARGEST_MESSAGE);
+    }
     let wide = Arc::new(StringArray::from(vec!["x".repeat(5 << 20)]));
     let wide = RecordBatch::try_from_iter([("s", wide as Arc<dyn Array>)]).unwrap();
     assert_eq!(split(Ok(wide)).len(), 1);

@@ -3,10 +3,12 @@
 mod aggregates;
 mod bounds;
 mod estimates;
+mod everything;
 mod faults;
 mod model;
 mod newest;
 mod pinning;
+mod rules;
 mod scanning;
 mod shards;
 

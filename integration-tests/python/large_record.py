@@ -1,0 +1,31 @@
+"""A record of 10 MiB reaches clients whole. Arguments: Flight SQL address, bytes of the column `note` of the record with id 1."""
+
+import sys
+
+import adbc_driver_flightsql.dbapi as adbc
+import pyarrow.flight as flight
+
+import checks
+from flight_wire import statement
+
+
+def check_adbc(address, size):
+    # a message may have 16 MiB
+    with adbc.connect(address, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("select id, note from large order by id")
+        rows = cursor.fetchall()
+        checks.equal([(row[0], len(row[1])) for row in rows], [(0, 5), (1, size), (2, 5)], "ids and lengths")
+        checks.equal(set(rows[1][1]), {"x"}, "characters")
+
+
+def check_pyarrow(address, size):
+    client = flight.connect(address)
+    info = client.get_flight_info(statement("select id, note, _message, _message_length from large where id = 1"))
+    [row] = client.do_get(info.endpoints[0].ticket).read_all().to_pylist()
+    checks.equal((row["id"], len(row["note"]), len(row["_message"])), (1, size, row["_message_length"]), "the row with the record twice")
+
+
+if __name__ == "__main__":
+    address, size = sys.argv[1], int(sys.argv[2])
+    check_adbc(address, size)
+    check_pyarrow(address, size)
