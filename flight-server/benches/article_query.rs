@@ -15,6 +15,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
     Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal, Session, SessionId, SourceProvider, StatementRequest,
+    SystemLimits,
 };
 use futures::TryStreamExt;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};

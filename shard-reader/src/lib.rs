@@ -24,9 +24,9 @@ pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
-    CacheCounters, EstimateSource, Freshness, NewestScan, PinRequest, ReadError, ReadErrorKind, ReadEstimate, ReaderConfig, Readers,
-    ScanStart, ScanTotals, SegmentFacts, SegmentSlice, ShardBounds, ShardCounters, ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot,
-    StatementMeter, StreamReader, TipKind, WallClock,
+    CacheCounters, EstimateSource, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, PinRequest, ReadError, ReadErrorKind,
+    ReadEstimate, ReaderConfig, Readers, ScanStart, ScanTotals, SegmentFacts, SegmentSlice, ShardBounds, ShardCounters, ShardFacts,
+    ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
 pub use source::{

@@ -111,6 +111,8 @@ pub struct Execution {
     pub batches: BoxStream<'static, Result<RecordBatch, EngineError>>,
     /// What was read; complete once `batches` has ended.
     pub facts: Arc<ExecutionFacts>,
+    /// It reads on until it is ended: by its LIMIT, its client, an error or the server's end.
+    pub endless: bool,
 }
 
 impl fmt::Debug for Execution {

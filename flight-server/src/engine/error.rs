@@ -132,7 +132,7 @@ fn read_category(error: &ReadError) -> ErrorCategory {
         ReadErrorKind::Denied => ErrorCategory::PermissionDenied,
         ReadErrorKind::Invalid => ErrorCategory::InvalidArgument,
         ReadErrorKind::Throttled | ReadErrorKind::Unavailable => ErrorCategory::Unavailable,
-        ReadErrorKind::Expired => ErrorCategory::FailedPrecondition,
+        ReadErrorKind::Expired | ReadErrorKind::Recreated => ErrorCategory::FailedPrecondition,
         ReadErrorKind::DataLoss => ErrorCategory::DataLoss,
         ReadErrorKind::LimitExceeded => ErrorCategory::ResourceExhausted,
         ReadErrorKind::TimedOut => ErrorCategory::DeadlineExceeded,

@@ -48,6 +48,7 @@ impl Engine {
             parts: part.parts,
             bytes_expected: None,
         };
+        let follow = statement.follow;
         let guard = self.queries().begin(arrival, &part.query_id, part.part, &facts);
         let rows = execute_stream(physical, statement.state.task_ctx())?;
         let rows = self.explained(rows.map_err(EngineError::from).boxed(), statement);
@@ -60,10 +61,13 @@ impl Engine {
         let batches = batches.chain(incomplete(Arc::clone(&facts)));
         let deadline = Instant::now() + self.config().query_timeout;
         let seconds = self.config().query_timeout.as_secs();
+        let deadline = (!follow).then_some(deadline);
+        let batches = until(batches.boxed(), guard, deadline, seconds).boxed();
         Ok(Execution {
             schema,
-            batches: until(batches.boxed(), guard, deadline, seconds).boxed(),
+            batches,
             facts,
+            endless: follow,
         })
     }
 
@@ -91,11 +95,15 @@ fn incomplete(facts: Arc<ExecutionFacts>) -> impl Stream<Item = Result<RecordBat
 fn until(
     batches: Batches,
     guard: PartGuard,
-    deadline: Instant,
+    deadline: Option<Instant>,
     seconds: u64,
 ) -> impl Stream<Item = Result<RecordBatch, EngineError>> + Send {
     stream::try_unfold((batches, guard), move |(mut batches, mut guard)| async move {
-        let error = match tokio::time::timeout_at(deadline, batches.next()).await {
+        let next = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, batches.next()).await,
+            None => Ok(batches.next().await),
+        };
+        let error = match next {
             Err(_) => EngineError::Deadline { seconds },
             Ok(Some(Err(error))) => error,
             Ok(Some(Ok(batch))) => return Ok(Some((batch, (batches, guard)))),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use catalog::TableName;
 use parking_lot::Mutex;
 use serde_json::json;
-use shard_reader::{Position, ReadError, ReadErrorKind, ScanTotals, ShardPin, ShardRange, StatementMeter};
+use shard_reader::{Gap, Position, ReadError, ReadErrorKind, ScanTotals, ShardPin, ShardRange, StatementMeter};
 use tokio::time::Instant;
 
 use super::error::EngineError;
@@ -44,6 +44,8 @@ struct ScanFact {
     complete: bool,
     reason: String,
     totals: ScanTotals,
+    /// What of it was found gone.
+    gaps: Vec<String>,
 }
 
 /// A scan among the facts.
@@ -98,6 +100,7 @@ impl ExecutionFacts {
             complete: false,
             reason: "limit".into(),
             totals: ScanTotals::default(),
+            gaps: Vec::new(),
         });
         ScanSlot(scans.len() - 1)
     }
@@ -105,6 +108,15 @@ impl ExecutionFacts {
     /// A scan came to its end.
     pub(super) fn done(&self, slot: ScanSlot, to: Position, totals: ScanTotals) {
         self.set(slot, to, totals, Some((true, "end of range".into())));
+    }
+
+    /// Records of a scan's range are missing from the rows.
+    pub(super) fn gap(&self, slot: ScanSlot, gap: &Gap) {
+        let to = gap.to.map_or_else(|| "the end".to_owned(), |to| to.to_string());
+        if let Some(scan) = self.scans.lock().get_mut(slot.0) {
+            scan.gaps.push(format!("gap from {} to {to}: {}", gap.from, gap.reason));
+            scan.complete = false;
+        }
     }
 
     /// A scan is dropped: whoever took its rows needs no more of them.
@@ -131,6 +143,9 @@ impl ExecutionFacts {
             Some(end) => (scan.complete, scan.reason) = end,
             None if to >= scan.range.end => (scan.complete, scan.reason) = (true, "end of range".into()),
             None => {}
+        }
+        if !scan.gaps.is_empty() {
+            (scan.complete, scan.reason) = (false, scan.gaps.join("; "));
         }
     }
 

@@ -5,6 +5,7 @@
 mod api;
 mod commands;
 mod cost;
+mod endless;
 mod error;
 mod execute;
 mod explain;
@@ -17,8 +18,8 @@ mod named_shards;
 mod options;
 mod pin;
 mod plan;
-mod queries;
 mod promises;
+mod queries;
 mod result;
 mod runtime;
 mod scan;
@@ -45,7 +46,7 @@ pub use options::{
     OnLimit, OptionError, OptionSpec, OptionValue, OptionValues, StatementOptions, check_option, option_specs, parse_option,
 };
 pub use plan::{Engine, EngineConfig};
-pub use runtime::SystemLimits;
 pub use promises::BrokenPromises;
+pub use runtime::SystemLimits;
 pub use session::{Principal, Session, SessionId};
 pub use sources::KinesisSources;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use catalog::{BadRecords, Start};
 use serde::{Deserialize, Serialize};
+use shard_reader::OnGap;
 
 /// The value of an option that is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,6 +163,12 @@ static SPECS: &[OptionSpec] = &[
             Ok(seconds) if seconds > 0 => Ok(OptionValue::Int(seconds)),
             _ => Err(format!("`{text}` is not a positive number of seconds")),
         },
+    },
+    OptionSpec {
+        name: "on_gap",
+        default: "fail",
+        doc: "fail or warn: whether a statement goes on behind records that expired unread",
+        parse: |text| choice(text, &["fail", "warn"]),
     },
     OptionSpec {
         name: "on_limit",
@@ -363,6 +370,8 @@ pub struct StatementOptions {
     pub max_seconds: Option<u64>,
     /// What happens at these limits.
     pub on_limit: OnLimit,
+    /// What expired records do.
+    pub on_gap: OnGap,
     /// Timestamps of results in ns.
     pub timestamp_ns: bool,
     /// Keep view types in results.
@@ -398,6 +407,11 @@ impl StatementOptions {
             on_limit: match text("on_limit").as_deref() {
                 Some("partial") => OnLimit::Partial,
                 _ => OnLimit::Fail,
+            },
+            on_gap: if text("on_gap").is_some_and(|mode| mode == "warn") {
+                OnGap::Warn
+            } else {
+                OnGap::Fail
             },
             timestamp_ns: text("timestamp_unit").is_none_or(|unit| unit == "ns"),
             string_views: flag("string_views", false),

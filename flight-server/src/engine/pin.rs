@@ -13,7 +13,7 @@ use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use futures::future::try_join_all;
-use shard_reader::{Freshness, PinRequest, ScanStart, SequenceNumber, ShardBounds, ShardInfo, Snapshot};
+use shard_reader::{Freshness, PinRequest, ReadErrorKind, ScanStart, SequenceNumber, ShardBounds, ShardInfo, Snapshot};
 use tokio::time::Instant;
 
 use super::error::EngineError;
@@ -100,6 +100,27 @@ impl Needed {
         self.everywhere == Some(Reach::ALL)
     }
 
+    async fn pin(&self, table: &StreamTable, request: &PinRequest, follow: bool) -> Result<Snapshot, EngineError> {
+        let reader = table.reader().await?;
+        let pinned = if self.is_everything() {
+            reader.pin(request).await
+        } else if follow {
+            // what is followed has no end, and a shard that is left out would be taken for a new one
+            let start_of = |shard: &ShardInfo| {
+                let bounds = self.of(shard).unwrap_or_default();
+                Some(ShardBounds {
+                    to: None,
+                    before_ms: None,
+                    ..bounds
+                })
+            };
+            reader.pin_scope(request, &start_of).await
+        } else {
+            reader.pin_scope(request, &|shard: &ShardInfo| self.of(shard)).await
+        };
+        Ok(pinned?)
+    }
+
     /// `None`: nothing of the shard.
     fn of(&self, shard: &ShardInfo) -> Option<ShardBounds> {
         let mut reach = self.everywhere.unwrap_or_else(|| {
@@ -159,12 +180,12 @@ pub(super) async fn pin(statement: &Statement, arrived: Instant) -> Result<(), E
             for table in tables {
                 let start = start(statement, &table);
                 let request = PinRequest { start, freshness, arrived };
-                let reader = table.reader().await?;
-                let mut snapshot = if needed.is_everything() {
-                    reader.pin(&request).await?
-                } else {
-                    reader.pin_scope(&request, &|shard: &ShardInfo| needed.of(shard)).await?
-                };
+                let mut pinned = needed.pin(&table, &request, statement.follow).await;
+                if matches!(&pinned, Err(EngineError::Read(error)) if error.kind == ReadErrorKind::Recreated) {
+                    // the statement is about the stream that has the name now
+                    pinned = needed.pin(&table, &request, statement.follow).await;
+                }
+                let mut snapshot = pinned?;
                 match &first {
                     None => first = Some(snapshot.clone()),
                     Some(first) => same_end(&mut snapshot, first),

@@ -27,15 +27,15 @@ use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
 use super::named_shards::name_shards;
 use super::options::{OptionValue, OptionValues, StatementOptions};
-use super::queries::{Arrival, Queries};
 use super::promises::BrokenPromises;
+use super::queries::{Arrival, Queries};
 use super::result::result_schema;
 use super::runtime::SystemLimits;
 use super::scan_errors::ScanErrors;
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, parse};
 use super::table::{StatementScope, StreamTable};
-use super::{commands, explain, pin, runtime, split, system, view};
+use super::{commands, endless, explain, pin, runtime, split, system, view};
 
 /// Endpoints of one result at most: gateways cap the streams of a connection, and clients open all at once.
 const MAX_ENDPOINTS: usize = 100;
@@ -97,6 +97,8 @@ pub(super) struct Statement {
     pub(super) facts: Arc<ExecutionFacts>,
     pub(super) options: StatementOptions,
     pub(super) now_ns: i64,
+    /// It reads on forever.
+    pub(super) follow: bool,
     /// Streams that the optimized plan scans.
     pub(super) tables: Vec<StreamTable>,
     /// Streams that the statement names.
@@ -197,7 +199,7 @@ impl Engine {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
             _ => request.per_shard,
-        };
+        } && !parsed.follow;
         let query_id = arrival.id.clone();
         let asker = Asker {
             query_id: query_id.clone(),
@@ -217,7 +219,7 @@ impl Engine {
         arrival.kind = statement.facts.kind();
         arrival.bytes_expected = total.bytes();
         let tables = statement.named.iter().map(pinned).collect::<Vec<_>>();
-        let facts = snapshot_facts(&query_id, &readings, &total, &statement.facts);
+        let facts = snapshot_facts(&query_id, &readings, &total, &statement);
         let whole = QueryPart {
             query_id: query_id.clone(),
             sql: request.sql,
@@ -318,6 +320,7 @@ impl Engine {
             };
             parsed.rewrite(&schema, &mut lookup)?;
         }
+        let follow = parsed.follow;
         let StatementKind::Query(ast) = parsed.kind else {
             return Err(EngineError::Internal("a statement that is no query cannot be planned".into()));
         };
@@ -331,6 +334,7 @@ impl Engine {
             query_id: asker.query_id.into(),
             promises: Arc::clone(&self.promises),
             target_partitions: self.config.target_partitions,
+            follow,
         });
         let streams = available.tables(&exposed, &scope)?;
         let named = streams.named();
@@ -345,7 +349,7 @@ impl Engine {
                 promises: Arc::clone(&self.promises),
             },
         );
-        let state = self.state(&options, catalogs, now_ns);
+        let state = self.state(&options, catalogs, now_ns, follow);
         let logical = state.statement_to_plan(*ast).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -365,6 +369,7 @@ impl Engine {
             facts,
             options,
             now_ns,
+            follow,
             tables,
             named,
         })
@@ -378,13 +383,26 @@ impl Engine {
             .await?)
     }
 
-    fn state(&self, options: &StatementOptions, catalogs: Arc<dyn datafusion::catalog::CatalogProviderList>, now_ns: i64) -> SessionState {
+    fn state(
+        &self,
+        options: &StatementOptions,
+        catalogs: Arc<dyn datafusion::catalog::CatalogProviderList>,
+        now_ns: i64,
+        follow: bool,
+    ) -> SessionState {
         let mut config = self.template.config().clone();
         config.options_mut().catalog.default_schema.clone_from(&options.schema);
         if let Some(zone) = &options.time_zone {
             config.options_mut().execution.time_zone = Some(zone.clone());
         }
-        let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
+        let template = SessionStateBuilder::new_from_existing(self.template.clone());
+        let template = if follow {
+            config = endless::configured(config);
+            template.with_physical_optimizer_rules(endless::rules(&self.template))
+        } else {
+            template
+        };
+        let mut state = template
             .with_config(config)
             .with_catalog_list(catalogs)
             .with_runtime_env(Arc::clone(&self.runtime))
@@ -448,15 +466,27 @@ fn pinned(table: &StreamTable) -> PinnedTable {
     }
 }
 
-fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &Total, facts: &ExecutionFacts) -> Value {
+fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &Total, statement: &Statement) -> Value {
     let mut said = json!({
         "query_id": query_id,
         "rows": Value::Null,
         "bytes_cached": total.bytes_in_memory,
         "bytes_read": 0,
         "bytes_to_read": total.bytes_to_read,
-        "planning_ms": facts.elapsed().as_millis() as u64,
+        "planning_ms": statement.facts.elapsed().as_millis() as u64,
     });
-    name_shards(&mut said, readings.iter().map(ShardReading::facts));
+    let shards = readings.iter().map(|reading| {
+        let mut facts = reading.facts();
+        if statement.follow {
+            facts["to"] = Value::Null;
+            facts["complete"] = false.into();
+            facts["reason"] = "followed".into();
+        }
+        facts
+    });
+    name_shards(&mut said, shards);
+    if statement.follow {
+        said["follow"] = true.into();
+    }
     said
 }

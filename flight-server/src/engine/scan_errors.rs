@@ -50,6 +50,8 @@ pub(super) struct ScanError {
     /// When it was met, ms since the epoch.
     pub(super) at_ms: i64,
     pub(super) stream: Arc<str>,
+    /// Path of the column that could not be converted; `None` where the whole record could not be decoded.
+    pub(super) path: Option<String>,
     pub(super) error: String,
     /// Its first bytes.
     pub(super) message: Vec<u8>,
@@ -86,6 +88,16 @@ pub(super) struct Met<'a> {
     pub(super) table: &'a TableName,
     pub(super) definition: &'a TableDefinition,
     pub(super) query_id: &'a str,
+}
+
+/// A verdict on a column begins with the column's path.
+fn path_of(definition: &TableDefinition, error: &str) -> Option<String> {
+    let (path, _) = error.split_once(": ")?;
+    let known = definition.columns.iter().any(|column| {
+        let text = column.path.join("/");
+        path == text || (text.is_empty() && path == "/")
+    });
+    known.then(|| path.to_owned())
 }
 
 impl ScanErrors {
@@ -127,6 +139,7 @@ impl ScanErrors {
                 key,
                 at_ms,
                 stream: Arc::clone(&stream),
+                path: path_of(met.definition, &verdict.error),
                 error: verdict.error.clone(),
                 message: message[..message.len().min(MESSAGE_KEPT)].to_vec(),
                 message_length: message.len(),

@@ -10,7 +10,7 @@ use datafusion::catalog::{Session as PlanSession, TableProvider};
 use datafusion::common::{DFSchema, Result as DfResult, ToDFSchema};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use shard_reader::{Readers, Snapshot, StatementMeter, StreamReader};
+use shard_reader::{Readers, Snapshot, StatementMeter, StreamReader, recreated};
 
 use super::api::SourceProvider;
 use super::error::EngineError;
@@ -42,6 +42,8 @@ pub(super) struct StatementScope {
     pub(super) query_id: Arc<str>,
     pub(super) promises: Arc<BrokenPromises>,
     pub(super) target_partitions: usize,
+    /// Streams are read on and on.
+    pub(super) follow: bool,
 }
 
 /// A stream with a definition, as one statement sees it.
@@ -170,12 +172,9 @@ impl TableProvider for StreamTable {
             .ok_or_else(|| EngineError::Internal(format!("table {} is scanned before it is pinned", self.name)).into_datafusion())?;
         let reader = self.reader().await.map_err(EngineError::into_datafusion)?;
         if *reader.identity() != snapshot.stream {
-            return Err(EngineError::FailedPrecondition(format!(
-                "table {}: stream {} was deleted and created again since the statement was planned; run it again",
-                self.name,
-                reader.name()
-            ))
-            .into_datafusion());
+            let both = recreated(&snapshot.stream, reader.identity());
+            let message = format!("table {}, stream {}: {both}", self.name, reader.name());
+            return Err(EngineError::FailedPrecondition(message).into_datafusion());
         }
         let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
         let filters = filters
@@ -195,6 +194,8 @@ impl TableProvider for StreamTable {
             query_id: Arc::clone(&self.scope.query_id),
             target_partitions: self.scope.target_partitions,
             promises: self.scope.promises.count(&self.name, self.scope.facts.outside_event_time()),
+            follow: self.scope.follow,
+            on_gap: self.scope.options.on_gap,
         };
         let exec = scan::ShardScanExec::try_new(
             request,

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 use super::*;
 
+mod follow;
+
 const TABLE: &str = "
 table: t
 stream: s
@@ -56,12 +58,20 @@ impl SourceProvider for InMemory {
 
 impl World {
     fn new(shards: usize) -> Self {
-        Self::with_reader(shards, |config| config)
+        Self::over(Arc::new(MemorySource::new(shards)))
+    }
+
+    /// A process of its own over a stream.
+    fn over(source: Arc<MemorySource>) -> Self {
+        Self::configured(source, |config| config)
     }
 
     /// A world whose readers are configured otherwise.
     fn with_reader(shards: usize, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
-        let source = Arc::new(MemorySource::new(shards));
+        Self::configured(Arc::new(MemorySource::new(shards)), configure)
+    }
+
+    fn configured(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.yaml"), TABLE).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));

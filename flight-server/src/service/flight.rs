@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use prost::Message;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::actions::{self, command};
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) sessions: Sessions,
     pub(crate) running: RunningQueries,
+    pub(crate) stopping: CancellationToken,
     pub(crate) config: ServiceConfig,
 }
 
@@ -60,9 +62,15 @@ impl FlightService {
             sessions: Sessions::new(Arc::clone(&sealer), config.session_idle, config.max_sessions),
             sealer,
             running: RunningQueries::default(),
+            stopping: CancellationToken::new(),
             config,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// To be cancelled when the server begins to stop.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.inner.stopping.clone()
     }
 }
 

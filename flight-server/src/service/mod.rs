@@ -68,7 +68,7 @@ impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             ticket_ttl: Duration::from_secs(3600),
-            keep_alive: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(10),
             session_idle: Duration::from_secs(1800),
             max_sessions: 10_000,
         }

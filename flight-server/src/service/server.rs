@@ -23,14 +23,15 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 #[error("serving Flight SQL failed")]
 pub struct ServeError(#[from] tonic::transport::Error);
 
-/// Serves on a bound listener until `shutdown` is cancelled. Then no call is accepted any more, those that run may finish within `drain`,
-/// and what is left after that is cut. Dropping the future cuts at once.
+/// Serves on a bound listener until `shutdown` is cancelled. Then no call is accepted any more, those that run may finish within `drain` (streams
+/// that have no end are UNAVAILABLE at once), and what is left after that is cut. Dropping the future cuts at once.
 ///
 /// # Errors
 /// [`ServeError`] if the transport fails.
 pub async fn serve(listener: TcpListener, service: FlightService, shutdown: CancellationToken, drain: Duration) -> Result<(), ServeError> {
     let cut = CancellationToken::new();
     let _cut_on_drop = cut.clone().drop_guard();
+    let stopping = service.stopping();
     let service = FlightServiceServer::new(service)
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(usize::MAX);
@@ -42,6 +43,7 @@ pub async fn serve(listener: TcpListener, service: FlightService, shutdown: Canc
         .serve_with_incoming_shutdown(incoming(listener, cut.clone()), shutdown.clone().cancelled_owned());
     let overdue = async {
         shutdown.cancelled().await;
+        stopping.cancel();
         tokio::time::sleep(drain).await;
     };
     tokio::pin!(serving, overdue);

@@ -170,6 +170,7 @@ impl Inner {
             keep_alive: self.config.keep_alive,
             deadline: caller.deadline()?,
             running: self.running.enter(content.query_id()),
+            stopping: self.stopping.clone(),
         };
         match content {
             Content::Part(part) => {

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 
 use super::reply::PANICKED;
@@ -70,6 +70,8 @@ pub(crate) struct StreamTerms {
     pub(crate) deadline: Option<Instant>,
     /// The stream's entry among those that can be cancelled.
     pub(crate) running: Running,
+    /// Cancelled when the server begins to stop: what does not end by itself is ended.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The messages of one DoGet.
@@ -83,6 +85,7 @@ pub(crate) struct RowStream {
     silence: Pin<Box<Sleep>>,
     deadline: Option<Pin<Box<Sleep>>>,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _running: Running,
 }
 
@@ -99,7 +102,10 @@ impl RowStream {
             .batches
             .map(|batch| batch.map_err(|error| FlightError::Tonic(Box::new(status::engine(&error)))))
             .boxed();
-        Self::new(&execution.schema, batches, Facts::Execution(execution.facts), terms)
+        let stopping = execution.endless.then(|| Box::pin(terms.stopping.clone().cancelled_owned()));
+        let mut rows = Self::new(&execution.schema, batches, Facts::Execution(execution.facts), terms)?;
+        rows.stopping = stopping;
+        Ok(rows)
     }
 
     /// Rows of a statement that ran already.
@@ -128,6 +134,7 @@ impl RowStream {
             silence: Box::pin(tokio::time::sleep(terms.keep_alive)),
             deadline: terms.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
             cancelled: Box::pin(terms.running.token().cancelled_owned()),
+            stopping: None,
             _running: terms.running,
         })
     }
@@ -159,6 +166,11 @@ impl Stream for RowStream {
         };
         if this.cancelled.as_mut().poll(cx).is_ready() {
             return this.fail(Status::cancelled("the query was cancelled"));
+        }
+        if let Some(stopping) = this.stopping.as_mut()
+            && stopping.as_mut().poll(cx).is_ready()
+        {
+            return this.fail(status::unavailable("the server stops"));
         }
         if let Some(deadline) = this.deadline.as_mut()
             && deadline.as_mut().poll(cx).is_ready()

@@ -37,6 +37,7 @@ struct Stream {
     started: Instant,
     retention_ms: u64,
     deleted: bool,
+    orphans: bool,
     faults: Faults,
     calls: Calls,
 }
@@ -92,6 +93,7 @@ impl MemorySource {
             started: Instant::now(),
             retention_ms: 24 * 3_600_000,
             deleted: false,
+            orphans: false,
             faults: Faults::default(),
             calls: Calls::default(),
         };
@@ -126,6 +128,16 @@ impl MemorySource {
     /// Ids of all shards.
     pub fn shard_ids(&self) -> Vec<ShardId> {
         self.stream.lock().shards.keys().cloned().collect()
+    }
+
+    /// The shards that a shard came from.
+    pub fn parents(&self, shard: &ShardId) -> Vec<ShardId> {
+        let stream = self.stream.lock();
+        let parents = stream
+            .shards
+            .get(shard)
+            .map(|shard| [&shard.info.parent, &shard.info.adjacent_parent]);
+        parents.into_iter().flatten().flatten().cloned().collect()
     }
 
     /// Puts a record; `None` if the shard is closed or unknown.
@@ -200,12 +212,16 @@ impl MemorySource {
         let mut stream = self.stream.lock();
         stream.deleted = false;
         stream.created += 60_000;
+        let mut last = stream.last_sequence;
         for shard in stream.shards.values_mut() {
+            last += 1;
             *shard = MemoryShard::new(ShardInfo {
+                starting_sequence: Some(last.into()),
                 ending_sequence: None,
                 ..shard.info.clone()
             });
         }
+        stream.last_sequence = last;
     }
 
     /// Everything that was ever put into a shard, in order, expired or not.
@@ -243,6 +259,11 @@ impl MemorySource {
     /// A cursor at a time that is yet to come is refused.
     pub fn set_refuses_future(&self, refuses: bool) {
         self.stream.lock().faults.refuses_future = refuses;
+    }
+
+    /// The list of shards names no parents, as with some services.
+    pub fn set_orphans(&self, orphans: bool) {
+        self.stream.lock().orphans = orphans;
     }
 
     /// A closed shard says so one reply after its last record.

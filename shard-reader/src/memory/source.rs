@@ -69,7 +69,13 @@ impl ShardSource for MemorySource {
         let mut memory = self.stream.lock();
         memory.calls.list += 1;
         memory.check(stream)?;
-        Ok(memory.shards.values().map(|shard| shard.info.clone()).collect())
+        let mut infos: Vec<ShardInfo> = memory.shards.values().map(|shard| shard.info.clone()).collect();
+        if memory.orphans {
+            for info in &mut infos {
+                (info.parent, info.adjacent_parent) = (None, None);
+            }
+        }
+        Ok(infos)
     }
 
     async fn open(&self, stream: &str, shard: &ShardId, at: OpenAt) -> Result<Cursor, SourceError> {

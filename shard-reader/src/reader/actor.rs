@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::context::StreamContext;
 use super::error::{ReadError, ReadErrorKind};
 use super::fetch::{Failure, Run};
+use super::following::FOLLOW_POLL;
 use super::rate::Rate;
 use super::shard::{DemandFailure, Failing, Shard};
 use super::tail::Tail;
@@ -37,6 +38,8 @@ pub(super) struct Actor {
     /// Consecutive replies that were short and yet not the tip.
     pub(super) short_replies: u32,
     pub(super) last_tail_read: Instant,
+    /// The last reply at the tail was its tip.
+    pub(super) at_tip: bool,
     pins_in_a_row: u32,
 }
 
@@ -113,6 +116,7 @@ impl Actor {
             closing: None,
             short_replies: 0,
             last_tail_read: Instant::now(),
+            at_tip: false,
             pins_in_a_row: 0,
             context: Arc::clone(&context),
             shard,
@@ -139,6 +143,7 @@ impl Actor {
                         Action::Tail | Action::Anchor(_) => self.pins_in_a_row.saturating_add(1),
                         _ => 0,
                     };
+                    let began = Instant::now();
                     let done = match action {
                         Action::Close => self.close().await,
                         Action::Tail => self.read_tail().await,
@@ -147,6 +152,10 @@ impl Actor {
                         Action::Wait(_) | Action::Stop => Ok(()),
                     };
                     if let Err(failure) = done {
+                        if failure.is_suspicious() && self.context.check_incarnation(began).await.is_err() {
+                            // all that waits is told by the reader's end
+                            return;
+                        }
                         self.failed(action, failure);
                     }
                     self.shard.changed();
@@ -167,11 +176,19 @@ impl Actor {
         let mut state = self.shard.state.lock();
         let needs = state.needs(&moment);
         let live = matches!(self.tail, Tail::Live(_));
+        let follow_at = (live && state.wants_tail()).then(|| {
+            if self.at_tip {
+                self.last_tail_read + FOLLOW_POLL
+            } else {
+                moment.now
+            }
+        });
+        let followed = follow_at.filter(|at| *at <= moment.now).map(|_| Action::Tail);
         let tail = needs.tip.map(|_| Action::Tail);
         let horizon = needs.horizon.then_some(Place::Horizon);
         let anchor = horizon.or(needs.place).map(Action::Anchor);
         // A cold shard's first page may be all there is, so it comes before looking for the tip.
-        let pin = if live { tail.or(anchor) } else { anchor.or(tail) };
+        let pin = if live { tail.or(anchor).or(followed) } else { anchor.or(tail) };
         match (pin, state.backfill_wanted()) {
             (Some(pin), None) => return pin,
             (Some(pin), Some(_)) if self.pins_in_a_row < PINS_IN_A_ROW => return pin,
@@ -189,6 +206,9 @@ impl Actor {
             return Action::Stop;
         }
         let mut until = idle_at.max(moment.now + Duration::from_millis(1));
+        if let Some(at) = follow_at {
+            until = until.min(at);
+        }
         if config.background_poll && live && state.closed_at.is_none() {
             let every = if moment.now.saturating_duration_since(statement) < RECENT {
                 POLL_RECENT
@@ -270,7 +290,6 @@ impl Actor {
     }
 
     fn gone(&mut self, action: Action, position: Position, message: String) {
-        self.tally(|counters| &counters.gaps, 1);
         let mut state = self.shard.state.lock();
         // what was known of the horizon is out of date
         state.horizon = None;

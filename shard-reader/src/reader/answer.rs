@@ -349,5 +349,6 @@ impl ShardState {
             observed,
         });
         self.horizon_tries = 0;
+        self.begin_following(start);
     }
 }

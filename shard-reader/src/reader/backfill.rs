@@ -9,7 +9,7 @@ use super::fetch::{CONTRADICTED_AFTER, Failure, Run};
 use super::shard::{Demand, DemandFailure, ShardState};
 use super::snapshot::TipKind;
 use super::tail::Tail;
-use crate::{Position, SequenceNumber};
+use crate::{Page, Position, SequenceNumber};
 
 /// Cursors kept for scans that read in several places.
 const RUNS: usize = 4;
@@ -37,8 +37,8 @@ impl Actor {
         };
         let tip = run.complete_as_of(&page);
         self.absorb(&mut run, &page)?;
-        let tip = tip.filter(|_| page.records.is_empty() && page.next.is_some());
-        let ending = match tip {
+        let end = tip.filter(|_| page.records.is_empty() && page.next.is_some());
+        let ending = match end {
             Some(_) => self.ending_at(point).await,
             None => Ok(None),
         };
@@ -49,17 +49,27 @@ impl Actor {
                 return Err(failure);
             }
         };
-        let mut state = self.shard.state.lock();
-        state.read_from(point);
-        if let Some(tip) = tip {
-            state.scans_at_tip(point, tip, ending);
+        {
+            let mut state = self.shard.state.lock();
+            state.read_from(point);
+            if point == Position::TrimHorizon && page.records.is_empty() && (page.next.is_none() || tip.is_some()) {
+                let start = state.closed_at.or(state.tail).unwrap_or(point);
+                state.saw_first(start, None, page.requested_at);
+            }
+            if let Some(end) = end {
+                state.scans_at_tip(point, end, ending);
+            }
         }
-        drop(state);
         if page.next.is_none() {
             self.closing = Some(Closing {
                 position: run.position,
                 children: page.children,
             });
+        } else if self.is_new_tail(&run, tip, &page) {
+            self.last_tail_read = Instant::now();
+            let read = self.tail_read(&run, &page, tip).await;
+            self.tail = Tail::Live(run);
+            read?;
         } else {
             if page.records.is_empty() {
                 self.pause_after(&page);
@@ -80,6 +90,17 @@ impl Actor {
             self.context.list(Instant::now()).await?;
         }
         Ok(known())
+    }
+
+    /// A follower has come to the tip by a cursor of its own, further than the tail's: from here on this is the tail.
+    fn is_new_tail(&self, run: &Run, tip: Option<(Instant, TipKind)>, page: &Page) -> bool {
+        let further = match &self.tail {
+            Tail::Live(tail) => tail.position <= run.position,
+            Tail::Cold { .. } | Tail::Probe { .. } => true,
+        };
+        further
+            && tip.is_some_and(|(as_of, _)| self.is_tip(as_of, page.requested_at))
+            && self.shard.state.lock().is_followed_at(run.position)
     }
 
     /// Keeps a cursor to read on from.
@@ -103,7 +124,9 @@ impl ShardState {
             Duration::ZERO
         };
         let bound = ending.map(Position::after_record);
-        let waiting = |demand: &&mut Demand| demand.waiting && demand.position == point && demand.since + lasted <= as_of;
+        let waiting = |demand: &&mut Demand| {
+            demand.following.is_none() && demand.waiting && demand.position == point && demand.since + lasted <= as_of
+        };
         for demand in self.demands.values_mut().filter(waiting) {
             if Some(demand.end) == bound || point.completes(demand.end) {
                 demand.complete = true;

@@ -30,6 +30,11 @@ pub struct ReaderConfig {
     pub calls_in_flight: usize,
     /// A description of a stream is asked for again when it is older.
     pub describe_age: Duration,
+    /// A follower that had caught up with a shard and has left more bytes of it lying since is ended: what one process holds is shared, and records
+    /// that were evicted would be fetched once more for it alone.
+    pub follow_lag_bytes: u64,
+    /// The list of shards is asked for at least so often while a stream is followed.
+    pub follow_list_age: Duration,
     /// The time of day, for retention and for probes by time.
     pub wall_clock: WallClock,
 }
@@ -48,6 +53,8 @@ impl Default for ReaderConfig {
             page_limit: 10_000,
             calls_in_flight: 64,
             describe_age: Duration::from_secs(30),
+            follow_lag_bytes: 256 << 20,
+            follow_list_age: Duration::from_secs(60),
             wall_clock: WallClock::default(),
         }
     }

@@ -1,8 +1,8 @@
 //! What the tasks, pins and scans of one stream share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,9 +16,10 @@ use super::answer::Moment;
 use super::config::ReaderConfig;
 use super::counters::Counters;
 use super::error::{ReadError, ReadErrorKind};
+use super::incarnation::is_another;
 use super::shard::Shard;
 use crate::memory_budget::MemoryBudget;
-use crate::{ShardId, ShardInfo, ShardSource, SourceError};
+use crate::{ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamIdentity};
 
 /// What all streams of the process share.
 #[derive(Debug)]
@@ -36,10 +37,15 @@ pub(super) struct StreamContext {
     pub(super) source: Arc<dyn ShardSource>,
     /// Name or ARN, as the source is asked.
     pub(super) stream: Arc<str>,
+    pub(super) identity: StreamIdentity,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
-    retention_ms: AtomicU64,
     on_demand: AtomicBool,
+    pub(super) retention_ms: AtomicU64,
+    /// When the stream was last described. The lock is also what makes concurrent requests share one call.
+    pub(super) described: tokio::sync::Mutex<Option<Instant>>,
+    /// Why it is not the stream of its name any more.
+    pub(super) superseded: OnceLock<ReadError>,
     shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
     /// Shards registered so far, so that who has seen all of them need not look again.
     registered: AtomicU64,
@@ -53,6 +59,7 @@ impl StreamContext {
         shared: Arc<Shared>,
         source: Arc<dyn ShardSource>,
         stream: Arc<str>,
+        identity: StreamIdentity,
         retention: Duration,
         stop: CancellationToken,
     ) -> Arc<Self> {
@@ -60,10 +67,13 @@ impl StreamContext {
             shared,
             source,
             stream,
+            identity,
             stop,
             tasks: TaskTracker::new(),
             retention_ms: AtomicU64::new(0),
             on_demand: AtomicBool::new(false),
+            described: tokio::sync::Mutex::default(),
+            superseded: OnceLock::new(),
             shards: Mutex::default(),
             registered: AtomicU64::new(0),
             listed: Mutex::default(),
@@ -134,7 +144,20 @@ impl StreamContext {
             return Ok(());
         }
         let requested = Instant::now();
-        let infos = self.source.list_shards(&self.stream).await?;
+        let infos = match self.source.list_shards(&self.stream).await {
+            Ok(infos) if self.are_of_another(&infos) => {
+                // the service decides; a bound that it corrected is no other stream
+                self.same_stream(requested).await?;
+                infos
+            }
+            Ok(infos) => infos,
+            Err(error) => {
+                if error.kind == SourceErrorKind::NotFound {
+                    self.same_stream(requested).await?;
+                }
+                return Err(error);
+            }
+        };
         let mut shards = self.shards.lock();
         *self.listed.lock() = infos.iter().map(|info| info.id.clone()).collect();
         for info in infos {
@@ -152,6 +175,30 @@ impl StreamContext {
         }
         *listing = Some(requested);
         Ok(())
+    }
+
+    fn are_of_another(&self, infos: &[ShardInfo]) -> bool {
+        let shards = self.shards.lock();
+        infos
+            .iter()
+            .any(|info| shards.get(&info.id).is_some_and(|known| is_another(&known.info.lock(), info)))
+    }
+
+    async fn same_stream(&self, after: Instant) -> Result<(), SourceError> {
+        let checked = self.check_incarnation(after).await;
+        checked.map_err(|error| SourceError::new(SourceErrorKind::NotFound, error.message))
+    }
+
+    /// The shards of the last list, as it describes them.
+    pub(super) fn listed_infos(&self) -> Vec<ShardInfo> {
+        let shards = self.shards.lock();
+        let listed = self.listed.lock();
+        listed.iter().filter_map(|id| Some(shards.get(id)?.info.lock().clone())).collect()
+    }
+
+    /// The last list of shards had it.
+    pub(super) fn is_listed(&self, id: &ShardId) -> bool {
+        self.listed.lock().contains(id)
     }
 
     pub(super) async fn ever_listed(&self) -> bool {
@@ -193,11 +240,10 @@ impl StreamContext {
     }
 
     pub(super) fn stopped(&self) -> ReadError {
-        ReadError::new(
-            ReadErrorKind::Unavailable,
-            &self.stream,
-            "the stream's reader has ended: the server stops, or the stream was created anew",
-        )
+        self.superseded().cloned().unwrap_or_else(|| {
+            let why = "the stream's reader has ended: the server stops, or the stream was created anew";
+            ReadError::new(ReadErrorKind::Unavailable, &self.stream, why)
+        })
     }
 }
 

@@ -22,7 +22,7 @@ pub struct CacheCounters {
     pub throttles: u64,
     /// Iterators that expired.
     pub iterator_expiries: u64,
-    /// Times that records which were to be read were found gone.
+    /// Times that a statement found records of its range gone: it failed, or went on behind them.
     pub gaps: u64,
     /// Bytes handed to statements from memory.
     pub bytes_from_cache: u64,
@@ -49,7 +49,7 @@ pub struct ShardCounters {
     pub throttles: u64,
     /// Iterators that expired.
     pub iterator_expiries: u64,
-    /// Times that records which were to be read were found gone.
+    /// Times that a statement found records of its range gone: it failed, or went on behind them.
     pub gaps: u64,
 }
 

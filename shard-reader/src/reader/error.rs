@@ -22,7 +22,9 @@ pub enum ReadErrorKind {
     Expired,
     /// Records of the range were lost while it was being read.
     DataLoss,
-    /// The statement read more bytes than it may.
+    /// The stream was deleted and created again: what is read is of the one that is gone.
+    Recreated,
+    /// The statement read more bytes than it may, or left more unread than is kept for it.
     LimitExceeded,
     /// The statement took longer than it may.
     TimedOut,

@@ -39,6 +39,16 @@ pub(super) enum Failure {
     Protocol(String),
 }
 
+impl Failure {
+    /// Another stream of the same name would explain it.
+    pub(super) fn is_suspicious(&self) -> bool {
+        match self {
+            Self::Source(error) => matches!(error.kind, SourceErrorKind::NotFound | SourceErrorKind::Invalid),
+            Self::Gone(..) | Self::Protocol(_) => true,
+        }
+    }
+}
+
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         Self::Source(error)
@@ -392,6 +402,7 @@ impl Actor {
                 state.saw_first(first, arrival, page.requested_at);
             }
             state.hand_over(from, to);
+            state.came(to, &page.records, self.context.shared.config.follow_lag_bytes);
             refetched
         };
         self.tally(|counters| &counters.refetched, refetched);

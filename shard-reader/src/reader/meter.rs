@@ -12,6 +12,7 @@ pub struct StatementMeter {
     deadline: Option<Instant>,
     read: AtomicU64,
     cached: AtomicU64,
+    new: AtomicU64,
     calls: AtomicU64,
 }
 
@@ -46,6 +47,7 @@ impl StatementMeter {
             read: AtomicU64::new(0),
             cached: AtomicU64::new(0),
             calls: AtomicU64::new(0),
+            new: AtomicU64::new(0),
         })
     }
 
@@ -54,9 +56,14 @@ impl StatementMeter {
         self.cached.load(Ordering::Relaxed)
     }
 
-    /// Bytes handed out that were fetched while this statement's scan ran.
+    /// Bytes handed out that were fetched while this statement's scan ran, or that came while it followed.
     pub fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.read.load(Ordering::Relaxed) + self.new.load(Ordering::Relaxed)
+    }
+
+    /// What came after the statement was planned: its limit is about what lay there.
+    pub(crate) fn count_new(&self, bytes: u64) {
+        self.new.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// GetRecords calls that gave pages of its ranges while its scans ran.
@@ -74,7 +81,7 @@ impl StatementMeter {
 
     /// The limit, if it is exceeded.
     pub(crate) fn exceeded(&self) -> Option<u64> {
-        (self.bytes_read() > self.max_bytes).then_some(self.max_bytes)
+        (self.read.load(Ordering::Relaxed) > self.max_bytes).then_some(self.max_bytes)
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

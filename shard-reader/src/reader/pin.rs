@@ -112,12 +112,17 @@ impl StreamContext {
     }
 
     /// Lists the shards, trying again until the deadline.
-    async fn list_until(&self, after: Instant, deadline: Instant) -> Result<(), ReadError> {
+    pub(super) async fn list_until(&self, after: Instant, deadline: Instant) -> Result<(), ReadError> {
         let mut backoff = super::rate::Rate::new(None, None);
         loop {
             let error = match tokio::time::timeout_at(deadline, self.list(after)).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) if !error.is_retryable() => return Err(ReadError::of_source(&self.stream, &error)),
+                Ok(Err(error)) if !error.is_retryable() => {
+                    return Err(self
+                        .superseded()
+                        .cloned()
+                        .unwrap_or_else(|| ReadError::of_source(&self.stream, &error)));
+                }
                 Ok(Err(error)) => ReadError::of_source(&self.stream, &error),
                 Err(_) => {
                     return Err(ReadError::new(
@@ -142,7 +147,7 @@ impl StreamContext {
             Err(error) if error.kind == ReadErrorKind::NotFound => {
                 let now = Instant::now();
                 match self.list_until(now, now + self.shared.config.pin_timeout).await {
-                    Ok(()) if self.retire_unlisted(&shard.id) => Ok(None),
+                    Ok(()) if self.superseded().is_none() && self.retire_unlisted(&shard.id) => Ok(None),
                     Ok(()) => Err(error),
                     Err(unlisted) => Err(unlisted),
                 }

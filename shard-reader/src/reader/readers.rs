@@ -70,7 +70,7 @@ impl Readers {
         let mut described = entry.lock().await;
         if let Some(known) = described
             .as_ref()
-            .filter(|known| known.at.elapsed() < self.shared.config.describe_age)
+            .filter(|known| known.at.elapsed() < self.shared.config.describe_age && !known.reader.has_ended())
         {
             return Ok(Arc::clone(&known.reader));
         }
@@ -80,7 +80,7 @@ impl Readers {
                 let Some(known) = described.take() else {
                     return Err(ReadError::of_source(&name, &error));
                 };
-                if error.is_retryable() {
+                if error.is_retryable() && !known.reader.has_ended() {
                     // what is known stays of use while the service cannot be asked
                     let reader = Arc::clone(&known.reader);
                     *described = Some(known);
@@ -95,8 +95,12 @@ impl Readers {
         }
         let reader = {
             let mut streams = self.streams.lock();
+            let key = (source_key.to_owned(), description.identity.clone());
+            if streams.get(&key).is_some_and(|reader| reader.has_ended()) && !self.stop.is_cancelled() {
+                streams.remove(&key);
+            }
             let reader = streams
-                .entry((source_key.to_owned(), description.identity.clone()))
+                .entry(key)
                 .or_insert_with(|| StreamReader::new(Arc::clone(&self.shared), source, stream, &description, self.stop.child_token()));
             Arc::clone(reader)
         };

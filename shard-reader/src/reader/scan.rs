@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use super::context::StreamContext;
 use super::counters::Counters;
 use super::error::{ReadError, ReadErrorKind};
+use super::following::Following;
+use super::gaps::{Gap, OnGap};
 use super::meter::{ScanTotals, StatementMeter};
-use super::shard::{Demand, DemandFailure, PAGES_AHEAD, Shard};
+use super::shard::{Demand, DemandFailure, END, PAGES_AHEAD, Shard};
 use super::snapshot::ShardRange;
 use crate::{Position, Segment};
 
@@ -31,11 +33,18 @@ pub struct ShardScan {
     context: Arc<StreamContext>,
     range: ShardRange,
     meter: Arc<StatementMeter>,
+    on_gap: OnGap,
+    /// It ends with the shard; what lies before this point was there when the statement was planned.
+    follows: Option<Position>,
+    /// Where it begins to look: the range's start, or behind a gap.
+    begin: Position,
     /// After the last row handed out.
     position: Position,
     pub(super) delivered: bool,
     pub(super) totals: ScanTotals,
     pages_ahead: usize,
+    ended: bool,
+    gaps: Vec<Gap>,
     live: Option<Live>,
 }
 
@@ -71,14 +80,39 @@ impl ShardScan {
     pub(super) fn new(context: Arc<StreamContext>, range: ShardRange, meter: Arc<StatementMeter>) -> Self {
         Self {
             context,
+            begin: range.start,
             position: range.start,
             range,
             meter,
+            on_gap: OnGap::Fail,
+            follows: None,
             delivered: false,
             totals: ScanTotals::default(),
             pages_ahead: PAGES_AHEAD,
+            ended: false,
+            gaps: Vec::new(),
             live: None,
         }
+    }
+
+    /// A scan that goes on until its shard ends; before `range.end` lies what was there when the statement was planned.
+    pub(super) fn following(context: Arc<StreamContext>, range: ShardRange, meter: Arc<StatementMeter>) -> Self {
+        let planned = range.end;
+        let mut scan = Self::new(context, ShardRange { end: END, ..range }, meter);
+        scan.follows = Some(planned);
+        scan
+    }
+
+    /// What it does where records are gone; it fails if not told otherwise.
+    #[must_use]
+    pub fn on_gap(mut self, on_gap: OnGap) -> Self {
+        self.on_gap = on_gap;
+        self
+    }
+
+    /// The gaps it went on behind since this was asked last.
+    pub fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.gaps)
     }
 
     /// After the last row handed out; the range's start before the first.
@@ -109,20 +143,30 @@ impl ShardScan {
     /// reports when it does so for long. After an error the scan stands where it stood.
     pub async fn next(&mut self) -> Result<Option<SegmentSlice>, ReadError> {
         loop {
-            if self.range.start >= self.range.end {
+            if self.ended || self.range.start >= self.range.end {
                 return Ok(None);
             }
             self.check_limits()?;
-            if self.live.is_none() {
-                self.begin().await?;
+            if self.live.is_none()
+                && let Err(failure) = self.begin().await
+            {
+                self.failed(failure).await?;
+                continue;
             }
             let Some(live) = &mut self.live else { return Ok(None) };
             live.version.borrow_and_update();
-            let turn = Self::turn(&self.context, live, &self.range);
+            let turn = Self::turn(&self.context, live, &self.range, self.follows.is_some());
             let calls = std::mem::take(&mut live.calls);
             self.totals.calls += calls;
             self.meter.count_calls(calls);
-            match turn.map_err(|failure| failure.of(self))? {
+            let turn = match turn {
+                Ok(turn) => turn,
+                Err(failure) => {
+                    self.failed(failure).await?;
+                    continue;
+                }
+            };
+            match turn {
                 Turn::Rows(slice) => {
                     self.count(&slice);
                     self.position = slice.segment.records().end_of(slice.rows.end - 1);
@@ -136,21 +180,63 @@ impl ShardScan {
         }
     }
 
-    /// Makes the scan's demand known.
-    async fn begin(&mut self) -> Result<(), ReadError> {
+    /// Goes on behind records that are gone, where that is wanted.
+    async fn failed(&mut self, failure: TurnFailure) -> Result<(), ReadError> {
+        let error = failure.of(self);
+        let error = match error.kind {
+            ReadErrorKind::Expired | ReadErrorKind::DataLoss => error,
+            ReadErrorKind::NotFound => {
+                let reason = self.context.explain_missing(&self.range.shard, error).await?;
+                TurnFailure::Of(DemandFailure::Gone(reason)).of(self)
+            }
+            _ => return Err(error),
+        };
+        self.context.count_gap(&self.range.shard);
+        if self.on_gap == OnGap::Fail {
+            return Err(error);
+        }
+        let from = self.live.take().map_or(self.begin, |live| live.reached);
         let shard = self.context.shard(&self.range.shard);
-        let mut reached = self.range.start;
+        let follows = self.follows.is_some();
+        let behind = self
+            .context
+            .behind_gap(&shard, from, self.range.end, follows, self.patience())
+            .await;
+        self.check_limits()?;
+        let behind = behind?;
+        let gap = Gap {
+            shard: self.range.shard.clone(),
+            from,
+            to: behind.filter(|to| *to > from),
+            reason: error.message,
+        };
+        self.context.log_gap(&gap);
+        self.gaps.push(gap);
+        match behind {
+            Some(to) => self.begin = to,
+            None => self.ended = true,
+        }
+        Ok(())
+    }
+
+    /// Makes the scan's demand known.
+    async fn begin(&mut self) -> Result<(), TurnFailure> {
+        let shard = self.context.shard(&self.range.shard);
+        let mut reached = self.begin;
         if reached == Position::TrimHorizon {
             let first = self.context.first_record(&shard, self.patience()).await;
-            self.check_limits()?;
-            reached = first?;
-            if !matches!(reached, Position::Before(_)) || reached >= self.range.end {
+            self.check_limits().map_err(TurnFailure::Error)?;
+            reached = first.map_err(TurnFailure::Error)?;
+            let none = !matches!(reached, Position::Before(_)) || reached >= self.range.end;
+            if none && self.follows.is_none() {
                 // the bound of a closed shard's numbers names no record: such a shard may have had none
                 let bound = shard.info.lock().ending_sequence.map(Position::after_record);
                 if bound == Some(self.range.end) {
                     return Ok(());
                 }
-                return Err(self.error(ReadErrorKind::Expired, "all records of the range have expired"));
+                return Err(TurnFailure::Error(
+                    self.error(ReadErrorKind::Expired, "all records of the range have expired"),
+                ));
             }
         }
         let began = shard.maker.budget.tick();
@@ -167,6 +253,8 @@ impl ShardScan {
                 handed: Default::default(),
                 pages_ahead: self.pages_ahead,
                 calls: 0,
+                handed_at: Instant::now(),
+                following: self.follows.map(|_| Following::default()),
                 fetched_ahead: None,
                 complete: false,
                 failed: None,
@@ -185,7 +273,7 @@ impl ShardScan {
         Ok(())
     }
 
-    fn turn(context: &Arc<StreamContext>, live: &mut Live, range: &ShardRange) -> Result<Turn, TurnFailure> {
+    fn turn(context: &Arc<StreamContext>, live: &mut Live, range: &ShardRange, follows: bool) -> Result<Turn, TurnFailure> {
         let mut guard = live.shard.state.lock();
         let state = &mut *guard;
         let Some(demand) = state.demands.get_mut(&live.demand) else {
@@ -194,6 +282,10 @@ impl ShardScan {
         live.calls += std::mem::take(&mut demand.calls);
         if live.reached >= range.end {
             return Ok(Turn::End);
+        }
+        if live.reached == Position::TrimHorizon {
+            // a shard that was empty when it began to be followed
+            live.reached = demand.position;
         }
         let handed = std::iter::from_fn(|| demand.handed.pop_front()).find(|(from, to, _)| *from <= live.reached && live.reached < *to);
         let held = handed.map(|(_, to, segment)| (to, segment)).or_else(|| {
@@ -208,6 +300,9 @@ impl ShardScan {
                 return Err(TurnFailure::Of(failure));
             }
             if let Some(closed) = state.closed_at.filter(|closed| live.reached >= *closed) {
+                if follows {
+                    return Ok(Turn::End);
+                }
                 let bound = live.shard.info.lock().ending_sequence.map(Position::after_record);
                 // beyond the end: the shard was found empty after its records had expired
                 let ends = live.reached == closed && (bound == Some(range.end) || closed.completes(range.end));
@@ -216,6 +311,7 @@ impl ShardScan {
             if !demand.waiting {
                 (demand.waiting, demand.since) = (true, Instant::now());
             }
+            demand.drained(state.tip.map(|tip| tip.end));
             drop(guard);
             context.wake(&live.shard).map_err(TurnFailure::Error)?;
             return Ok(Turn::Wait);
@@ -226,6 +322,7 @@ impl ShardScan {
         live.reached = end;
         demand.position = end;
         demand.waiting = false;
+        demand.took(segment.wire_bytes(rows.clone()));
         segment.touch();
         let fetch_ahead = state.backfill_wanted().is_some();
         drop(guard);
@@ -276,7 +373,14 @@ impl ShardScan {
 
     pub(super) fn count(&mut self, slice: &SegmentSlice) {
         let bytes = slice.segment.wire_bytes(slice.rows.clone());
-        self.meter.count(bytes, slice.cached);
+        if self
+            .follows
+            .is_none_or(|planned| slice.segment.records().start_of(slice.rows.start) < planned)
+        {
+            self.meter.count(bytes, slice.cached);
+        } else {
+            self.meter.count_new(bytes);
+        }
         let counters = &self.context.shared.counters;
         let (counter, own) = if slice.cached {
             (&counters.cached, &mut self.totals.bytes_cached)
@@ -321,11 +425,16 @@ impl TurnFailure {
             } else {
                 (ReadErrorKind::Expired, "before it was read")
             };
-            let range = format!("{} to {}", scan.range.start, scan.range.end);
-            scan.error(kind, format!("records of the range {range} were lost {when}: {message}"))
+            let end = scan.follows.map_or_else(|| format!("to {}", scan.range.end), |_| "on".to_owned());
+            let start = scan.range.start;
+            scan.error(kind, format!("records of the range {start} {end} were lost {when}: {message}"))
         };
         match self {
             Self::Of(DemandFailure::Gone(message)) => gone(message),
+            Self::Of(DemandFailure::Lagging(bytes)) => scan.error(
+                ReadErrorKind::LimitExceeded,
+                format!("the rows are not taken as they come: {bytes} bytes of the shard lie unread since the statement had everything"),
+            ),
             Self::Of(DemandFailure::Error(error)) | Self::Error(error) => error.at(&scan.range.shard, Some(scan.position)),
             Self::EndsEarly(closed) => gone(format!("the closed shard ends at {closed}")),
         }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -14,6 +15,7 @@ use super::arrivals::Arrivals;
 use super::counters::Counters;
 use super::coverage::Coverage;
 use super::error::ReadError;
+use super::following::Following;
 use super::seen::Seen;
 use super::snapshot::TipKind;
 use crate::memory_budget::{Candidate, MemoryBudget, SegmentHolder};
@@ -61,6 +63,8 @@ pub(super) struct ShardState {
     pub(super) seen: Seen,
     /// Where the tail cursor stands, once it knows.
     pub(super) tail: Option<Position>,
+    /// After the last record that was ever fetched.
+    pub(super) frontier: Position,
     pub(super) tip: Option<Tip>,
     /// The shard has ended here. Set after its children are registered.
     pub(super) closed_at: Option<Position>,
@@ -101,8 +105,12 @@ pub(super) struct Demand {
     pub(super) pages_ahead: usize,
     /// Pages of its range that were fetched and that the scan has not counted yet.
     pub(super) calls: u64,
+    /// When they were handed over.
+    pub(super) handed_at: Instant,
     /// The last point fetched from while it did not wait; nothing is fetched ahead twice, even if it was evicted meanwhile.
     pub(super) fetched_ahead: Option<Position>,
+    /// It does not end before the shard does.
+    pub(super) following: Option<Following>,
     /// The range ends with the closed shard, and so it has.
     pub(super) complete: bool,
     pub(super) failed: Option<DemandFailure>,
@@ -112,16 +120,20 @@ pub(super) struct Demand {
 pub(super) enum DemandFailure {
     /// The records are gone from the service.
     Gone(String),
+    /// It follows, and so many bytes came since it had everything.
+    Lagging(u64),
     Error(ReadError),
 }
 
 /// Pages fetched ahead of a scan.
 pub(super) const PAGES_AHEAD: usize = 2;
+/// What a scan does not fetch for so long is not kept for it where memory is short.
+const KEPT_FOR: Duration = Duration::from_secs(2);
 
 impl Demand {
-    /// Where to fetch next for it, if anywhere: the point, and whether the scan waits for it.
-    fn wanted(&self, coverage: &Coverage, closed_at: Option<Position>) -> Option<(Position, bool)> {
-        if self.failed.is_some() || self.complete {
+    /// Where to fetch next for it, if anywhere: the point, and whether the scan waits for it. The tail of what it follows comes by itself.
+    fn wanted(&self, coverage: &Coverage, closed_at: Option<Position>, tail: Option<Position>) -> Option<(Position, bool)> {
+        if self.failed.is_some() || self.complete || self.is_at_tail(coverage, tail) {
             return None;
         }
         let front = self.handed.back().map_or(self.position, |(_, to, _)| *to);
@@ -144,6 +156,7 @@ impl ShardState {
             coverage: Coverage::default(),
             seen: Seen::default(),
             tail: None,
+            frontier: Position::TrimHorizon,
             tip: None,
             closed_at: None,
             horizon: None,
@@ -169,7 +182,7 @@ impl ShardState {
         self.demands
             .values()
             .filter_map(|demand| {
-                let (position, waits) = demand.wanted(&self.coverage, self.closed_at)?;
+                let (position, waits) = demand.wanted(&self.coverage, self.closed_at, self.tail)?;
                 Some(((!waits, demand.since), position))
             })
             .min_by_key(|(rank, _)| *rank)
@@ -187,6 +200,7 @@ impl ShardState {
             demand.handed = run
                 .map(|(from, stretch)| (from, stretch.to, Arc::clone(&stretch.segment)))
                 .collect();
+            demand.handed_at = Instant::now();
             demand.waiting = demand.handed.is_empty();
         }
     }
@@ -246,7 +260,10 @@ impl Shard {
 
 impl SegmentHolder for Shard {
     fn candidates(self: Arc<Self>, into: &mut Vec<Candidate>) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        for demand in state.demands.values_mut().filter(|demand| demand.handed_at.elapsed() >= KEPT_FOR) {
+            demand.handed.clear();
+        }
         for (from, stretch) in state.coverage.stretches() {
             if Arc::strong_count(&stretch.segment) == 1 {
                 let holder: Arc<dyn SegmentHolder> = Arc::<Self>::clone(&self);

@@ -11,6 +11,7 @@ use super::context::{Shared, StreamContext};
 use super::counters::ShardCounters;
 use super::error::ReadError;
 use super::estimate::ReadEstimate;
+use super::follow::FollowScan;
 use super::meter::StatementMeter;
 use super::newest::NewestScan;
 use super::scan::ShardScan;
@@ -63,7 +64,8 @@ impl StreamReader {
         description: &StreamDescription,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let context = StreamContext::new(shared, source, Arc::from(stream), description.retention, stop);
+        let identity = description.identity.clone();
+        let context = StreamContext::new(shared, source, Arc::from(stream), identity, description.retention, stop);
         Arc::new(Self {
             context,
             identity: description.identity.clone(),
@@ -159,6 +161,16 @@ impl StreamReader {
     /// A scan of a range, newest records first. Starts nothing until it is asked for rows.
     pub fn scan_newest(&self, range: ShardRange, meter: Arc<StatementMeter>) -> NewestScan {
         NewestScan::new(Arc::clone(&self.context), range, meter)
+    }
+
+    /// Follows the stream from the starts of a snapshot's shards. See [`FollowScan`].
+    pub fn follow(&self, shards: Vec<ShardPin>, meter: Arc<StatementMeter>) -> FollowScan {
+        FollowScan::new(Arc::clone(&self.context), shards, meter)
+    }
+
+    /// It reads no more: the stream was deleted, or created anew, or the process stops.
+    pub(super) fn has_ended(&self) -> bool {
+        self.context.stop.is_cancelled()
     }
 
     /// All shards known, sorted by id.

@@ -174,6 +174,7 @@ impl Actor {
             state.tip = Some(known.map_or(Tip { as_of, end, kind }, |known| Tip { end, ..known }));
             state.scans_at_tip(end, (as_of, kind), ending);
         }
+        self.at_tip = reached;
         if reached {
             self.short_replies = 0;
         } else {

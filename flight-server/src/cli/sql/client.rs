@@ -42,6 +42,13 @@ pub(crate) enum ClientError {
     Answer(String),
 }
 
+impl ClientError {
+    /// The rows so far are the answer as far as it goes (option `on_limit`).
+    pub(super) fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code() == Code::OutOfRange)
+    }
+}
+
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         Self::Status(Box::new(status))
@@ -80,6 +87,15 @@ pub(crate) struct Answer {
     pub(crate) schema: SchemaRef,
     /// One for each endpoint, in the server's order.
     pub(crate) tickets: Vec<Ticket>,
+    /// It reads on forever: rows are to be shown as they come.
+    pub(crate) follows: bool,
+}
+
+/// What the server says of a planned statement, as far as it matters here; other servers say nothing.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Facts {
+    #[serde(default)]
+    follow: bool,
 }
 
 impl Client {
@@ -135,10 +151,12 @@ impl Client {
         let info: FlightInfo = response.into_inner();
         let tickets: Option<Vec<_>> = info.endpoint.iter().map(|endpoint| endpoint.ticket.clone()).collect();
         let tickets = tickets.ok_or_else(|| ClientError::Answer("an endpoint has no ticket".to_owned()))?;
+        let facts: Facts = serde_json::from_slice(&info.app_metadata).unwrap_or_default();
         let schema = info.try_decode_schema().map_err(|error| ClientError::Answer(error.to_string()))?;
         Ok(Answer {
             schema: Arc::new(schema),
             tickets,
+            follows: facts.follow,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod completion;
+mod endless;
 mod input;
 mod interactive;
 mod meta;

@@ -10,6 +10,7 @@ use arrow::json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
 use arrow::util::display::FormatOptions;
 use arrow::util::pretty::pretty_format_batches_with_schema;
 
+use super::endless::EndlessTable;
 use crate::cli::args::OutputFormat;
 
 /// How a value is drawn in a table.
@@ -22,6 +23,8 @@ pub(super) enum Output {
         schema: SchemaRef,
         batches: Vec<RecordBatch>,
     },
+    /// A table that has no end is as wide as its first rows.
+    Endless(EndlessTable),
     Csv(Box<arrow::csv::Writer<Buffer>>),
     Json(Box<arrow::json::Writer<Buffer, LineDelimited>>),
     Arrow(Box<StreamWriter<Buffer>>),
@@ -56,9 +59,10 @@ pub(super) struct Printer {
 
 impl Printer {
     /// Of one statement.
-    pub(super) fn new(format: OutputFormat, schema: &SchemaRef) -> Result<Self, ArrowError> {
+    pub(super) fn new(format: OutputFormat, schema: &SchemaRef, follows: bool) -> Result<Self, ArrowError> {
         let buffer = Buffer::default();
         let output = match format {
+            OutputFormat::Table if follows => Output::Endless(EndlessTable::new(SchemaRef::clone(schema))),
             OutputFormat::Table => Output::Table {
                 schema: SchemaRef::clone(schema),
                 batches: Vec::new(),
@@ -83,6 +87,7 @@ impl Printer {
     pub(super) fn batch(&mut self, batch: RecordBatch) -> Result<Vec<u8>, ArrowError> {
         match &mut self.output {
             Output::Table { batches, .. } => batches.push(batch),
+            Output::Endless(table) => return Ok(table.batch(&batch)?.into_bytes()),
             Output::Csv(csv) => csv.write(&batch)?,
             Output::Json(json) => json.write(&batch)?,
             Output::Arrow(arrow) => arrow.write(&batch)?,
@@ -98,6 +103,7 @@ impl Printer {
             Output::Table { schema, batches } => {
                 return Ok(format!("{}\n", pretty_format_batches_with_schema_and_nulls(schema, &batches)?).into_bytes());
             }
+            Output::Endless(table) => return Ok(table.finish().into_bytes()),
             Output::Csv(csv) => drop(csv),
             Output::Json(mut json) => json.finish()?,
             Output::Arrow(mut arrow) => arrow.finish()?,
@@ -144,7 +150,7 @@ mod tests {
     }
 
     fn printed(format: OutputFormat, batches: Vec<RecordBatch>) -> Vec<u8> {
-        let mut printer = Printer::new(format, &schema()).unwrap();
+        let mut printer = Printer::new(format, &schema(), false).unwrap();
         let mut bytes: Vec<u8> = batches.into_iter().flat_map(|batch| printer.batch(batch).unwrap()).collect();
         bytes.extend(printer.finish().unwrap());
         bytes
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_statement_without_columns_draws_nothing() {
-        let printer = Printer::new(OutputFormat::Table, &Arc::new(Schema::empty())).unwrap();
+        let printer = Printer::new(OutputFormat::Table, &Arc::new(Schema::empty()), false).unwrap();
         assert!(printer.finish().unwrap().is_empty());
     }
 }

@@ -49,6 +49,7 @@ pub(crate) struct Results {
     open: VecDeque<mpsc::Receiver<Result<RecordBatch, ClientError>>>,
     fetchers: JoinSet<()>,
     received: Arc<Received>,
+    incomplete: Option<ClientError>,
 }
 
 impl Results {
@@ -61,6 +62,7 @@ impl Results {
             open: VecDeque::new(),
             fetchers: JoinSet::new(),
             received: Arc::default(),
+            incomplete: None,
         };
         results.fill();
         results
@@ -80,6 +82,10 @@ impl Results {
     pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, ClientError> {
         while let Some(first) = self.open.front_mut() {
             match first.recv().await {
+                // The rows so far were asked for, and so are those of the other endpoints.
+                Some(Err(error)) if error.is_incomplete() => {
+                    self.incomplete.get_or_insert(error);
+                }
                 Some(batch) => return batch.map(Some),
                 None => {
                     self.open.pop_front();
@@ -91,6 +97,11 @@ impl Results {
             ended.map_err(|error| ClientError::Answer(format!("fetching an endpoint broke off: {error}")))?;
         }
         Ok(None)
+    }
+
+    /// What the server said of rows that are missing, once all others have come.
+    pub(crate) fn incomplete(self) -> Option<ClientError> {
+        self.incomplete
     }
 
     fn fill(&mut self) {

@@ -32,9 +32,10 @@ pub(crate) async fn statement(client: &Client, sql: &str, format: OutputFormat) 
     let started = Instant::now();
     let mut spinner = Spinner::new();
     let answer = spinner.during(&Received::default(), client.plan(sql)).await?;
+    let follows = answer.follows;
     let mut results = Results::fetch(client, answer);
     let received = results.received();
-    let mut printer = Printer::new(format, results.schema())?;
+    let mut printer = Printer::new(format, results.schema(), follows)?;
     while let Some(batch) = spinner.during(&received, results.next()).await? {
         let bytes = printer.batch(batch)?;
         if !bytes.is_empty() {
@@ -44,6 +45,9 @@ pub(crate) async fn statement(client: &Client, sql: &str, format: OutputFormat) 
     let bytes = printer.finish()?;
     drop(spinner);
     stdout::write(&bytes)?;
+    if let Some(error) = results.incomplete() {
+        return Err(error.into());
+    }
     Ok(Ran {
         rows: received.rows.load(Ordering::Relaxed),
         elapsed: started.elapsed(),

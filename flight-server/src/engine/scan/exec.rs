@@ -19,7 +19,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult};
 use futures::stream::{self, BoxStream, StreamExt};
-use shard_reader::{ShardPin, Snapshot, StatementMeter, StreamReader};
+use shard_reader::{OnGap, ShardPin, Snapshot, StatementMeter, StreamReader};
 
 use super::super::error::EngineError;
 use super::super::facts::{ExecutionFacts, ScanSlot};
@@ -28,6 +28,7 @@ use super::super::promises::PromiseCount;
 use super::super::scan_errors::ScanErrors;
 use super::super::table::ColumnSource;
 use super::event_time::PromiseWatch;
+use super::follow;
 use super::order::{ReadFrom, Reading, is_newest_first};
 use super::prune::Pruning;
 use super::reach::Reach;
@@ -51,6 +52,9 @@ pub(crate) struct ScanRequest {
     /// At most so many partitions.
     pub(crate) target_partitions: usize,
     pub(crate) promises: PromiseCount,
+    /// The stream is read on and on, in one partition.
+    pub(crate) follow: bool,
+    pub(crate) on_gap: OnGap,
 }
 
 /// Scans the shards of a snapshot.
@@ -65,6 +69,8 @@ pub(crate) struct ShardScanExec {
     newest_first: bool,
     /// A column counts the records of the range from its start.
     counts_records: bool,
+    follow: bool,
+    on_gap: OnGap,
     reader: Arc<StreamReader>,
     meter: Arc<StatementMeter>,
     facts: Arc<ExecutionFacts>,
@@ -99,13 +105,14 @@ impl ShardScanExec {
         predicate_columns.sort_unstable();
         let sources: Vec<ColumnSource> = read.iter().map(|&index| request.columns[index]).collect();
         let counts_records = sources.contains(&ColumnSource::Hidden(HiddenColumn::SegmentCount));
-        let pins = if counts_records {
+        // shards that are yet to come are pruned when they come
+        let pins = if counts_records || request.follow {
             snapshot.shards.clone()
         } else {
             pruning.shards(&snapshot.shards)
         };
         let pruned = snapshot.shards.len() - pins.len();
-        let partitions = partition(pins, request.target_partitions);
+        let partitions = partition(pins, if request.follow { 1 } else { request.target_partitions });
         let watch = PromiseWatch::new(&request.definition, &sources, request.promises);
         let rows = RowPlan {
             table: request.table,
@@ -126,7 +133,13 @@ impl ShardScanExec {
             EquivalenceProperties::new(output_schema),
             Partitioning::UnknownPartitioning(partitions.len()),
             EmissionType::Incremental,
-            Boundedness::Bounded,
+            if request.follow {
+                Boundedness::Unbounded {
+                    requires_infinite_memory: false,
+                }
+            } else {
+                Boundedness::Bounded
+            },
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Ok(Self {
@@ -136,6 +149,8 @@ impl ShardScanExec {
             limit: request.limit,
             newest_first: false,
             counts_records,
+            follow: request.follow,
+            on_gap: request.on_gap,
             reader,
             meter,
             facts,
@@ -168,7 +183,8 @@ impl ShardScanExec {
     fn read_from(&self) -> ReadFrom {
         // without a filter that tightens all is read, and forward is cheapest
         let few = self.limit.is_some() || (self.newest_first && !self.rows.late.is_empty());
-        if few && !self.counts_records && self.rows.bad_records != BadRecords::Fail {
+        let gaps_fail = self.on_gap == OnGap::Fail;
+        if few && gaps_fail && !self.counts_records && self.rows.bad_records != BadRecords::Fail {
             ReadFrom::Newest
         } else {
             ReadFrom::Oldest
@@ -178,7 +194,7 @@ impl ShardScanExec {
     fn shard_rows(&self, pin: ShardPin) -> BoxStream<'static, DfResult<RecordBatch>> {
         let (range, meter) = (pin.range.clone(), Arc::clone(&self.meter));
         let reading = match self.read_from() {
-            ReadFrom::Oldest => Reading::forward(self.reader.scan(range, meter)),
+            ReadFrom::Oldest => Reading::forward(self.reader.scan(range, meter).on_gap(self.on_gap)),
             ReadFrom::Newest => Reading::Newest(Box::new(self.reader.scan_newest(range, meter))),
         };
         let state = ShardRows {
@@ -216,7 +232,11 @@ impl ShardRows {
             if let Some(wanted) = &wanted {
                 self.reading.want(wanted);
             }
-            let slice = match self.reading.next().await {
+            let next = self.reading.next().await;
+            for gap in self.reading.take_gaps() {
+                self.facts.gap(self.slot, &gap);
+            }
+            let slice = match next {
                 Ok(Some(slice)) => slice,
                 Ok(None) => {
                     self.ended = true;
@@ -291,6 +311,9 @@ impl DisplayAs for ShardScanExec {
         if self.read_from() == ReadFrom::Newest {
             write!(f, ", newest_first")?;
         }
+        if self.follow {
+            write!(f, ", follow")?;
+        }
         for late in &self.rows.late {
             write!(f, ", dynamic={late}")?;
         }
@@ -343,7 +366,12 @@ impl ExecutionPlan for ShardScanExec {
         };
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         // All shards of a partition are read at once: one at a time would leave the others' read budget unused.
-        let merged = stream::select_all(pins.iter().map(|pin| self.shard_rows(pin.clone())));
+        let merged = if self.follow {
+            let scan = self.reader.follow(pins.clone(), Arc::clone(&self.meter)).on_gap(self.on_gap);
+            follow::rows(scan, Arc::clone(&self.rows), Arc::clone(&self.facts))
+        } else {
+            stream::select_all(pins.iter().map(|pin| self.shard_rows(pin.clone()))).boxed()
+        };
         let counted = merged.map(move |batch| {
             if let Ok(batch) = &batch {
                 metrics.record_output(batch.num_rows());

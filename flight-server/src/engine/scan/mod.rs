@@ -4,6 +4,7 @@ mod columns;
 mod conditions;
 mod event_time;
 mod exec;
+mod follow;
 mod order;
 mod prune;
 mod reach;

@@ -13,7 +13,7 @@
 use catalog::TableDefinition;
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_plan::expressions::Column;
-use shard_reader::{NewestScan, Position, ReadError, ScanTotals, SegmentSlice, ShardScan};
+use shard_reader::{Gap, NewestScan, Position, ReadError, ScanTotals, SegmentSlice, ShardScan};
 
 use super::super::hidden::HiddenColumn;
 use super::conditions::EventColumn;
@@ -94,6 +94,14 @@ impl Reading {
                 Ok(slice)
             }
             Self::Newest(scan) => scan.next().await,
+        }
+    }
+
+    /// What was found gone since this was asked last.
+    pub(super) fn take_gaps(&mut self) -> Vec<Gap> {
+        match self {
+            Self::Forward { scan, .. } => scan.take_gaps(),
+            Self::Newest(_) => Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use shard_reader::{Records, SegmentSlice, ShardPin};
 
 use super::super::error::EngineError;
+use super::super::hidden::HiddenColumn;
 use super::super::scan_errors::{Met, ScanErrors};
 use super::super::table::ColumnSource;
 use super::columns::Run;
@@ -43,6 +44,11 @@ pub(super) struct RowPlan {
 }
 
 impl RowPlan {
+    /// Whether a column counts the records of a shard, so that none may be left out.
+    pub(super) fn counts_records(&self) -> bool {
+        self.read.contains(&ColumnSource::Hidden(HiddenColumn::SegmentCount))
+    }
+
     fn needs_verdict(&self) -> bool {
         self.bad_records != BadRecords::NullRow
             || self

@@ -1,5 +1,6 @@
 //! From a statement's text to one that the query engine can plan.
 
+mod follow;
 mod hint;
 mod literals;
 mod parse;

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::wildcard::{Exposed, Rewriter};
-use super::{hint, literals, refuse};
+use super::{follow, hint, literals, refuse};
 
 /// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
 pub(crate) const DIALECT: Dialect = Dialect::Generic;
@@ -26,6 +26,8 @@ pub(crate) struct ParsedStatement {
     pub(crate) hint: OptionValues,
     /// What it is.
     pub(crate) kind: StatementKind,
+    /// `FOLLOW` stood before it: it reads on forever.
+    pub(crate) follow: bool,
     /// Every word in it, in lower case unless quoted: what it may mention.
     words: BTreeSet<String>,
 }
@@ -56,17 +58,18 @@ pub(crate) enum StatementKind {
 
 /// Parses one statement.
 pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
-    let (hint, sql) = hint::split(sql)?;
+    let (hint, mut sql) = hint::split(sql)?;
     let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, &sql).tokenize().map_err(|error| {
+    let tokens = Tokenizer::new(&dialect, &sql).tokenize_with_location().map_err(|error| {
         EngineError::Invalid(format!(
             "SQL error: {} at line {}, column {}",
             error.message, error.location.line, error.location.column
         ))
     })?;
+    let follow = follow::split(&mut sql, &tokens)?;
     let words = tokens
         .iter()
-        .filter_map(|token| match token {
+        .filter_map(|token| match &token.token {
             Token::Word(word) if word.quote_style.is_some() => Some(word.value.clone()),
             Token::Word(word) => Some(word.value.to_ascii_lowercase()),
             _ => None,
@@ -85,6 +88,7 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     Ok(ParsedStatement {
         hint,
         kind: kind_of(statement)?,
+        follow,
         words,
     })
 }

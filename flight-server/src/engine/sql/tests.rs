@@ -107,6 +107,51 @@ fn sequence_numbers_are_padded_where_they_are_compared() {
 }
 
 #[test]
+fn a_statement_may_be_followed() {
+    for sql in [
+        "follow select * from plain",
+        "/*+ start='latest' */ FOLLOW\nselect 1",
+        "-- ü\n /* FOLLOW */ Follow with c as (select 1 as k) select * from c",
+        "follow (select 1)",
+        "explain verbose follow select 1",
+    ] {
+        assert!(parse(sql).expect(sql).follow, "{sql}");
+    }
+    for sql in [
+        "select follow from a",
+        "select 1 as follow",
+        "select * from follow",
+        "with follow as (select 1) select * from follow",
+    ] {
+        assert!(!parse(sql).expect(sql).follow, "{sql}");
+    }
+    assert_eq!(
+        rewritten("follow select * from a").expect("one table"),
+        "SELECT * EXCLUDE (\"_shard_id\") FROM a"
+    );
+    for (sql, place) in [
+        ("/* é */ follow select * fromm a", "line 1, column"),
+        ("follow set kinesis.start = 'latest'", "column 1"),
+        ("follow follow select 1", "column 1"),
+        ("follow", "column 1"),
+    ] {
+        let error = parse(sql).expect_err(sql);
+        assert_eq!(error.category(), crate::engine::ErrorCategory::InvalidArgument, "{sql}: {error}");
+        assert!(error.to_string().to_lowercase().contains(place), "{sql}: {error}");
+    }
+    // the word is blanked, not cut out
+    let place = |sql: &str| {
+        let text = parse(sql).expect_err(sql).to_string();
+        text[text.rfind("Line").or(text.rfind("line")).unwrap_or(0)..].to_owned()
+    };
+    assert_eq!(place("follow select 1 from from"), place("       select 1 from from"));
+    assert!(matches!(
+        parse("explain analyze follow select 1"),
+        Err(EngineError::NotSupported(_))
+    ));
+}
+
+#[test]
 fn other_statements_are_options_or_refused_with_a_reason() {
     assert!(
         matches!(parse("SET kinesis.start = '-1h'").expect("an option").kind, StatementKind::Set { name, value } if name == "kinesis.start" && value == "-1h")

@@ -46,8 +46,7 @@ impl SystemTable for ScanErrorsTable {
             text(&rows, |row| Some(row.shard())),
             text(&rows, |row| Some(row.sequence().padded())),
             number(&rows, |row| Some(row.sub())),
-            // An error begins with the path that it is about.
-            text(&rows, |row| row.error.split_once(": ").map(|(path, _)| path.to_owned())),
+            text(&rows, |row| row.path.as_ref()),
             text(&rows, |row| Some(&row.error)),
             bytes(&rows, |row| &row.message),
             number(&rows, |row| Some(row.message_length)),

@@ -135,7 +135,7 @@ async fn bad_records_are_taken_down_once_a_definition() {
     assert_eq!(
         world.rows(errors).await.unwrap(),
         [
-            format!("default|t|s|shardId-000000000000|/|{long}|4096"),
+            format!("default|t|s|shardId-000000000000|NULL|{long}|4096"),
             "default|t|s|shardId-000000000000|n|23|23".to_owned()
         ]
     );

@@ -25,6 +25,7 @@ fn terms(queries: &RunningQueries, deadline: Option<Instant>) -> StreamTerms {
         keep_alive: KEEP_ALIVE,
         deadline,
         running: queries.enter("q"),
+        stopping: CancellationToken::new(),
     }
 }
 
@@ -37,6 +38,7 @@ fn rows(deadline: Option<Instant>) -> (Sender, RowStream, RunningQueries) {
         schema: schema(),
         batches: ReceiverStream::new(receiver).boxed(),
         facts: ExecutionFacts::new("q".into(), StatementMeter::new(u64::MAX, None), OnLimit::Fail),
+        endless: false,
     };
     let stream = RowStream::execution(execution, terms(&queries, deadline)).unwrap();
     (sender, stream, queries)

@@ -104,6 +104,23 @@ async fn a_shutdown_lets_calls_finish() {
 }
 
 #[tokio::test]
+async fn a_shutdown_ends_what_has_no_end() {
+    let mut server = TestServer::start().await;
+    let mut client = server.client().await;
+    let info = plan(&mut client, "follow").await.unwrap();
+    let mut messages = begin(&mut client, tickets(&info).remove(0)).await;
+    server.shutdown.cancel();
+    let error = timeout(PATIENCE, messages.message()).await.unwrap().unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::Unavailable, "the server stops"));
+    timeout(PATIENCE, server.backend.dropped.notified())
+        .await
+        .expect("the rows are dropped");
+    drop((messages, client));
+    let served = timeout(PATIENCE, server.serving.join_next()).await.expect("it ends");
+    served.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn what_runs_after_the_drain_is_cut() {
     let mut server = TestServer::with(KEY, ServiceConfig::default(), Duration::ZERO).await;
     let mut client = server.client().await;

@@ -188,7 +188,7 @@ impl Backend for Stub {
                 .chain(stream::once(async { panic!("as the statement says") }))
                 .boxed(),
             "words" => stream::iter([Ok(words())]).boxed(),
-            "endless" => stream::iter([one]).chain(stream::pending()).boxed(),
+            "endless" | "follow" => stream::iter([one]).chain(stream::pending()).boxed(),
             "fails" => stream::iter([one, Err(failed)]).boxed(),
             "fails at once" => return Err(failed),
             _ if part.parts == 1 => stream::iter((0..SHARDS).map(|index| Ok(numbers(shard(index))))).boxed(),
@@ -206,6 +206,7 @@ impl Backend for Stub {
                 StatementMeter::new(u64::MAX, None),
                 OnLimit::Fail,
             ),
+            endless: part.sql == "follow",
         })
     }
 

@@ -11,9 +11,9 @@ use super::aggregates::{Row, put_aggregates, user_rows};
 use super::*;
 use crate::{Chances, MillisBehind};
 
-struct World {
-    source: MemorySource,
-    reader: Arc<StreamReader>,
+pub(super) struct World {
+    pub(super) source: MemorySource,
+    pub(super) reader: Arc<StreamReader>,
 }
 
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ struct Outcome {
     gone: usize,
 }
 
-fn config(random: &mut SmallRng, source: &MemorySource) -> ReaderConfig {
+pub(super) fn config(random: &mut SmallRng, source: &MemorySource) -> ReaderConfig {
     ReaderConfig {
         page_limit: random.random_range(1..30),
         memory_bytes: [1, 2000, 20_000, 1 << 30][random.random_range(0..4)],
@@ -39,7 +39,7 @@ fn config(random: &mut SmallRng, source: &MemorySource) -> ReaderConfig {
 }
 
 /// A service that is honest about the distance to its tip may do anything else; one that is not gives whole pages.
-fn service(random: &mut SmallRng, source: &MemorySource, seed: u64) {
+pub(super) fn service(random: &mut SmallRng, source: &MemorySource, seed: u64) {
     let rough = random.random_bool(0.6);
     let part = |random: &mut SmallRng, most: f64| if rough { random.random_range(0.0..most) } else { 0.0 };
     let honest = random.random_bool(0.7);
@@ -67,11 +67,11 @@ fn service(random: &mut SmallRng, source: &MemorySource, seed: u64) {
 }
 
 impl World {
-    async fn nap(random: &mut SmallRng, most_ms: u64) {
+    pub(super) async fn nap(random: &mut SmallRng, most_ms: u64) {
         tokio::time::sleep(Duration::from_micros(random.random_range(0..most_ms * 1000))).await;
     }
 
-    async fn writer(self: Arc<Self>, seed: u64, rounds: usize, reshard: bool) {
+    pub(super) async fn writer(self: Arc<Self>, seed: u64, rounds: usize, reshard: bool) {
         let mut random = SmallRng::seed_from_u64(seed);
         for _ in 0..rounds {
             let open = self.source.open_shards();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::{Aggregator, MemorySource, Position, SequenceNumber, ShardId};
+use crate::{MemorySource, Position, SequenceNumber, ShardId};
 
 /// A record as its writer knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,29 +58,6 @@ impl Model {
                 text,
             });
         }
-    }
-
-    /// Puts one aggregated record of so many user records.
-    pub(super) fn put_aggregate(&self, source: &MemorySource, shard: &ShardId, count: u32) {
-        let mut shards = self.shards.lock();
-        let rows = shards.entry(shard.clone()).or_default();
-        let texts: Vec<String> = (0..count as usize)
-            .map(|number| format!("{shard}#{}", rows.len() + number))
-            .collect();
-        let mut aggregator = Aggregator::new();
-        for text in &texts {
-            aggregator.push("key", None, text.as_bytes());
-        }
-        let arrival_ms = source.clock().now_ms();
-        let Some(sequence) = source.put(shard, "key", &aggregator.finish()) else {
-            return;
-        };
-        rows.extend(std::iter::zip(0.., texts).map(|(sub, text)| Row {
-            sequence,
-            sub,
-            arrival_ms,
-            text,
-        }));
     }
 
     /// Rows of a shard.

@@ -41,9 +41,8 @@ async fn schedule(seed: u64, trims: bool) -> Outcome {
 
     let mut happenings = JoinSet::new();
     let reshard = random.random_bool(0.6);
-    let aggregates = random.random_bool(0.4);
     for writer in 0..random.random_range(1..4) {
-        happenings.spawn(write(Arc::clone(&world), seed * 31 + writer, reshard, aggregates));
+        happenings.spawn(write(Arc::clone(&world), seed * 31 + writer, reshard));
     }
     if trims {
         happenings.spawn(expire(Arc::clone(&world), seed));
@@ -119,7 +118,7 @@ fn service(random: &mut SmallRng, source: &MemorySource, seed: u64) {
     source.set_chances(chances, seed);
 }
 
-async fn write(world: Arc<World>, seed: u64, reshard: bool, aggregates: bool) {
+async fn write(world: Arc<World>, seed: u64, reshard: bool) {
     let mut random = SmallRng::seed_from_u64(seed);
     for _ in 0..40 {
         let open = world.source.open_shards();
@@ -128,7 +127,6 @@ async fn write(world: Arc<World>, seed: u64, reshard: bool, aggregates: bool) {
             0 if reshard && open.len() < 6 => drop(world.source.split(shard)),
             1 if reshard && open.len() > 1 => drop(world.source.merge(&open[0], &open[1])),
             2 => tokio::time::sleep(Duration::from_secs(random.random_range(1..400))).await,
-            3..20 if aggregates => world.model.put_aggregate(&world.source, shard, random.random_range(1..30)),
             _ => world.model.put(&world.source, shard, random.random_range(1..20)),
         }
         nap(&mut random, 200).await;
