@@ -3,6 +3,7 @@
 //! The tests are in `tests/all`, one executable.
 
 pub mod backends;
+pub mod buckets;
 pub mod environment;
 pub mod flight;
 pub mod http;

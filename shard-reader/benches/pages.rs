@@ -1,12 +1,17 @@
 //! Page -> segment -> decoded columns, in bytes of payload per second.
 //!
-//! `cold` reads from a source in the process and decodes; `warm` scans what is held, decoded already.
+//! `cold` reads from a source in the process and decodes; `warm` scans what is held, decoded already. `written` is `cold` with everything on disk at its
+//! end, `stored` what the next process does then.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use catalog::TableDefinition;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shard_reader::{Freshness, MemorySource, PinRequest, ReaderConfig, Readers, ScanStart, ShardSource, StatementMeter, StreamReader};
+use shard_reader::{
+    Freshness, MemorySource, PinRequest, ReaderConfig, Readers, ScanStart, SegmentSettings, SegmentStore, ShardSource, StatementMeter,
+    StreamReader,
+};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -105,5 +110,47 @@ fn pages(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, pages);
+fn files(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let definition = TableDefinition::from_yaml(DEFINITION).expect("the definition is right");
+    let source = runtime.block_on(async { MemorySource::new(1) });
+    let bytes = load(&source);
+    let directory = tempfile::tempdir().expect("a directory is made");
+    let process = |directory: &Path| {
+        let settings = SegmentSettings {
+            wall_clock: source.clock(),
+            ..SegmentSettings::new(directory)
+        };
+        Readers::new(ReaderConfig {
+            calls_per_second: None,
+            bytes_per_second: None,
+            background_poll: false,
+            wall_clock: source.clock(),
+            segments: Some(SegmentStore::open(settings).expect("the directory is nobody else's")),
+            ..ReaderConfig::default()
+        })
+    };
+    let whole = async |directory: &Path| {
+        let readers = process(directory);
+        let reader = open(&readers, &source).await;
+        let rows = statement(&reader, &definition, &[]).await;
+        readers.shutdown().await;
+        rows
+    };
+    let mut group = criterion.benchmark_group("files");
+    group.throughput(Throughput::Bytes(bytes)).sample_size(10);
+    group.bench_function("written", |bencher| {
+        bencher.to_async(&runtime).iter(async || {
+            let directory = tempfile::tempdir().expect("a directory is made");
+            whole(directory.path()).await
+        });
+    });
+    runtime.block_on(whole(directory.path()));
+    group.bench_function("stored", |bencher| {
+        bencher.to_async(&runtime).iter(async || whole(directory.path()).await);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, pages, files);
 criterion_main!(benches);

@@ -17,6 +17,7 @@ mod memory_budget;
 mod position;
 mod reader;
 mod records;
+mod segments;
 mod source;
 
 pub use aggregation::{Aggregator, MOST_EXPANSION, hash_of_partition_key};
@@ -29,6 +30,7 @@ pub use reader::{
     ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
+pub use segments::{RemoteError, RemoteOptions, RemoteSegments, SegmentCounters, SegmentSettings, SegmentStore, SegmentStoreError};
 pub use source::{
     Cursor, FULL_PAGE_BYTES, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
 };

@@ -16,6 +16,7 @@ use super::args::{DemoArgs, OutputFormat};
 use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
 use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
+use super::segments;
 use super::server::{Listeners, Server, bind};
 use super::signals::StopSignal;
 use super::sql::url::ServerUrl;
@@ -118,6 +119,11 @@ impl Demo {
                 refresh: std::time::Duration::from_secs(1),
                 ..Default::default()
             },
+            segments: crate::config::SegmentsSection {
+                // what does not outlive the program need not be stored
+                path: args.data_dir.is_none().then(|| "none".into()),
+                ..Default::default()
+            },
             ..Config::default()
         };
         let reader = ReaderConfig {
@@ -125,6 +131,7 @@ impl Demo {
             // The embedded service is nobody else's.
             calls_per_second: None,
             bytes_per_second: None,
+            segments: segments::open(&config).await?,
             ..ReaderConfig::default()
         };
         let sources = DemoSources {

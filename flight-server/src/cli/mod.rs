@@ -12,6 +12,7 @@ mod demo_clients;
 mod demo_data;
 mod logging;
 mod reader_facts;
+mod segments;
 mod serve;
 mod server;
 mod signals;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus_client::metrics::MetricType;
+use shard_reader::SegmentCounters;
 
 use crate::engine::Engine;
 use crate::http::{Facts, ShardSample};
@@ -16,7 +17,7 @@ pub(super) struct ReaderFacts {
 impl Facts for ReaderFacts {
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)> {
         let counters = self.engine.readers().counters();
-        vec![
+        let mut totals = vec![
             (
                 "get_records_calls",
                 "GetRecords calls, failed ones too",
@@ -101,7 +102,9 @@ impl Facts for ReaderFacts {
                 MetricType::Gauge,
                 counters.held_bytes,
             ),
-        ]
+        ];
+        totals.extend(self.0.segment_counters().iter().flat_map(stored));
+        totals
     }
 
     fn shards(&self) -> Vec<ShardSample> {
@@ -126,4 +129,59 @@ impl Facts for ReaderFacts {
         };
         shards.map(sample).collect()
     }
+}
+
+/// Of segments on disk.
+fn stored(counters: &SegmentCounters) -> Vec<(&'static str, &'static str, MetricType, u64)> {
+    use MetricType::{Counter, Gauge};
+    vec![
+        ("stored_segments", "Segments on disk", Gauge, counters.files),
+        ("stored_bytes", "Bytes of segments on disk", Gauge, counters.disk_bytes),
+        ("segments_written", "Segments written to disk", Counter, counters.written),
+        ("segment_bytes_written", "Bytes written to disk", Counter, counters.written_bytes),
+        ("segment_parts_loaded", "Parts of segments read from disk", Counter, counters.loaded),
+        (
+            "segment_bytes_loaded",
+            "Bytes of payloads and partition keys read from disk",
+            Counter,
+            counters.loaded_bytes,
+        ),
+        (
+            "segments_damaged",
+            "Segments dropped because they were damaged",
+            Counter,
+            counters.damaged,
+        ),
+        (
+            "segments_deleted",
+            "Segments deleted: past retention, merged, or for lack of disk",
+            Counter,
+            counters.deleted,
+        ),
+        ("segments_uploaded", "Segments copied to object storage", Counter, counters.uploaded),
+        (
+            "segments_fetched",
+            "Segments fetched from object storage",
+            Counter,
+            counters.fetched,
+        ),
+        (
+            "segment_disk_failures",
+            "Failed writes and deletions of segments",
+            Counter,
+            counters.disk_failures,
+        ),
+        (
+            "segment_store_failures",
+            "Failed calls of object storage",
+            Counter,
+            counters.store_failures,
+        ),
+        (
+            "segment_runs_not_kept",
+            "Runs of records dropped from memory before they were on disk",
+            Counter,
+            counters.not_kept,
+        ),
+    ]
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shard_reader::{KinesisSettings, ReaderConfig};
 
 use super::args::ServeArgs;
+use super::segments;
 use super::server::{Listeners, Server, bind};
 use super::signals::StopSignal;
 use crate::config::{Config, KinesisSection};
@@ -20,7 +21,11 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         http: bind("http", config.http.0).await?,
     };
     let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
-    let mut server = Server::start(&config, listeners, sources, readers(&config))?;
+    let reader = ReaderConfig {
+        segments: segments::open(&config).await?,
+        ..readers(&config)
+    };
+    let mut server = Server::start(&config, listeners, sources, reader)?;
     server.ready();
     tracing::info!(flight = %format_args!("grpc://{}", server.flight), http = %format_args!("http://{}", server.http), "serving");
     tokio::select! {

@@ -49,6 +49,16 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         ]),
     ),
     (
+        "segments",
+        Section(&[
+            ("path", Text),
+            ("disk", Text),
+            ("store", Text),
+            ("store_endpoint", Text),
+            ("store_region", Text),
+        ]),
+    ),
+    (
         "query",
         Section(&[
             ("memory", Text),
@@ -72,7 +82,6 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("auth", NotYet),
     ("allow", NotYet),
     ("checkpoints", NotYet),
-    ("segments", NotYet),
     ("cluster", NotYet),
 ];
 

@@ -29,6 +29,9 @@ pub struct Config {
     /// Reading of streams.
     #[serde(deserialize_with = "section")]
     pub reader: ReaderSection,
+    /// Records kept on disk.
+    #[serde(deserialize_with = "section")]
+    pub segments: SegmentsSection,
     /// Running of statements.
     #[serde(deserialize_with = "section")]
     pub query: QuerySection,
@@ -56,6 +59,7 @@ impl Default for Config {
             kinesis: KinesisSection::default(),
             catalog: CatalogSection::default(),
             reader: ReaderSection::default(),
+            segments: SegmentsSection::default(),
             query: QuerySection::default(),
             tickets: TicketsSection::default(),
             metrics: MetricsSection::default(),
@@ -132,6 +136,34 @@ impl Default for ReaderSection {
     }
 }
 
+/// `segments:`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SegmentsSection {
+    /// Directory [default: `segments` in `data_dir`]; `none` = nothing is stored.
+    pub path: Option<PathBuf>,
+    /// Disk for it.
+    pub disk: ByteCount,
+    /// Object storage that nodes share: `s3://BUCKET/PREFIX` or `file:///DIRECTORY`.
+    pub store: Option<String>,
+    /// Endpoint URL of the object storage.
+    pub store_endpoint: Option<String>,
+    /// Region of the object storage, if it is not that of Kinesis.
+    pub store_region: Option<String>,
+}
+
+impl Default for SegmentsSection {
+    fn default() -> Self {
+        Self {
+            path: None,
+            disk: ByteCount(20 << 30),
+            store: None,
+            store_endpoint: None,
+            store_region: None,
+        }
+    }
+}
+
 /// `query:`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -198,6 +230,15 @@ impl Config {
         self.query.spill.clone().unwrap_or_else(|| self.data_dir.join("spill"))
     }
 
+    /// The directory of stored segments; `None` = nothing is stored.
+    pub fn segments_dir(&self) -> Option<PathBuf> {
+        match &self.segments.path {
+            Some(path) if path.as_os_str() == "none" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(self.data_dir.join("segments")),
+        }
+    }
+
     /// What no single key shows: addresses that need protection, numbers that make no sense.
     pub(super) fn validate(&self) -> Result<(), String> {
         for (key, address) in [("listen", self.listen), ("http", self.http)] {
@@ -218,12 +259,16 @@ impl Config {
             ("reader.bytes_per_second", self.reader.bytes_per_second),
             ("query.max_bytes", self.query.max_bytes),
             ("query.spill_disk", self.query.spill_disk),
+            ("segments.disk", self.segments.disk),
         ] {
             if bytes.0 == 0 {
                 return Err(format!("{key}: must be more than 0 bytes"));
             }
         }
         self.prices.validate()?;
+        if self.segments.store.is_some() && self.segments_dir().is_none() {
+            return Err("segments.store: what is fetched from there goes to segments.path, which is `none`".to_owned());
+        }
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());
         }

@@ -67,6 +67,27 @@ const EVERY_KEY: &[Case] = &[
         "web",
         |c| c.catalog.default_schema = "web".into(),
     ),
+    ("segments: { path: /s }", "SHARDFLIGHT_SEGMENTS__PATH", "/s", |c| {
+        c.segments.path = Some("/s".into())
+    }),
+    ("segments: { disk: 1GiB }", "SHARDFLIGHT_SEGMENTS__DISK", "1GiB", |c| {
+        c.segments.disk = ByteCount(1 << 30)
+    }),
+    ("segments: { store: 's3://b/p' }", "SHARDFLIGHT_SEGMENTS__STORE", "s3://b/p", |c| {
+        c.segments.store = Some("s3://b/p".into())
+    }),
+    (
+        "segments: { store_endpoint: 'http://127.0.0.1:9' }",
+        "SHARDFLIGHT_SEGMENTS__STORE_ENDPOINT",
+        "http://127.0.0.1:9",
+        |c| c.segments.store_endpoint = Some("http://127.0.0.1:9".into()),
+    ),
+    (
+        "segments: { store_region: eu-west-1 }",
+        "SHARDFLIGHT_SEGMENTS__STORE_REGION",
+        "eu-west-1",
+        |c| c.segments.store_region = Some("eu-west-1".into()),
+    ),
     ("reader: { memory: 10% }", "SHARDFLIGHT_READER__MEMORY", "10%", |c| {
         c.reader.memory = MemoryShare::Percent(10.0)
     }),
@@ -169,10 +190,20 @@ fn nothing_said_is_the_documented_default() {
     assert_eq!(config.http.to_string(), "127.0.0.1:8080");
     assert_eq!(config.catalog.path, Path::new("tables"));
     assert_eq!(config.spill_dir(), Path::new("data/spill"));
+    assert_eq!(config.segments_dir().as_deref(), Some(Path::new("data/segments")));
+    assert_eq!(config.segments.disk, ByteCount(20 << 30));
     assert_eq!(
         (config.reader.calls_per_second, config.reader.bytes_per_second),
         (2.0, ByteCount(1_000_000))
     );
+}
+
+#[test]
+fn segments_can_be_switched_off() {
+    assert_eq!(from_file("segments: { path: none }").unwrap().segments_dir(), None);
+    let error = from_file("segments: { path: none, store: 's3://b/p' }").unwrap_err();
+    assert!(error.contains("segments.store"), "{error}");
+    assert!(from_file("segments: { disk: 0 }").unwrap_err().contains("segments.disk"));
 }
 
 #[test]
@@ -209,7 +240,7 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_versions_are_refused_as_such() {
-    for key in ["tls", "auth", "allow", "checkpoints", "segments", "cluster"] {
+    for key in ["tls", "auth", "allow", "checkpoints", "cluster"] {
         let error = from_file(&format!("{key}: {{}}")).unwrap_err();
         assert_eq!(error, format!("FILE:1:1: `{key}` is not supported yet in this version; remove it"));
     }

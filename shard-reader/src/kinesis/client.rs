@@ -47,15 +47,8 @@ pub(crate) fn http_client() -> SharedHttpClient {
 }
 
 impl KinesisSettings {
-    /// A client with the SDK's standard retries. Makes no call to Kinesis.
-    ///
-    /// # Errors
-    /// `Invalid` when the settings make no sense together or no region is known.
-    pub async fn client(&self) -> Result<Client, SourceError> {
-        let invalid = |message: String| SourceError::new(SourceErrorKind::Invalid, message);
-        if self.role_arn.is_none() && (self.external_id.is_some() || self.session_name.is_some()) {
-            return Err(invalid("external_id and session_name need role_arn".into()));
-        }
+    /// AWS's default chain, with the region and the profile of these settings. Makes no call.
+    pub(crate) async fn shared(&self) -> aws_config::SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -71,7 +64,19 @@ impl KinesisSettings {
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        let shared = loader.load().await;
+        loader.load().await
+    }
+
+    /// A client with the SDK's standard retries. Makes no call to Kinesis.
+    ///
+    /// # Errors
+    /// `Invalid` when the settings make no sense together or no region is known.
+    pub async fn client(&self) -> Result<Client, SourceError> {
+        let invalid = |message: String| SourceError::new(SourceErrorKind::Invalid, message);
+        if self.role_arn.is_none() && (self.external_id.is_some() || self.session_name.is_some()) {
+            return Err(invalid("external_id and session_name need role_arn".into()));
+        }
+        let shared = self.shared().await;
         if shared.region().is_none() {
             return Err(invalid(
                 "no AWS region is known: set kinesis.region, AWS_REGION or a profile's region".into(),

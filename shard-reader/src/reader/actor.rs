@@ -41,6 +41,8 @@ pub(super) struct Actor {
     /// The last reply at the tail was its tip.
     pub(super) at_tip: bool,
     pins_in_a_row: u32,
+    /// The tail is where an earlier task, or an earlier process, left it.
+    pub(super) resumed: bool,
 }
 
 /// A place in the shard that the service is asked for.
@@ -107,6 +109,8 @@ impl Actor {
             id,
         };
         let config = &context.shared.config;
+        let _ = context.stop.run_until_cancelled(context.look_in_store(&shard)).await;
+        shard.take_up();
         let tail = shard.state.lock().tail;
         let mut actor = Self {
             rate: Rate::new(config.calls_per_second, config.bytes_per_second),
@@ -118,6 +122,7 @@ impl Actor {
             last_tail_read: Instant::now(),
             at_tip: false,
             pins_in_a_row: 0,
+            resumed: tail.is_some(),
             context: Arc::clone(&context),
             shard,
         };
@@ -189,7 +194,13 @@ impl Actor {
         let anchor = horizon.or(needs.place).map(Action::Anchor);
         // A cold shard's first page may be all there is, so it comes before looking for the tip.
         let pin = if live { tail.or(anchor).or(followed) } else { anchor.or(tail) };
-        match (pin, state.backfill_wanted()) {
+        let wanted = state.wanted(moment.cutoff_ms);
+        if wanted.load.is_some() && !state.loading {
+            drop(state);
+            self.context.start_loading(&self.shard);
+            state = self.shard.state.lock();
+        }
+        match (pin, wanted.fetch) {
             (Some(pin), None) => return pin,
             (Some(pin), Some(_)) if self.pins_in_a_row < PINS_IN_A_ROW => return pin,
             (_, Some(position)) => return Action::Backfill(position),
@@ -294,6 +305,8 @@ impl Actor {
         // what was known of the horizon is out of date
         state.horizon = None;
         state.horizon_tries = 0;
+        state.drop_before(position);
+        state.forget_first();
         match action {
             Action::Backfill(point) => {
                 state.fail_demands(&DemandFailure::Gone(message), |demand, coverage| {

@@ -102,7 +102,7 @@ impl Actor {
         if at_tip {
             let start = state.closed_at.or(state.tail).unwrap_or(Position::TrimHorizon);
             state.saw_first(start, None, page.requested_at);
-            state.coverage.drop_before(start);
+            state.drop_before(start);
         } else {
             state.horizon_tries += 1;
         }

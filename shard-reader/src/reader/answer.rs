@@ -302,7 +302,8 @@ impl ShardState {
     fn horizon_start(&self, moment: &Moment) -> Option<Position> {
         let horizon = self.horizon?;
         let expired = horizon.arrival_ms.is_some_and(|arrival| arrival < moment.cutoff_ms);
-        let fresh = moment.now.saturating_duration_since(horizon.observed) < FRESH_HORIZON;
+        let seen_within = |observed| moment.now.saturating_duration_since(observed) < FRESH_HORIZON;
+        let fresh = horizon.observed.is_some_and(seen_within);
         (!expired || fresh).then_some(horizon.start)
     }
 
@@ -346,9 +347,11 @@ impl ShardState {
         self.horizon = Some(Horizon {
             start,
             arrival_ms,
-            observed,
+            observed: Some(observed),
         });
         self.horizon_tries = 0;
         self.begin_following(start);
+        // to be remembered
+        self.came(0);
     }
 }

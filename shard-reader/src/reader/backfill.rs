@@ -1,5 +1,6 @@
 //! The backfill: pages that scans wait for, and at most two ahead of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +22,12 @@ impl Actor {
             let done = self.read_tail().await;
             self.shard.state.lock().read_from(point);
             return done;
+        }
+        if self.shard.lists_are_due() {
+            // another node may have stored it since
+            let (context, shard) = (Arc::clone(&self.context), Arc::clone(&self.shard));
+            context.look_in_store(&shard).await;
+            return Ok(());
         }
         let kept = self.runs.iter().position(|run| run.position == Some(point));
         let mut run = kept.map_or_else(|| Run::at(point), |index| self.runs.remove(index));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::SegmentStore;
+
 /// Settings of all readers of a process.
 #[derive(Clone, Debug)]
 pub struct ReaderConfig {
@@ -35,6 +37,8 @@ pub struct ReaderConfig {
     pub follow_lag_bytes: u64,
     /// The list of shards is asked for at least so often while a stream is followed.
     pub follow_list_age: Duration,
+    /// Segments on disk; `None` = what leaves memory is read again.
+    pub segments: Option<Arc<SegmentStore>>,
     /// The time of day, for retention and for probes by time.
     pub wall_clock: WallClock,
 }
@@ -55,6 +59,7 @@ impl Default for ReaderConfig {
             describe_age: Duration::from_secs(30),
             follow_lag_bytes: 256 << 20,
             follow_list_age: Duration::from_secs(60),
+            segments: None,
             wall_clock: WallClock::default(),
         }
     }

@@ -18,6 +18,7 @@ use super::counters::Counters;
 use super::error::{ReadError, ReadErrorKind};
 use super::incarnation::is_another;
 use super::shard::Shard;
+use super::storing::{self, StreamStorage};
 use crate::memory_budget::MemoryBudget;
 use crate::{ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamIdentity};
 
@@ -52,6 +53,7 @@ pub(super) struct StreamContext {
     listed: Mutex<BTreeSet<ShardId>>,
     /// When the last list of shards was asked for. The lock is also what makes concurrent requests share one call.
     listing: tokio::sync::Mutex<Option<Instant>>,
+    pub(super) storage: Option<Arc<StreamStorage>>,
 }
 
 impl StreamContext {
@@ -62,6 +64,7 @@ impl StreamContext {
         identity: StreamIdentity,
         retention: Duration,
         stop: CancellationToken,
+        storage: Option<Arc<StreamStorage>>,
     ) -> Arc<Self> {
         let context = Self {
             shared,
@@ -78,9 +81,16 @@ impl StreamContext {
             registered: AtomicU64::new(0),
             listed: Mutex::default(),
             listing: tokio::sync::Mutex::default(),
+            storage,
         };
         context.set_retention(retention);
-        Arc::new(context)
+        let context = Arc::new(context);
+        if let Some(storage) = &context.storage {
+            // the tracker belongs to the stream's reader, which ends its tasks when it ends
+            drop(context.tasks.spawn(storing::write(Arc::clone(&context), Arc::clone(storage))));
+            drop(context.tasks.spawn(storing::upload(Arc::clone(&context), Arc::clone(storage))));
+        }
+        context
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -104,11 +114,16 @@ impl StreamContext {
         self.on_demand.store(on_demand, Ordering::Relaxed);
     }
 
+    /// Records that arrived before are past the stream's retention (ms since the epoch).
+    pub(super) fn cutoff_ms(&self) -> i64 {
+        self.now_ms().saturating_sub(self.retention_ms.load(Ordering::Relaxed) as i64)
+    }
+
     pub(super) fn moment(&self, shard: &Shard) -> Moment {
         Moment {
             now: Instant::now(),
             now_ms: self.now_ms(),
-            cutoff_ms: self.now_ms().saturating_sub(self.retention_ms.load(Ordering::Relaxed) as i64),
+            cutoff_ms: self.cutoff_ms(),
             ending: shard.info.lock().ending_sequence,
         }
     }
@@ -124,6 +139,10 @@ impl StreamContext {
         (std::mem::replace(seen, now) != now).then(|| shards.values().cloned().collect())
     }
 
+    pub(super) fn known_shard(&self, id: &ShardId) -> Option<Arc<Shard>> {
+        self.shards.lock().get(id).cloned()
+    }
+
     /// The shard, also one that no list has named yet: a range may come from elsewhere.
     pub(super) fn shard(&self, id: &ShardId) -> Arc<Shard> {
         let mut shards = self.shards.lock();
@@ -134,7 +153,8 @@ impl StreamContext {
     /// A shard to be registered while the lock of the register is held.
     fn new_shard(&self, info: ShardInfo) -> Arc<Shard> {
         self.registered.fetch_add(1, Ordering::Relaxed);
-        Shard::new(info, &self.shared.budget)
+        let storage = self.storage.as_ref().map(|storage| storage.shard(&info.id));
+        Shard::new(info, &self.shared.budget, storage)
     }
 
     /// Lists the shards unless that was asked after `after`; new ones are registered.
@@ -165,6 +185,7 @@ impl StreamContext {
                 Some(shard) => {
                     let known = std::mem::replace(&mut *shard.info.lock(), info.clone());
                     if known != info {
+                        shard.take_up_end();
                         // that it is closed may be what somebody waits for
                         shard.changed();
                         shard.wake.notify_one();

@@ -65,6 +65,18 @@ impl Coverage {
         })
     }
 
+    /// Bytes on the wire of what is held between two points.
+    pub(super) fn run_bytes(&self, from: Position, to: Position) -> u64 {
+        let first = self.at(from).map_or(from, |(first, _)| first);
+        self.stretches
+            .range(first..to)
+            .map(|(_, stretch)| {
+                let records = stretch.segment.records();
+                records.wire_bytes(records.lower_bound(from)..records.lower_bound(to))
+            })
+            .sum()
+    }
+
     /// Adds records that are all there is between `from` and `to`; what is held already is skipped. A `trickle` is
     /// merged with what lies just before it. Returns how many of the records had been fetched before.
     ///
@@ -76,6 +88,25 @@ impl Coverage {
             return 0;
         }
         let fetched_before = self.mark_fetched(from, to, records);
+        self.fill(from, to, records, trickle, |records| maker.fetched(records), maker);
+        fetched_before
+    }
+
+    /// Adds records that were stored: this process did not fetch them now.
+    pub(super) fn insert_loaded(&mut self, from: Position, to: Position, records: &Records, maker: &SegmentMaker) {
+        self.mark_fetched(from, to, records);
+        self.fill(from, to, records, false, |records| maker.loaded(records), maker);
+    }
+
+    fn fill(
+        &mut self,
+        from: Position,
+        to: Position,
+        records: &Records,
+        trickle: bool,
+        make: impl Fn(Records) -> Arc<Segment>,
+        maker: &SegmentMaker,
+    ) {
         let mut point = from;
         while point < to {
             if let Some((_, stretch)) = self.at(point) {
@@ -92,20 +123,14 @@ impl Coverage {
             if rows.is_empty() {
                 self.close_hole(point, hole_end);
             } else if rows.len() == records.len() {
-                self.add(point, hole_end, records.clone(), trickle, maker);
+                self.add(point, hole_end, make(records.clone()), trickle, maker);
             } else {
                 // a part of a page must not keep the whole page's memory
-                self.add(
-                    point,
-                    hole_end,
-                    Records::concat(&[&records.slice(rows.start, rows.len())]),
-                    trickle,
-                    maker,
-                );
+                let part = Records::concat(&[&records.slice(rows.start, rows.len())]);
+                self.add(point, hole_end, make(part), trickle, maker);
             }
             point = hole_end;
         }
-        fetched_before
     }
 
     /// There is nothing between these points: a neighbour's stretch grows over them.
@@ -119,9 +144,8 @@ impl Coverage {
         }
     }
 
-    fn add(&mut self, from: Position, to: Position, records: Records, trickle: bool, maker: &SegmentMaker) {
-        let mut from = from;
-        let mut segment = maker.fetched(records);
+    fn add(&mut self, from: Position, to: Position, segment: Arc<Segment>, trickle: bool, maker: &SegmentMaker) {
+        let (mut from, mut segment) = (from, segment);
         // Like carrying in a binary counter: a record is copied a logarithmic number of times.
         while trickle
             && let Some((before_from, before)) = self.stretches.range(..from).next_back()
@@ -155,12 +179,12 @@ impl Coverage {
     }
 
     /// Drops the segment whose stretch begins at `from`, if nobody else holds it and it was not used since `used`.
-    pub(super) fn evict(&mut self, from: Position, used: u64) -> Option<Arc<Segment>> {
+    pub(super) fn evict(&mut self, from: Position, used: u64) -> Option<Stretch> {
         let stretch = self.stretches.get(&from)?;
         if stretch.segment.used() != used || Arc::strong_count(&stretch.segment) > 1 {
             return None;
         }
-        self.stretches.remove(&from).map(|stretch| stretch.segment)
+        self.stretches.remove(&from)
     }
 
     /// Drops stretches that end at or before a point.

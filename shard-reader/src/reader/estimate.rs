@@ -36,7 +36,7 @@ pub enum EstimateSource {
 /// What reading a range will take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadEstimate {
-    /// Bytes of the range that are held in memory.
+    /// Bytes of the range that are held in memory, or stored.
     pub bytes_in_memory: u64,
     /// Bytes that must be read from Kinesis; `None` = unknown.
     pub bytes_to_read: Option<u64>,
@@ -66,7 +66,7 @@ impl StreamContext {
         let shard = self.shard(&range.shard);
         let now_ms = self.now_ms();
         let state = shard.state.lock();
-        let figures = Figures::of(&state, range, now_ms);
+        let figures = Figures::of(&state, range, now_ms, self.cutoff_ms());
         drop(state);
         figures.estimate(&self.shared.config)
     }
@@ -97,7 +97,7 @@ struct Hole {
 }
 
 impl Figures {
-    fn of(state: &ShardState, range: &ShardRange, now_ms: i64) -> Self {
+    fn of(state: &ShardState, range: &ShardRange, now_ms: i64, cutoff_ms: i64) -> Self {
         let mut figures = Self::default();
         let seen = state.seen.stretches();
         let (bytes, records) = seen.iter().fold((0, 0), |(bytes, records), stretch| {
@@ -110,6 +110,7 @@ impl Figures {
             start => start,
         };
         let holes = figures.holes(state, start, range.end);
+        let holes = figures.not_stored(state, holes, cutoff_ms);
         figures.holes = holes.len() as u64;
         for stretch in seen.iter().filter(|stretch| stretch.from < range.end && stretch.to > start) {
             figures.read_before(state, stretch, &holes, (start, range.end), now_ms);
@@ -134,6 +135,28 @@ impl Figures {
             }
         }
         figures
+    }
+
+    /// What is stored is loaded, and not read from Kinesis.
+    fn not_stored(&mut self, state: &ShardState, holes: Vec<Hole>, cutoff_ms: i64) -> Vec<Hole> {
+        let mut left = Vec::with_capacity(holes.len());
+        for hole in holes {
+            let mut point = hole.from;
+            for piece in state.stored_within(hole.from, hole.to, cutoff_ms) {
+                if point < piece.from {
+                    left.push(Hole {
+                        from: point,
+                        to: piece.from,
+                    });
+                }
+                self.held += piece.wire_bytes;
+                point = piece.to;
+            }
+            if point < hole.to {
+                left.push(Hole { from: point, to: hole.to });
+            }
+        }
+        left
     }
 
     fn holes(&mut self, state: &ShardState, start: Position, end: Position) -> Vec<Hole> {

@@ -396,13 +396,13 @@ impl Actor {
             if run.position == Some(Position::TrimHorizon) {
                 state.saw_first(first, arrival, page.requested_at);
                 // what the service no longer has is no longer ours to give
-                state.coverage.drop_before(first);
-                state.seen.drop_before(first);
+                state.drop_before(first);
             } else if state.horizon.is_some_and(|horizon| horizon.start == from && from != first) {
                 state.saw_first(first, arrival, page.requested_at);
             }
+            state.came(page.wire_bytes);
             state.hand_over(from, to);
-            state.came(to, &page.records, self.context.shared.config.follow_lag_bytes);
+            state.told_followers(to, &page.records, self.context.shared.config.follow_lag_bytes);
             refetched
         };
         self.tally(|counters| &counters.refetched, refetched);

@@ -71,7 +71,7 @@ impl ShardState {
 
     /// Records came up to `to`. A follower that had caught up and has left more than `most` bytes lying since is ended: what it has not taken would be
     /// fetched once more for it alone.
-    pub(super) fn came(&mut self, to: Position, records: &Records, most: u64) {
+    pub(super) fn told_followers(&mut self, to: Position, records: &Records, most: u64) {
         if to <= self.frontier {
             return;
         }

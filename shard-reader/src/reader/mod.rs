@@ -40,6 +40,7 @@ mod following;
 mod gaps;
 mod incarnation;
 mod inventory;
+mod loading;
 mod meter;
 mod newest;
 mod pin;
@@ -49,6 +50,8 @@ mod scan;
 mod seen;
 mod shard;
 mod snapshot;
+mod stored;
+mod storing;
 mod stream;
 mod tail;
 

@@ -143,7 +143,7 @@ impl StreamContext {
     /// The shard with its range; `None`: the shard is gone from the service.
     async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, waiter: Waiter) -> (ShardId, Result<Option<ShardPin>, ReadError>) {
         let pinned = match self.wait_for(&shard, waiter, None).await {
-            Ok(pinned) => Ok(Some(shard_pin(&shard, pinned))),
+            Ok(pinned) => Ok(Some(shard_pin(&shard, pinned, self.cutoff_ms()))),
             Err(error) if error.kind == ReadErrorKind::NotFound => {
                 let now = Instant::now();
                 match self.list_until(now, now + self.shared.config.pin_timeout).await {
@@ -234,7 +234,7 @@ impl StreamContext {
     }
 }
 
-fn shard_pin(shard: &Shard, pinned: Pinned) -> ShardPin {
+fn shard_pin(shard: &Shard, pinned: Pinned, cutoff_ms: i64) -> ShardPin {
     let info = shard.info.lock().clone();
     let bytes_cached = {
         let state = shard.state.lock();
@@ -242,8 +242,11 @@ fn shard_pin(shard: &Shard, pinned: Pinned) -> ShardPin {
             .coverage
             .stretches()
             .filter(|(from, stretch)| *from < pinned.end && stretch.to > pinned.start);
-        held.map(|(_, stretch)| stretch.segment.wire_bytes(0..stretch.segment.records().len()))
-            .sum()
+        let in_memory: u64 = held
+            .map(|(_, stretch)| stretch.segment.wire_bytes(0..stretch.segment.records().len()))
+            .sum();
+        let stored = state.stored_within(pinned.start, pinned.end, cutoff_ms);
+        in_memory + stored.iter().map(|piece| piece.wire_bytes).sum::<u64>()
     };
     ShardPin {
         range: ShardRange {

@@ -13,9 +13,11 @@ use super::config::ReaderConfig;
 use super::context::Shared;
 use super::counters::{CacheCounters, Counters};
 use super::error::{ReadError, ReadErrorKind};
+use super::storing::StreamStorage;
 use super::stream::StreamReader;
 use crate::memory_budget::MemoryBudget;
-use crate::{ShardSource, StreamIdentity};
+use crate::segments::blocking;
+use crate::{SegmentCounters, ShardSource, StreamDescription, StreamIdentity};
 
 /// A reply of GetRecords holds at most 10 MiB.
 const PAGE_BYTES: u64 = 10 << 20;
@@ -91,18 +93,33 @@ impl Readers {
             }
         };
         if let Some(known) = described.as_ref().filter(|known| *known.reader.identity() != description.identity) {
+            known.reader.delete_stored();
             self.retire(source_key, known.reader.identity());
         }
-        let reader = {
+        let key = (source_key.to_owned(), description.identity.clone());
+        let known = {
             let mut streams = self.streams.lock();
-            let key = (source_key.to_owned(), description.identity.clone());
             if streams.get(&key).is_some_and(|reader| reader.has_ended()) && !self.stop.is_cancelled() {
                 streams.remove(&key);
             }
-            let reader = streams
-                .entry(key)
-                .or_insert_with(|| StreamReader::new(Arc::clone(&self.shared), source, stream, &description, self.stop.child_token()));
-            Arc::clone(reader)
+            streams.get(&key).cloned()
+        };
+        let reader = match known {
+            Some(reader) => reader,
+            None => {
+                let storage = self.storage(source_key, &description).await;
+                let new = || {
+                    StreamReader::new(
+                        Arc::clone(&self.shared),
+                        source,
+                        stream,
+                        &description,
+                        self.stop.child_token(),
+                        storage,
+                    )
+                };
+                Arc::clone(self.streams.lock().entry(key).or_insert_with(new))
+            }
         };
         reader.describe(&description);
         *described = Some(Described {
@@ -110,6 +127,21 @@ impl Readers {
             reader: Arc::clone(&reader),
         });
         Ok(reader)
+    }
+
+    /// Where the stream's segments are stored, if anywhere. A directory that cannot be used costs speed alone.
+    async fn storage(&self, source_key: &str, description: &StreamDescription) -> Option<Arc<StreamStorage>> {
+        let store = Arc::clone(self.shared.config.segments.as_ref()?);
+        let (source, identity) = (source_key.to_owned(), description.identity.clone());
+        let (attaching, retention) = (Arc::clone(&store), description.retention);
+        let attached = blocking(move || attaching.attach(&source, &identity, retention)).await;
+        match attached.map_err(std::io::Error::other).flatten() {
+            Ok(stream) => Some(StreamStorage::new(store, stream)),
+            Err(error) => {
+                tracing::warn!(stream = %description.name, %error, "the directory for stored segments cannot be used: nothing is stored");
+                None
+            }
+        }
     }
 
     fn retire(&self, source_key: &str, identity: &StreamIdentity) {
@@ -126,6 +158,15 @@ impl Readers {
         }
     }
 
+    /// The end without a flush, as of a process that is killed.
+    #[cfg(test)]
+    pub(super) async fn crash(&self) {
+        for reader in self.streams() {
+            reader.delete_stored();
+        }
+        self.shutdown().await;
+    }
+
     /// Bytes of records and decoded columns that may be held.
     pub fn memory_bytes(&self) -> u64 {
         self.shared.config.memory_bytes
@@ -134,6 +175,11 @@ impl Readers {
     /// What all readers did and hold.
     pub fn counters(&self) -> CacheCounters {
         self.shared.counters.totals(&self.shared.budget)
+    }
+
+    /// What was stored; `None` where nothing is.
+    pub fn segment_counters(&self) -> Option<SegmentCounters> {
+        self.shared.config.segments.as_ref().map(|store| store.counters())
     }
 
     /// All readers.

@@ -313,7 +313,7 @@ impl ShardScan {
             }
             demand.drained(state.tip.map(|tip| tip.end));
             drop(guard);
-            context.wake(&live.shard).map_err(TurnFailure::Error)?;
+            context.wake_for_scan(&live.shard).map_err(TurnFailure::Error)?;
             return Ok(Turn::Wait);
         };
         let end = if to.completes(range.end) { range.end } else { to };
@@ -324,10 +324,10 @@ impl ShardScan {
         demand.waiting = false;
         demand.took(segment.wire_bytes(rows.clone()));
         segment.touch();
-        let fetch_ahead = state.backfill_wanted().is_some();
+        let wanted = state.wanted(context.cutoff_ms());
         drop(guard);
-        if fetch_ahead {
-            context.wake(&live.shard).map_err(TurnFailure::Error)?;
+        if wanted.fetch.is_some() || wanted.load.is_some() {
+            context.wake_for_scan(&live.shard).map_err(TurnFailure::Error)?;
         }
         if rows.is_empty() {
             return Ok(Turn::Passed);

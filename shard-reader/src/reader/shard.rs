@@ -18,6 +18,7 @@ use super::error::ReadError;
 use super::following::Following;
 use super::seen::Seen;
 use super::snapshot::TipKind;
+use super::storing::{ShardStorage, Unsaved};
 use crate::memory_budget::{Candidate, MemoryBudget, SegmentHolder};
 use crate::records::SegmentMaker;
 use crate::{Position, Segment, ShardId, ShardInfo, SourceError};
@@ -54,7 +55,8 @@ pub(super) struct Horizon {
     /// `Before` the first record; where there was none, the shard's tip then.
     pub(super) start: Position,
     pub(super) arrival_ms: Option<i64>,
-    pub(super) observed: Instant,
+    /// When; `None` = by an earlier process.
+    pub(super) observed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,10 @@ pub(super) struct ShardState {
     pub(super) last_statement: Instant,
     pub(super) failing: Option<Failing>,
     pub(super) millis_behind: Option<u64>,
+    pub(super) storage: Option<ShardStorage>,
+    pub(super) unsaved: Unsaved,
+    /// A task loads what is stored.
+    pub(super) loading: bool,
 }
 
 /// Calls have failed since.
@@ -114,6 +120,15 @@ pub(super) struct Demand {
     /// The range ends with the closed shard, and so it has.
     pub(super) complete: bool,
     pub(super) failed: Option<DemandFailure>,
+}
+
+/// Points that scans want to go on from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// Stored.
+    pub(super) load: Option<Position>,
+    /// To be fetched.
+    pub(super) fetch: Option<Position>,
 }
 
 #[derive(Clone, Debug)]
@@ -151,7 +166,7 @@ impl Demand {
 }
 
 impl ShardState {
-    fn new() -> Self {
+    fn new(storage: Option<ShardStorage>) -> Self {
         Self {
             coverage: Coverage::default(),
             seen: Seen::default(),
@@ -169,6 +184,9 @@ impl ShardState {
             last_statement: Instant::now(),
             failing: None,
             millis_behind: None,
+            storage,
+            unsaved: Unsaved::default(),
+            loading: false,
         }
     }
 
@@ -177,16 +195,34 @@ impl ShardState {
         self.next_id
     }
 
-    /// The point to backfill next: the scan that waits longest goes first, then fetching ahead.
-    pub(super) fn backfill_wanted(&self) -> Option<Position> {
-        self.demands
+    /// What scans want next: the one that waits longest goes first, then what is read ahead. Stored records are loaded unless they arrived before
+    /// `cutoff_ms`, the beginning of retention by our clock: then the service is asked whether it still has them.
+    pub(super) fn wanted(&self, cutoff_ms: i64) -> Wanted {
+        let stored = |point| self.storage.as_ref().is_some_and(|storage| storage.files.holds(point, cutoff_ms));
+        let mut wanted: Vec<_> = self
+            .demands
             .values()
             .filter_map(|demand| {
                 let (position, waits) = demand.wanted(&self.coverage, self.closed_at, self.tail)?;
                 Some(((!waits, demand.since), position))
             })
-            .min_by_key(|(rank, _)| *rank)
-            .map(|(_, position)| position)
+            .collect();
+        wanted.sort_by_key(|(rank, _)| *rank);
+        Wanted {
+            load: wanted.iter().map(|(_, point)| *point).find(|point| stored(*point)),
+            fetch: wanted.iter().map(|(_, point)| *point).find(|point| !stored(*point)),
+        }
+    }
+
+    /// The shard has ended: nothing comes after this.
+    pub(super) fn close_at(&mut self, end: Position) {
+        self.tail = Some(end);
+        self.closed_at = Some(end);
+        self.tip = Some(Tip {
+            as_of: Instant::now(),
+            end,
+            kind: TipKind::Closed,
+        });
     }
 
     /// Gives the segments that hold `[from, to)` to the scans that wait in there.
@@ -217,6 +253,17 @@ impl ShardState {
         }
     }
 
+    /// A part of a file was read from this point.
+    pub(super) fn loaded_from(&mut self, point: Position) {
+        for demand in self
+            .demands
+            .values_mut()
+            .filter(|demand| demand.position <= point && point < demand.end)
+        {
+            demand.fetched_ahead = demand.fetched_ahead.max(Some(point));
+        }
+    }
+
     /// Fails the scans that wait, or also those that do not yet.
     pub(super) fn fail_demands(&mut self, failure: &DemandFailure, which: impl Fn(&Demand, &Coverage) -> bool) {
         for demand in self.demands.values_mut() {
@@ -234,7 +281,7 @@ impl ShardState {
 }
 
 impl Shard {
-    pub(super) fn new(info: ShardInfo, budget: &Arc<MemoryBudget>) -> Arc<Self> {
+    pub(super) fn new(info: ShardInfo, budget: &Arc<MemoryBudget>, storage: Option<ShardStorage>) -> Arc<Self> {
         let shard = Arc::new(Self {
             id: info.id.clone(),
             maker: SegmentMaker {
@@ -243,12 +290,13 @@ impl Shard {
             },
             info: Mutex::new(info),
             counters: Counters::default(),
-            state: Mutex::new(ShardState::new()),
+            state: Mutex::new(ShardState::new(storage)),
             version: watch::Sender::new(0),
             wake: Notify::new(),
         });
         let holder: Arc<dyn SegmentHolder> = Arc::<Self>::clone(&shard);
         budget.register(Arc::downgrade(&holder));
+        shard.take_up();
         shard
     }
 
@@ -277,7 +325,15 @@ impl SegmentHolder for Shard {
     }
 
     fn evict(&self, candidate: &Candidate) -> bool {
-        let evicted = self.state.lock().coverage.evict(candidate.from, candidate.used);
-        evicted.is_some()
+        let mut state = self.state.lock();
+        let Some(stretch) = state.coverage.evict(candidate.from, candidate.used) else {
+            return false;
+        };
+        let records = stretch.segment.records();
+        let leaves = |storage: &ShardStorage| storage.files.leave(candidate.from, stretch.to, records);
+        if state.storage.as_ref().is_some_and(leaves) {
+            state.save_soon();
+        }
+        true
     }
 }

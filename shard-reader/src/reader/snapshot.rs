@@ -95,7 +95,7 @@ pub struct ShardPin {
     pub shard_end: Option<SequenceNumber>,
     /// How the end is known.
     pub tip: TipKind,
-    /// Bytes of the range that were in memory when it was pinned.
+    /// Bytes of the range that were in memory, or stored, when it was pinned.
     pub bytes_cached: u64,
 }
 

@@ -16,6 +16,7 @@ use super::meter::StatementMeter;
 use super::newest::NewestScan;
 use super::scan::ShardScan;
 use super::snapshot::{PinRequest, ShardBounds, ShardPin, ShardRange, Snapshot};
+use super::storing::StreamStorage;
 use crate::{Position, ShardId, ShardInfo, ShardSource, StreamDescription, StreamIdentity};
 
 /// One per (source, stream incarnation) and process, shared by all statements.
@@ -63,9 +64,10 @@ impl StreamReader {
         stream: &str,
         description: &StreamDescription,
         stop: CancellationToken,
+        storage: Option<Arc<StreamStorage>>,
     ) -> Arc<Self> {
         let identity = description.identity.clone();
-        let context = StreamContext::new(shared, source, Arc::from(stream), identity, description.retention, stop);
+        let context = StreamContext::new(shared, source, Arc::from(stream), identity, description.retention, stop, storage);
         Arc::new(Self {
             context,
             identity: description.identity.clone(),
@@ -210,6 +212,13 @@ impl StreamReader {
 
     pub(super) fn context(&self) -> &Arc<StreamContext> {
         &self.context
+    }
+
+    /// The stream was deleted: nothing more is stored of it.
+    pub(super) fn delete_stored(&self) {
+        if let Some(storage) = &self.context.storage {
+            storage.stream().delete();
+        }
     }
 
     /// Ends the tasks.

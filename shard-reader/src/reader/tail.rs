@@ -63,7 +63,13 @@ impl Actor {
             },
             Tail::Live(mut run) => {
                 let done = self.read_live(&mut run).await;
-                self.tail = Tail::Live(run);
+                if self.resumed && self.is_far_behind(&run) {
+                    self.resumed = false;
+                    self.shard.state.lock().tail = None;
+                    self.keep(run);
+                } else {
+                    self.tail = Tail::Live(run);
+                }
                 done
             }
             Tail::Cold { .. } => Ok(()),
@@ -149,10 +155,16 @@ impl Actor {
             state.horizon.get_or_insert(Horizon {
                 start: Position::TrimHorizon,
                 arrival_ms: None,
-                observed: page.requested_at,
+                observed: Some(page.requested_at),
             });
         }
         self.tail_read(run, &page, tip).await
+    }
+
+    /// Whether the tip is to be looked for elsewhere: a statement is not to wait for all that came since this position was the tip.
+    fn is_far_behind(&self, run: &Run) -> bool {
+        let known = self.shard.state.lock().tip.is_some();
+        !known && self.closing.is_none() && run.behind.is_some_and(|(behind, _)| Duration::from_millis(behind) > PROBE_AGES[1])
     }
 
     /// A page was read by the cursor that is the tail.
@@ -207,13 +219,8 @@ impl Actor {
         self.closing = None;
         let mut state = self.shard.state.lock();
         if let Some(end) = closed.filter(|_| state.closed_at.is_none()) {
-            state.tail = Some(end);
-            state.closed_at = Some(end);
-            state.tip = Some(Tip {
-                as_of: Instant::now(),
-                end,
-                kind: TipKind::Closed,
-            });
+            state.close_at(end);
+            state.save_soon();
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Records in columns: one run of one shard, in order.
 
+mod batch;
 mod builder;
 mod segment;
 

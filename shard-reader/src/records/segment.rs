@@ -60,6 +60,11 @@ impl SegmentMaker {
         self.make(records, self.budget.tick())
     }
 
+    /// A segment of a run that was stored: it counts as held from the beginning.
+    pub(crate) fn loaded(&self, records: Records) -> Arc<Segment> {
+        self.make(records, 0)
+    }
+
     /// One segment of two that follow each other.
     pub(crate) fn merged(&self, first: &Segment, second: &Segment) -> Arc<Segment> {
         self.make(

@@ -4,4 +4,5 @@ mod injected;
 mod proxied;
 mod resharding;
 mod stage;
+mod stored;
 mod volume;

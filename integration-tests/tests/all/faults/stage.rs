@@ -1,6 +1,6 @@
 //! A server, a stream service, and streams of numbered records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use arrow::array::AsArray as _;
@@ -35,13 +35,8 @@ impl Stage {
     /// Every table is `NAME(id bigint, note varchar)` over the stream of that name.
     pub(super) fn new(name: &str, direct: &str, endpoint: &str, tables: &[&str]) -> Self {
         let directory: PathBuf = scratch_directory(name).unwrap();
-        std::fs::create_dir_all(directory.join("tables")).unwrap();
         for table in tables {
-            let definition = format!(
-                "table: {table}\nstream: {table}\nformat: json\ncolumns:\n  - {{ name: id, path: id, type: bigint }}\n  \
-                 - {{ name: note, path: note, type: varchar }}\n"
-            );
-            std::fs::write(directory.join("tables").join(format!("{table}.yaml")), definition).unwrap();
+            Self::define(&directory, table);
         }
         let pace = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
         Self {
@@ -50,17 +45,18 @@ impl Stage {
         }
     }
 
+    /// A table of a server that runs in this directory.
+    pub(super) fn define(directory: &Path, table: &str) {
+        std::fs::create_dir_all(directory.join("tables")).unwrap();
+        let definition = format!(
+            "table: {table}\nstream: {table}\nformat: json\ncolumns:\n  - {{ name: id, path: id, type: bigint }}\n  \
+             - {{ name: note, path: note, type: varchar }}\n"
+        );
+        std::fs::write(directory.join("tables").join(format!("{table}.yaml")), definition).unwrap();
+    }
+
     pub(super) async fn create(&self, stream: &str, shards: i32) {
-        self.kinesis
-            .create_stream()
-            .stream_name(stream)
-            .shard_count(shards)
-            .send()
-            .await
-            .unwrap();
-        while self.kinesis.list_shards().stream_name(stream).send().await.unwrap().shards().len() < shards as usize {
-            tokio::task::yield_now().await;
-        }
+        create(&self.kinesis, stream, shards).await;
     }
 
     pub(super) async fn client(&self, mode: Mode) -> Client {
@@ -69,30 +65,7 @@ impl Stage {
 
     /// All columns of a statement, which must be bigint, as rows.
     pub(super) async fn numbers(&self, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
-        let mut tries = 0;
-        let answer = loop {
-            tries += 1;
-            match tokio::time::timeout(STATEMENT_TIMEOUT, client.query(sql)).await {
-                Ok(Ok(answer)) => break answer,
-                // A statement may say that Kinesis holds it up, and that it can be tried again; it may not answer wrongly.
-                Ok(Err(error)) if is_unavailable(&error) && tries < TRIES => println!("{sql}: {error:#}"),
-                Ok(Err(error)) => panic!("{sql}, try {tries}: {error:#}\n{}", self.server.process.output()),
-                Err(_) => panic!("{sql}: no answer within {STATEMENT_TIMEOUT:?}\n{}", self.server.process.output()),
-            }
-        };
-        let mut rows = Vec::new();
-        for batch in &answer.batches {
-            for row in 0..batch.num_rows() {
-                rows.push(
-                    batch
-                        .columns()
-                        .iter()
-                        .map(|column| column.as_primitive::<Int64Type>().value(row))
-                        .collect(),
-                );
-            }
-        }
-        rows
+        numbers(&self.server, client, sql).await
     }
 
     /// The table must hold the numbers below `count`, each once.
@@ -117,11 +90,59 @@ impl Stage {
     }
 }
 
+/// All columns of a statement, which must be bigint, as rows.
+pub(super) async fn numbers(server: &Server, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
+    let mut tries = 0;
+    let answer = loop {
+        tries += 1;
+        match tokio::time::timeout(STATEMENT_TIMEOUT, client.query(sql)).await {
+            Ok(Ok(answer)) => break answer,
+            // A statement may say that Kinesis holds it up, and that it can be tried again; it may not answer wrongly.
+            Ok(Err(error)) if is_unavailable(&error) && tries < TRIES => println!("{sql}: {error:#}"),
+            Ok(Err(error)) => panic!("{sql}, try {tries}: {error:#}\n{}", server.process.output()),
+            Err(_) => panic!("{sql}: no answer within {STATEMENT_TIMEOUT:?}\n{}", server.process.output()),
+        }
+    };
+    let mut rows = Vec::new();
+    for batch in &answer.batches {
+        for row in 0..batch.num_rows() {
+            rows.push(
+                batch
+                    .columns()
+                    .iter()
+                    .map(|column| column.as_primitive::<Int64Type>().value(row))
+                    .collect(),
+            );
+        }
+    }
+    rows
+}
+
+/// Makes a stream.
+pub(super) async fn create(kinesis: &Kinesis, stream: &str, shards: i32) {
+    kinesis
+        .create_stream()
+        .stream_name(stream)
+        .shard_count(shards)
+        .send()
+        .await
+        .unwrap();
+    while kinesis.list_shards().stream_name(stream).send().await.unwrap().shards().len() < shards as usize {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Puts the records of a range of numbers in batches; a throttled entry is put again. `acknowledged` is told after every batch.
-pub(super) async fn put(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, mut acknowledged: impl FnMut(i64)) {
-    let filler = "x".repeat(60);
+pub(super) async fn put(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, acknowledged: impl FnMut(i64)) {
+    put_sized(kinesis, stream, ids, 60, acknowledged).await;
+}
+
+/// The same with notes of so many bytes.
+pub(super) async fn put_sized(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, bytes: usize, mut acknowledged: impl FnMut(i64)) {
+    let filler = "x".repeat(bytes);
     let ids: Vec<i64> = ids.collect();
-    for batch in ids.chunks(500) {
+    // a call takes 500 records and 5 MiB
+    for batch in ids.chunks((4_000_000 / (bytes + 50)).clamp(1, 500)) {
         let mut open: Vec<PutRecordsRequestEntry> = batch
             .iter()
             .map(|id| {

@@ -14,6 +14,7 @@ mod pinning;
 mod rules;
 mod scanning;
 mod shards;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The main proof: random schedules of writers, statements, dropped scans, splits, merges, faults and evictions, checked against the stream's own log.
+//! The main proof: random schedules of writers, statements, dropped scans, splits, merges, faults, evictions, restarts and crashes, checked against the
+//! stream's own log.
 //!
 //! For every statement: its snapshot holds everything that was acknowledged before it arrived, in every shard that existed then; each scan gives
 //! exactly the records of its range, once, in order; a second scan of the same range gives the same.
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::aggregates::{Row, put_aggregates, user_rows};
 use super::*;
-use crate::{Chances, MillisBehind};
+use crate::{Chances, MillisBehind, RemoteSegments, SegmentSettings, SegmentStore};
 
 pub(super) struct World {
     pub(super) source: MemorySource,
@@ -196,7 +197,68 @@ impl World {
     }
 }
 
-fn run(seed: u64, trims: bool) -> Outcome {
+/// Two nodes' directories, which outlive the processes.
+struct Disks {
+    directories: [tempfile::TempDir; 2],
+    remote: Option<RemoteSegments>,
+    disk_bytes: u64,
+}
+
+impl Disks {
+    fn new(random: &mut SmallRng) -> Self {
+        let shared = || RemoteSegments::new(Arc::new(object_store::memory::InMemory::new()), "shared".into());
+        Self {
+            directories: std::array::from_fn(|_| tempfile::tempdir().unwrap()),
+            remote: random.random_bool(0.5).then(shared),
+            disk_bytes: [3000, 30_000, 1 << 30][random.random_range(0..3)],
+        }
+    }
+
+    /// One node or the other starts.
+    fn open(&self, random: &mut SmallRng, source: &MemorySource) -> Arc<SegmentStore> {
+        let directory = &self.directories[usize::from(random.random_bool(0.2))];
+        if random.random_bool(0.3) {
+            self.damage(random, directory.path());
+        }
+        let settings = SegmentSettings {
+            disk_bytes: self.disk_bytes,
+            seal_bytes: random.random_range(1..3000),
+            seal_age: Duration::from_millis(random.random_range(1..60_000)),
+            remote: self.remote.clone(),
+            wall_clock: source.clock(),
+            ..SegmentSettings::new(directory.path())
+        };
+        SegmentStore::open(settings).unwrap()
+    }
+
+    /// Some files are not what they were, and one was being written.
+    fn damage(&self, random: &mut SmallRng, directory: &std::path::Path) {
+        let entries = |path: &std::path::Path| -> Vec<std::path::PathBuf> {
+            let mut paths: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            paths
+        };
+        let streams = entries(directory).into_iter().filter(|path| path.is_dir());
+        for shard in streams.flat_map(|stream| entries(&stream)).filter(|path| path.is_dir()) {
+            std::fs::write(shard.join("tmp-unfinished"), b"PAR1").unwrap();
+            for file in entries(&shard) {
+                let mut bytes = std::fs::read(&file).unwrap();
+                match random.random_range(0..8) {
+                    0 => std::fs::remove_file(&file).unwrap(),
+                    1 => std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap(),
+                    2 if !bytes.is_empty() => {
+                        let at = random.random_range(0..bytes.len());
+                        bytes[at] ^= 1;
+                        std::fs::write(&file, bytes).unwrap();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn run(seed: u64, trims: bool, stores: bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -209,63 +271,87 @@ fn run(seed: u64, trims: bool) -> Outcome {
         for shard in source.shard_ids() {
             put(&source, &shard, random.random_range(0..60));
         }
+        let disks = stores.then(|| Disks::new(&mut random));
         tokio::time::sleep(Duration::from_secs([0, 30, 300, 8000][random.random_range(0..4)])).await;
         if trims {
             // anything may expire at any time
             source.set_retention(Duration::ZERO);
         }
-        let config = config(&mut random, &source);
-        let readers = Readers::new(config);
-        let reader = loop {
-            if let Ok(reader) = readers.stream("memory", Arc::new(source.clone()), "stream").await {
-                break reader;
-            }
-        };
-        let world = Arc::new(World {
-            source: source.clone(),
-            reader,
-        });
-        let mut writers = JoinSet::new();
-        let reshard = random.random_bool(0.6);
-        for writer in 0..random.random_range(1..4) {
-            writers.spawn(Arc::clone(&world).writer(seed * 31 + writer, 40, reshard));
-        }
-        if trims {
-            let source = source.clone();
-            let mut random = SmallRng::seed_from_u64(seed);
-            writers.spawn(async move {
-                for _ in 0..10 {
-                    World::nap(&mut random, 20_000).await;
-                    let shards = source.shard_ids();
-                    let shard = &shards[random.random_range(0..shards.len())];
-                    source.trim(shard, random.random_range(0..source.log(shard).len() + 1));
-                }
-            });
-        }
-        let mut statements = JoinSet::new();
-        for statement in 0..random.random_range(1..5) {
-            statements.spawn(Arc::clone(&world).reading(seed * 97 + statement, 6, trims));
-        }
         let mut total = Outcome::default();
-        while let Some(outcome) = statements.join_next().await {
-            let outcome = outcome.unwrap();
+        for process in 0..if stores { 4 } else { 1 } {
+            let seed = seed + 10_000_000 * process;
+            let store = disks.as_ref().map(|disks| disks.open(&mut random, &source));
+            let outcome = run_process(seed, trims, &mut random, &source, store).await;
             total.statements += outcome.statements;
             total.rows += outcome.rows;
             total.gone += outcome.gone;
+            tokio::time::sleep(Duration::from_secs([0, 30, 4000][random.random_range(0..3)])).await;
         }
-        writers.join_all().await;
-        let counters = readers.counters();
-        drop(world);
-        readers.shutdown().await;
-        assert!(counters.records_refetched <= counters.records_fetched);
         total
     })
 }
 
-fn runs(seeds: std::ops::Range<u64>, trims: bool) -> Outcome {
+/// A process from its start to its end, graceful or not.
+async fn run_process(seed: u64, trims: bool, random: &mut SmallRng, source: &MemorySource, segments: Option<Arc<SegmentStore>>) -> Outcome {
+    let stores = segments.is_some();
+    let config = ReaderConfig {
+        segments,
+        ..config(random, source)
+    };
+    let readers = Readers::new(config);
+    let reader = loop {
+        if let Ok(reader) = readers.stream("memory", Arc::new(source.clone()), "stream").await {
+            break reader;
+        }
+    };
+    let world = Arc::new(World {
+        source: source.clone(),
+        reader,
+    });
+    let mut writers = JoinSet::new();
+    let reshard = random.random_bool(0.6);
+    for writer in 0..random.random_range(1..4) {
+        writers.spawn(Arc::clone(&world).writer(seed * 31 + writer, if stores { 15 } else { 40 }, reshard));
+    }
+    if trims {
+        let source = source.clone();
+        let mut random = SmallRng::seed_from_u64(seed);
+        writers.spawn(async move {
+            for _ in 0..10 {
+                World::nap(&mut random, 20_000).await;
+                let shards = source.shard_ids();
+                let shard = &shards[random.random_range(0..shards.len())];
+                source.trim(shard, random.random_range(0..source.log(shard).len() + 1));
+            }
+        });
+    }
+    let mut statements = JoinSet::new();
+    for statement in 0..random.random_range(1..5) {
+        statements.spawn(Arc::clone(&world).reading(seed * 97 + statement, if stores { 3 } else { 6 }, trims));
+    }
+    let mut total = Outcome::default();
+    while let Some(outcome) = statements.join_next().await {
+        let outcome = outcome.unwrap();
+        total.statements += outcome.statements;
+        total.rows += outcome.rows;
+        total.gone += outcome.gone;
+    }
+    writers.join_all().await;
+    let counters = readers.counters();
+    drop(world);
+    if stores && random.random_bool(0.5) {
+        readers.crash().await;
+    } else {
+        readers.shutdown().await;
+    }
+    assert!(counters.records_refetched <= counters.records_fetched);
+    total
+}
+
+fn runs(seeds: std::ops::Range<u64>, trims: bool, stores: bool) -> Outcome {
     let mut total = Outcome::default();
     for seed in seeds {
-        let outcome = run(seed, trims);
+        let outcome = run(seed, trims, stores);
         total.statements += outcome.statements;
         total.rows += outcome.rows;
         total.gone += outcome.gone;
@@ -282,13 +368,26 @@ pub(super) fn seeds(from: u64, count: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn statements_read_exactly_what_they_pinned() {
-    let total = runs(seeds(0, 40), false);
+    let total = runs(seeds(0, 40), false, false);
     assert!(total.statements > 300 && total.rows > 30_000, "{total:?}");
     assert_eq!(total.gone, 0);
 }
 
 #[test]
 fn records_that_expire_are_errors_never_gaps() {
-    let total = runs(seeds(1_000_000, 30), true);
+    let total = runs(seeds(1_000_000, 30), true, false);
     assert!(total.statements > 100 && total.gone > 10, "{total:?}");
+}
+
+#[test]
+fn restarts_crashes_and_damaged_files_cost_no_record() {
+    let total = runs(seeds(2_000_000, 20), false, true);
+    assert!(total.statements > 250 && total.rows > 15_000, "{total:?}");
+    assert_eq!(total.gone, 0);
+}
+
+#[test]
+fn what_has_expired_is_not_given_after_a_restart_either() {
+    let total = runs(seeds(3_000_000, 12), true, true);
+    assert!(total.statements > 100 && total.gone > 3, "{total:?}");
 }

@@ -1,0 +1,45 @@
+//! From the configuration to stored segments.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use shard_reader::{KinesisSettings, RemoteOptions, RemoteSegments, SegmentSettings, SegmentStore, SegmentStoreError};
+
+use crate::config::Config;
+
+/// The stored segments, unless they are switched off.
+pub(super) async fn open(config: &Config) -> anyhow::Result<Option<Arc<SegmentStore>>> {
+    let Some(path) = config.segments_dir() else { return Ok(None) };
+    let section = &config.segments;
+    let remote = match &section.store {
+        Some(url) => {
+            // the bucket is the operator's own: a role for the streams is not for it
+            let aws = KinesisSettings {
+                profile: config.kinesis.profile.clone(),
+                region: config.kinesis.region.clone(),
+                ..KinesisSettings::default()
+            };
+            let options = RemoteOptions {
+                endpoint: section.store_endpoint.clone(),
+                region: section.store_region.clone(),
+                aws,
+            };
+            Some(RemoteSegments::connect(url, &options).await.context("segments.store")?)
+        }
+        None => None,
+    };
+    let settings = SegmentSettings {
+        disk_bytes: section.disk.0,
+        remote,
+        ..SegmentSettings::new(path)
+    };
+    // Waits for the file system; nothing else runs yet.
+    match tokio::task::block_in_place(|| SegmentStore::open(settings)) {
+        Ok(store) => Ok(Some(store)),
+        Err(error @ SegmentStoreError::InUse(_)) => {
+            tracing::warn!("segments.path: {error}; this one stores none");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("segments.path"),
+    }
+}
