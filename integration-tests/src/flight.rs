@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use arrow_flight::FlightInfo;
+use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{FlightInfo, Ticket};
 use futures::TryStreamExt as _;
 use tonic::transport::Channel;
 
@@ -79,6 +80,19 @@ impl Client {
             batches,
             endpoints,
         })
+    }
+
+    /// The rows of a statement with one endpoint, as they come.
+    pub async fn stream(&mut self, sql: &str) -> anyhow::Result<FlightRecordBatchStream> {
+        let mut info = self.plan(sql).await?;
+        anyhow::ensure!(info.endpoint.len() == 1, "{} endpoints", info.endpoint.len());
+        let ticket = info.endpoint.remove(0).ticket.context("an endpoint without a ticket")?;
+        self.fetch(ticket).await
+    }
+
+    /// The rows of a ticket, as they come.
+    pub async fn fetch(&mut self, ticket: Ticket) -> anyhow::Result<FlightRecordBatchStream> {
+        Ok(self.client.do_get(ticket).await?)
     }
 
     /// Runs a statement.

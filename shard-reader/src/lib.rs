@@ -1,7 +1,7 @@
 //! How records get here: positions, sources, the shared reader, segments.
 //!
 //! - [`Position`] and [`SequenceNumber`]: points between records, ordered as numbers.
-//! - [`ShardSource`]: the one seam to Kinesis. [`KinesisSource`] polls with the AWS SDK; [`MemorySource`] is a scripted stream in the process.
+//! - [`ShardSource`]: the one seam to Kinesis, with [`FanOut`] for sources that can push. [`KinesisSource`] goes through the AWS SDK; [`MemorySource`] is a scripted stream in the process.
 //! - [`Readers`], [`StreamReader`]: one reader per stream and process, shared by all statements; it pins snapshots and scans ranges.
 //! - [`Aggregator`]: KPL aggregates; user records become rows where pages come in.
 //! - [`Segment`]: a run of [`Records`] in columns, with decoded columns beside them, within one budget of memory.
@@ -11,6 +11,7 @@
 
 mod aggregation;
 pub mod conformance;
+mod fan_out;
 mod kinesis;
 mod memory;
 mod memory_budget;
@@ -21,13 +22,14 @@ mod segments;
 mod source;
 
 pub use aggregation::{Aggregator, MOST_EXPANSION, hash_of_partition_key};
+pub use fan_out::{ConsumerArn, FanOut, FanOutError, FanOutErrorKind, PushedRecords, ShardSubscription};
 pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
-    CacheCounters, EstimateSource, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, PinRequest, ReadError, ReadErrorKind,
-    ReadEstimate, ReaderConfig, Readers, ScanStart, ScanTotals, SegmentFacts, SegmentSlice, ShardBounds, ShardCounters, ShardFacts,
-    ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
+    CacheCounters, EstimateSource, FanOutConfig, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, PinRequest, ReadError,
+    ReadErrorKind, ReadEstimate, ReaderConfig, Readers, ScanStart, ScanTotals, SegmentFacts, SegmentSlice, ShardBounds, ShardCounters,
+    ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
 pub use segments::{RemoteError, RemoteOptions, RemoteSegments, SegmentCounters, SegmentSettings, SegmentStore, SegmentStoreError};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::{Records, SequenceNumber};
+use crate::{FanOut, Records, SequenceNumber};
 
 /// Id of a shard. Opaque; unique only within one incarnation of a stream.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,6 +232,11 @@ pub trait ShardSource: fmt::Debug + Send + Sync + 'static {
 
     /// A cursor at a place in a shard.
     async fn open(&self, stream: &str, shard: &ShardId, at: OpenAt) -> Result<Cursor, SourceError>;
+
+    /// How it pushes records, if it can.
+    fn fan_out(&self) -> Option<&dyn FanOut> {
+        None
+    }
 
     /// The page at a cursor, at most `limit` records (10,000 is the most that Kinesis gives).
     async fn read(&self, stream: &str, shard: &ShardId, cursor: &Cursor, limit: u32) -> Result<Page, SourceError>;

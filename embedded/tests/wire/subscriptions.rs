@@ -1,4 +1,4 @@
-//! Subscriptions over a real connection. Frames are taken apart by hand: lengths, headers and checksums as the event stream encoding of AWS says.
+//! Subscriptions over a real connection.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use ciborium::value::Value as Cbor;
 use embedded::{Clock, Cut, EmbeddedKinesis, Fault, FaultRule, Operation, Options, SubscriptionEnd};
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
@@ -16,110 +16,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
+use crate::events::Events;
 use crate::{CBOR, JSON, SHARD, cbor, member, text};
 
 const START: i64 = 1_700_000_000_000;
 const TARGET: &str = "Kinesis_20131202.SubscribeToShard";
-
-/// A frame of an event stream.
-#[derive(Debug)]
-struct Frame {
-    headers: Vec<(String, String)>,
-    payload: Vec<u8>,
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
-}
-
-/// Takes the first frame off the buffer, if it is whole.
-fn take_frame(buffer: &mut Vec<u8>) -> Option<Frame> {
-    let length = buffer.get(..4).map(|bytes| u32_at(bytes, 0) as usize)?;
-    if buffer.len() < length {
-        return None;
-    }
-    let frame: Vec<u8> = buffer.drain(..length).collect();
-    let headers_end = 12 + u32_at(&frame, 4) as usize;
-    assert_eq!(u32_at(&frame, 8), crc32fast::hash(&frame[..8]), "checksum of the prelude");
-    assert_eq!(
-        u32_at(&frame, length - 4),
-        crc32fast::hash(&frame[..length - 4]),
-        "checksum of the frame"
-    );
-    let mut headers = Vec::new();
-    let mut at = 12;
-    let string = |at: usize, length: usize| String::from_utf8(frame[at..at + length].to_vec()).unwrap();
-    while at < headers_end {
-        let name_length = usize::from(frame[at]);
-        let name = string(at + 1, name_length);
-        at += 1 + name_length;
-        assert_eq!(frame[at], 7, "type of {name}: a string");
-        let value_length = usize::from(u16::from_be_bytes([frame[at + 1], frame[at + 2]]));
-        headers.push((name, string(at + 3, value_length)));
-        at += 3 + value_length;
-    }
-    Some(Frame {
-        headers,
-        payload: frame[headers_end..length - 4].to_vec(),
-    })
-}
-
-impl Frame {
-    fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(header, _)| header == name);
-        &found.unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).1
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.payload).unwrap()
-    }
-}
-
-/// The frames of a subscription under way, with the connection they come by.
-struct Events {
-    body: Incoming,
-    buffer: Vec<u8>,
-    _connection: Option<Connection>,
-}
-
-impl Events {
-    /// `None` at the end; panics where the connection is cut.
-    async fn frame(&mut self) -> Option<Frame> {
-        self.try_frame().await.unwrap()
-    }
-
-    async fn try_frame(&mut self) -> Result<Option<Frame>, hyper::Error> {
-        loop {
-            if let Some(frame) = take_frame(&mut self.buffer) {
-                return Ok(Some(frame));
-            }
-            match self.body.frame().await {
-                None => {
-                    assert!(self.buffer.is_empty(), "a torn frame at the end");
-                    return Ok(None);
-                }
-                Some(bytes) => self.buffer.extend_from_slice(&bytes?.into_data().unwrap()),
-            }
-        }
-    }
-
-    async fn event(&mut self) -> Value {
-        let frame = self.frame().await.expect("an event");
-        assert_eq!(
-            (frame.header(":message-type"), frame.header(":event-type")),
-            ("event", "SubscribeToShardEvent")
-        );
-        frame.json()
-    }
-
-    async fn error(&mut self) -> (String, Value) {
-        let frame = self.frame().await.expect("an error event");
-        assert_eq!(frame.header(":message-type"), "exception");
-        let found = (frame.header(":exception-type").to_owned(), frame.json());
-        assert!(self.frame().await.is_none(), "an error is the last event");
-        found
-    }
-}
 
 fn data(event: &Value) -> Vec<String> {
     let records = event["Records"].as_array().unwrap();
@@ -185,11 +86,7 @@ impl Fixture {
             .body(Full::new(Bytes::from(body)))
             .unwrap();
         let (head, body) = connection.sender.send_request(request).await.unwrap().into_parts();
-        let events = Events {
-            body,
-            buffer: Vec::new(),
-            _connection: Some(connection),
-        };
+        let events = Events::new(body, Some(connection));
         (head.status, head.headers, events)
     }
 
@@ -462,11 +359,7 @@ async fn http_2_carries_subscriptions_and_calls_on_one_connection() {
     };
     let answer = sender.send_request(request(TARGET, f.request(&horizon()))).await.unwrap();
     assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
-    let mut events = Events {
-        body: answer.into_body(),
-        buffer: Vec::new(),
-        _connection: None,
-    };
+    let mut events = Events::new(answer.into_body(), None);
     assert_eq!(events.frame().await.unwrap().header(":event-type"), "initial-response");
     for number in 0..3 {
         let record = json!({"StreamName": "s", "Data": STANDARD.encode(number.to_string()), "PartitionKey": "k"});

@@ -85,6 +85,25 @@ impl Facts for ReaderFacts {
                 self.engine.bad_records(),
             ),
             (
+                "fan_out_subscriptions",
+                "Subscriptions to shards that began",
+                MetricType::Counter,
+                counters.subscriptions,
+            ),
+            (
+                "fan_out_resubscriptions",
+                "Of these, those that followed one that had ended after its time",
+                MetricType::Counter,
+                counters.resubscriptions,
+            ),
+            (
+                "fan_out_fallbacks",
+                "Times that polling took over from fan-out",
+                MetricType::Counter,
+                counters.fallbacks,
+            ),
+            ("fan_out_events", "Events that were pushed", MetricType::Counter, counters.events),
+            (
                 "evictions",
                 "Segments dropped for lack of memory",
                 MetricType::Counter,
@@ -103,7 +122,7 @@ impl Facts for ReaderFacts {
                 counters.held_bytes,
             ),
         ];
-        totals.extend(self.0.segment_counters().iter().flat_map(stored));
+        totals.extend(self.engine.readers().segment_counters().iter().flat_map(stored));
         totals
     }
 

@@ -45,7 +45,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("calls_per_second", Plain),
             ("bytes_per_second", Text),
             ("warm", NotYet),
-            ("fan_out", NotYet),
+            ("fan_out", Section(&[("consumer", Text), ("use", Text)])),
         ]),
     ),
     (

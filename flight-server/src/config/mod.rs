@@ -10,7 +10,10 @@ mod system;
 mod units;
 
 pub use load::ConfigError;
-pub use model::{CatalogSection, Config, KinesisSection, MetricsSection, QuerySection, ReaderSection, SegmentsSection, TicketsSection};
+pub use model::{
+    CatalogSection, Config, FanOutSection, FanOutUse, KinesisSection, MetricsSection, QuerySection, ReaderSection, SegmentsSection,
+    TicketsSection,
+};
 pub use system::{PricesSection, SystemSection};
 pub use units::{ByteCount, ListenAddr, MemoryShare};
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use shard_reader::FanOutConfig;
 
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
@@ -123,6 +124,39 @@ pub struct ReaderSection {
     pub calls_per_second: f64,
     /// Bytes a second and shard; AWS allows 2 MB to all consumers together.
     pub bytes_per_second: ByteCount,
+    /// Enhanced fan-out.
+    #[serde(deserialize_with = "section")]
+    pub fan_out: FanOutSection,
+}
+
+/// `reader.fan_out:`; without a consumer, shards are read by polling alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FanOutSection {
+    /// Name of the consumer that is registered with each stream.
+    pub consumer: Option<String>,
+    /// Where it is used.
+    #[serde(rename = "use")]
+    pub used: FanOutUse,
+}
+
+/// Where fan-out is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FanOutUse {
+    /// At the tip of shards; the backlog is polled.
+    #[default]
+    Tip,
+    /// Nowhere.
+    Off,
+}
+
+impl FanOutSection {
+    /// The consumer, where fan-out is used.
+    pub fn reader_config(&self) -> Option<FanOutConfig> {
+        let consumer = self.consumer.clone().filter(|_| self.used == FanOutUse::Tip)?;
+        Some(FanOutConfig { consumer })
+    }
 }
 
 impl Default for ReaderSection {
@@ -132,6 +166,7 @@ impl Default for ReaderSection {
             idle_stop: Duration::from_secs(600),
             calls_per_second: 2.0,
             bytes_per_second: ByteCount(1_000_000),
+            fan_out: FanOutSection::default(),
         }
     }
 }
@@ -268,6 +303,15 @@ impl Config {
         self.prices.validate()?;
         if self.segments.store.is_some() && self.segments_dir().is_none() {
             return Err("segments.store: what is fetched from there goes to segments.path, which is `none`".to_owned());
+        }
+        if let Some(consumer) = &self.reader.fan_out.consumer {
+            let valid =
+                (1..=128).contains(&consumer.len()) && consumer.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+            if !valid {
+                return Err(format!(
+                    "reader.fan_out.consumer: {consumer:?} is not a consumer's name: 1 to 128 of a-z, A-Z, 0-9, `_`, `.` and `-`"
+                ));
+            }
         }
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());

@@ -106,6 +106,18 @@ const EVERY_KEY: &[Case] = &[
         "2MB",
         |c| c.reader.bytes_per_second = ByteCount(2_000_000),
     ),
+    (
+        "reader: { fan_out: { consumer: one } }",
+        "SHARDFLIGHT_READER__FAN_OUT__CONSUMER",
+        "one",
+        |c| c.reader.fan_out.consumer = Some("one".into()),
+    ),
+    (
+        "reader: { fan_out: { use: off } }",
+        "SHARDFLIGHT_READER__FAN_OUT__USE",
+        "off",
+        |c| c.reader.fan_out.used = FanOutUse::Off,
+    ),
     ("query: { memory: 1GiB }", "SHARDFLIGHT_QUERY__MEMORY", "1GiB", |c| {
         c.query.memory = MemoryShare::Bytes(ByteCount(1 << 30))
     }),

@@ -47,6 +47,20 @@ pub enum Deviation {
     ExplicitHashKeyUnchecked,
     /// Shards whose ranges do not touch can be merged.
     MergeUnchecked,
+    /// SubscribeToShard is not answered.
+    NoSubscriptions,
+    /// SubscribeToShard reads its starting position only as far as its type, and begins at the trim horizon.
+    SubscriptionsStartAtHorizon,
+    /// Consumer and shard have as many subscriptions at once as are asked for.
+    SubscriptionsNotExclusive,
+    /// A subscription that is refused is given, and ends with an error event.
+    SubscriptionsRefusedByEvent,
+    /// The continuation of an idle subscription stays where it is.
+    IdleContinuationStands,
+    /// The subscription of a shard that ends does not tell so, or not with the children.
+    SubscriptionEndUntold,
+    /// DescribeStreamConsumer does not name the stream.
+    ConsumerWithoutStream,
     /// Arrival times are kept finer than milliseconds, so AT_TIMESTAMP at a reported time may pass its record by.
     ArrivalBelowMilliseconds,
     /// MillisBehindLatest is rounded down to 0 while records of the same millisecond wait.

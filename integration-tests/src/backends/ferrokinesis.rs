@@ -29,6 +29,10 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::UpdateWithoutLineage,
     Deviation::UpdateBeyondDouble,
     Deviation::NoChildShards,
+    Deviation::SubscriptionsStartAtHorizon,
+    Deviation::SubscriptionsNotExclusive,
+    Deviation::SubscriptionEndUntold,
+    Deviation::ConsumerWithoutStream,
 ];
 
 /// More than any valid request.

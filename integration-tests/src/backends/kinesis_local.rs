@@ -10,6 +10,9 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::BatchCountUnchecked,
     Deviation::EmptyBatchAccepted,
     Deviation::ExplicitHashKeyUnchecked,
+    Deviation::SubscriptionsRefusedByEvent,
+    Deviation::IdleContinuationStands,
+    Deviation::SubscriptionEndUntold,
 ];
 
 pub(super) fn start() -> anyhow::Result<Running> {

@@ -19,6 +19,8 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::EmptyBatchAccepted,
     Deviation::ExplicitHashKeyUnchecked,
     Deviation::MergeUnchecked,
+    Deviation::IdleContinuationStands,
+    Deviation::SubscriptionEndUntold,
 ];
 
 pub(super) fn start() -> anyhow::Result<Running> {

@@ -12,6 +12,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::ShortSequenceNumbers,
     Deviation::TimeShardFilterRefused,
     Deviation::NoChildShards,
+    Deviation::NoSubscriptions,
     Deviation::UpdateBeyondDouble,
 ];
 

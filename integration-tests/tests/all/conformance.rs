@@ -1,4 +1,4 @@
-//! The polling source, and a reader over it, against services that nobody here wrote: `shard_reader::conformance`.
+//! The source, and a reader over it by polling and by fan-out, against services that nobody here wrote: `shard_reader::conformance`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::error::DisplayErrorContext;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StreamStatus};
 use integration_tests::backends::{Backend, Deviation};
 use integration_tests::kinesis;
-use shard_reader::conformance::{Capabilities, TestService, TestStream, Violation, run_all};
+use shard_reader::conformance::{Capabilities, TestService, TestStream, Violation, run_all, run_fan_out};
 use shard_reader::{KinesisSource, SequenceNumber, ShardId, ShardInfo, ShardSource};
 
 /// A service that hangs fails the test.
@@ -36,7 +37,7 @@ impl Stream {
                 .stream_name(&self.name)
                 .send()
                 .await
-                .map_err(Violation::of)?;
+                .map_err(violation)?;
             if reply
                 .stream_description_summary()
                 .is_some_and(|summary| *summary.stream_status() == StreamStatus::Active)
@@ -48,7 +49,7 @@ impl Stream {
     }
 
     async fn info(&self, shard: &ShardId) -> Result<ShardInfo, Violation> {
-        let shards = self.source().list_shards(&self.name).await.map_err(Violation::of)?;
+        let shards = self.source().list_shards(&self.name).await.map_err(violation)?;
         shards
             .into_iter()
             .find(|info| info.id == *shard)
@@ -61,14 +62,14 @@ impl TestService for Service {
     async fn create(&self, shards: usize) -> Result<Box<dyn TestStream>, Violation> {
         static STREAMS: AtomicU64 = AtomicU64::new(0);
         let name = format!("conformance-{}", STREAMS.fetch_add(1, Ordering::Relaxed));
-        let shards = i32::try_from(shards).map_err(Violation::of)?;
+        let shards = i32::try_from(shards).map_err(violation)?;
         self.client
             .create_stream()
             .stream_name(&name)
             .shard_count(shards)
             .send()
             .await
-            .map_err(Violation::of)?;
+            .map_err(violation)?;
         let source = Arc::new(KinesisSource::with_client(self.client.clone()));
         let stream = Stream {
             client: self.client.clone(),
@@ -119,13 +120,13 @@ impl TestStream for Stream {
                         .partition_key("key")
                         .explicit_hash_key(&hash)
                         .build()
-                        .map_err(Violation::of)
+                        .map_err(violation)
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             let request = self.client.put_records().stream_name(&self.name).set_records(Some(entries));
-            for result in request.send().await.map_err(Violation::of)?.records() {
+            for result in request.send().await.map_err(violation)?.records() {
                 let sequence = result.sequence_number().ok_or_else(|| Violation(format!("{result:?}")))?;
-                sequences.push(sequence.parse().map_err(Violation::of)?);
+                sequences.push(sequence.parse().map_err(violation)?);
             }
         }
         Ok(sequences)
@@ -135,18 +136,14 @@ impl TestStream for Stream {
         let info = self.info(shard).await?;
         let middle = info.hash_start + (info.hash_end - info.hash_start) / 2;
         let request = self.client.split_shard().stream_name(&self.name).shard_to_split(shard.as_str());
-        request
-            .new_starting_hash_key(middle.to_string())
-            .send()
-            .await
-            .map_err(Violation::of)?;
+        request.new_starting_hash_key(middle.to_string()).send().await.map_err(violation)?;
         self.active().await
     }
 
     async fn merge(&self, shard: &ShardId, neighbour: &ShardId) -> Result<(), Violation> {
         let request = self.client.merge_shards().stream_name(&self.name);
         let request = request.shard_to_merge(shard.as_str()).adjacent_shard_to_merge(neighbour.as_str());
-        request.send().await.map_err(Violation::of)?;
+        request.send().await.map_err(violation)?;
         self.active().await
     }
 
@@ -156,7 +153,7 @@ impl TestStream for Stream {
             .stream_name(&self.name)
             .send()
             .await
-            .map_err(Violation::of)?;
+            .map_err(violation)?;
         while self.client.describe_stream_summary().stream_name(&self.name).send().await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -164,13 +161,31 @@ impl TestStream for Stream {
     }
 }
 
-async fn conforms(backend: Backend) {
+/// An error with its causes: the SDK's own text names none.
+fn violation(error: impl std::error::Error) -> Violation {
+    Violation(DisplayErrorContext(error).to_string())
+}
+
+/// What is run of the checks.
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    All,
+    FanOut,
+}
+
+async fn conforms(backend: Backend, run: Run) {
     let running = backend.start().unwrap();
     let service = Service {
         backend,
         client: kinesis::client(&running.endpoint),
     };
-    match tokio::time::timeout(TIMEOUT, run_all(&service)).await {
+    let checks = async {
+        match run {
+            Run::All => run_all(&service).await,
+            Run::FanOut => run_fan_out(&service).await,
+        }
+    };
+    match tokio::time::timeout(TIMEOUT, checks).await {
         Ok(Ok(())) => {}
         Ok(Err(violations)) => {
             let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -181,19 +196,21 @@ async fn conforms(backend: Backend) {
 }
 
 macro_rules! services {
-    ($($name:ident: $backend:ident;)+) => {
+    ($($name:ident: $backend:ident, $run:ident;)+) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                conforms(Backend::$backend).await;
+                conforms(Backend::$backend, Run::$run).await;
             }
         )+
     };
 }
 
 services! {
-    ferrokinesis: Ferrokinesis;
-    roto: Roto;
-    ministack: Ministack;
-    kinesis_local: KinesisLocal;
+    ferrokinesis: Ferrokinesis, All;
+    roto: Roto, All;
+    ministack: Ministack, All;
+    ministack_by_fan_out: Ministack, FanOut;
+    kinesis_local: KinesisLocal, All;
+    kinesis_local_by_fan_out: KinesisLocal, FanOut;
 }

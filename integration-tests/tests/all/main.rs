@@ -5,6 +5,7 @@
 mod conformance;
 mod demo;
 mod faults;
+mod follow;
 mod large_record;
 mod metrics;
 mod promises;

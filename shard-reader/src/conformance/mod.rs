@@ -4,6 +4,7 @@
 //! in its [`Capabilities`], and not checked.
 
 mod aggregates;
+mod fan_out;
 mod memory;
 mod reader;
 mod source;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use aggregates::a_reader_takes_aggregates_apart;
+pub use fan_out::a_reader_is_pushed_to;
 pub use memory::MemoryService;
 pub use reader::{a_reader_follows_reshards, a_reader_reads_each_record_once, a_reader_survives_concurrent_writers};
 pub use source::{
@@ -22,7 +24,8 @@ pub use source::{
     many_shards_are_listed_each_once, what_is_missing_is_not_found,
 };
 
-use crate::{SequenceNumber, ShardId, ShardSource};
+use crate::{ReaderConfig, SequenceNumber, ShardId, ShardSource};
+use fan_out::WithFanOut;
 
 /// Why a check failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +91,16 @@ pub trait TestService: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// How a reader reads it. No budget of calls: the services of tests belong to nobody else.
+    fn reader_config(&self) -> ReaderConfig {
+        ReaderConfig {
+            calls_per_second: None,
+            bytes_per_second: None,
+            background_poll: false,
+            ..ReaderConfig::default()
+        }
+    }
 }
 
 /// A stream of a service to be checked.
@@ -112,20 +125,23 @@ pub trait TestStream: Send + Sync {
     async fn delete(&self) -> Result<(), Violation>;
 }
 
+macro_rules! checks {
+    ($service:expr, $($name:ident),* $(,)?) => {{
+        let mut violations = Vec::new();
+        $(if let Err(violation) = Box::pin($name($service)).await {
+            violations.push(Violation(format!("{}: {violation}", stringify!($name))));
+        })*
+        if violations.is_empty() { Ok(()) } else { Err(violations) }
+    }};
+}
+
 /// Runs every check; the names of those that a service's capabilities leave out are simply not run.
 ///
 /// # Errors
 /// All violations, each with the check's name.
 pub async fn run_all(service: &dyn TestService) -> Result<(), Vec<Violation>> {
-    let mut violations = Vec::new();
-    macro_rules! check {
-        ($($name:ident),* $(,)?) => {
-            $(if let Err(violation) = Box::pin($name(service)).await {
-                violations.push(Violation(format!("{}: {violation}", stringify!($name))));
-            })*
-        };
-    }
-    check!(
+    let sources = checks!(
+        service,
         an_empty_shard_is_at_its_tip,
         many_records_come_whole_and_in_order,
         cursors_open_at_and_after_a_record,
@@ -136,11 +152,36 @@ pub async fn run_all(service: &dyn TestService) -> Result<(), Vec<Violation>> {
         a_merged_shard_has_two_parents,
         many_shards_are_listed_each_once,
         what_is_missing_is_not_found,
+    );
+    both(sources, run_reader(service).await)
+}
+
+/// Runs the checks of the shared reader, by polling.
+///
+/// # Errors
+/// All violations, each with the check's name.
+pub async fn run_reader(service: &dyn TestService) -> Result<(), Vec<Violation>> {
+    checks!(
+        service,
         a_reader_reads_each_record_once,
         a_reader_takes_aggregates_apart,
         a_reader_follows_reshards,
         a_reader_survives_concurrent_writers,
-    );
+    )
+}
+
+/// Runs the checks of the shared reader with fan-out at the tip.
+///
+/// # Errors
+/// All violations, each with the check's name.
+pub async fn run_fan_out(service: &dyn TestService) -> Result<(), Vec<Violation>> {
+    let service = WithFanOut(service);
+    let pushed = checks!(&service, a_reader_is_pushed_to);
+    both(pushed, Box::pin(run_reader(&service)).await)
+}
+
+fn both(first: Result<(), Vec<Violation>>, second: Result<(), Vec<Violation>>) -> Result<(), Vec<Violation>> {
+    let violations: Vec<Violation> = [first, second].into_iter().filter_map(Result::err).flatten().collect();
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 

@@ -17,10 +17,16 @@ async fn memory_streams_conform() {
     run_all(&MemoryService).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn memory_streams_that_push_conform() {
+    run_fan_out(&MemoryService).await.unwrap();
+}
+
 struct Embedded {
     service: EmbeddedKinesis,
     client: Client,
     streams: AtomicU64,
+    limits: bool,
     _data: DataDir,
 }
 
@@ -41,10 +47,16 @@ struct EmbeddedStream {
 
 impl Embedded {
     async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    async fn start_with(limits: bool) -> Self {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let unique = format!("shard-reader-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let data = DataDir(std::env::temp_dir().join(unique));
-        let service = EmbeddedKinesis::start(Options::new(data.0.clone())).await.unwrap();
+        let mut options = Options::new(data.0.clone());
+        options.limits = limits;
+        let service = EmbeddedKinesis::start(options).await.unwrap();
         let config = aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -56,6 +68,7 @@ impl Embedded {
             service,
             client: Client::from_conf(config),
             streams: AtomicU64::new(0),
+            limits,
             _data: data,
         }
     }
@@ -114,7 +127,21 @@ impl TestService for Embedded {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities {
+            // a shard takes 1,000 a second
+            most_records: if self.limits { 3_000 } else { 25_000 },
+            ..Capabilities::default()
+        }
+    }
+
+    fn reader_config(&self) -> ReaderConfig {
+        let budget = self.limits.then_some(4.0);
+        ReaderConfig {
+            calls_per_second: budget,
+            bytes_per_second: budget.map(|_| 1_500_000),
+            background_poll: false,
+            ..ReaderConfig::default()
+        }
     }
 }
 
@@ -131,7 +158,9 @@ impl TestStream for EmbeddedStream {
     async fn put(&self, shard: &ShardId, records: &[Vec<u8>]) -> Result<Vec<SequenceNumber>, Violation> {
         let hash = self.info(shard).await?.hash_start.to_string();
         let mut sequences = Vec::new();
-        for chunk in records.chunks(500) {
+        while sequences.len() < records.len() {
+            let rest = &records[sequences.len()..];
+            let chunk = &rest[..rest.len().min(500)];
             let entry = |data: &Vec<u8>| {
                 PutRecordsRequestEntry::builder()
                     .data(Blob::new(data.clone()))
@@ -146,7 +175,18 @@ impl TestStream for EmbeddedStream {
                 .stream_name(&self.name)
                 .set_records(Some(chunk.iter().map(entry).collect()));
             let reply = request.send().await.map_err(Violation::of)?;
-            for result in reply.records() {
+            let (done, failed): (Vec<_>, Vec<_>) = reply.records().iter().partition(|result| result.sequence_number().is_some());
+            // a shard that is full refuses the rest of a batch
+            if let Some(throttled) = failed.first() {
+                let in_order = reply.records()[..done.len()]
+                    .iter()
+                    .all(|result| result.sequence_number().is_some());
+                if throttled.error_code() != Some("ProvisionedThroughputExceededException") || !in_order {
+                    return Err(Violation(format!("{throttled:?}")));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            for result in done {
                 let sequence = result.sequence_number().ok_or_else(|| Violation(format!("{result:?}")))?;
                 sequences.push(sequence.parse().map_err(Violation::of)?);
             }
@@ -192,6 +232,22 @@ impl TestStream for EmbeddedStream {
 async fn the_embedded_service_conforms() {
     let embedded = Embedded::start().await;
     run_all(&embedded).await.unwrap();
+    embedded.service.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_service_conforms_by_fan_out() {
+    let embedded = Embedded::start().await;
+    run_fan_out(&embedded).await.unwrap();
+    embedded.service.shutdown().await.unwrap();
+}
+
+/// As on AWS: 1,000 records/s in, 5 calls/s out for each shard, and subscriptions beside them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_service_conforms_with_the_real_limits() {
+    let embedded = Embedded::start_with(true).await;
+    run_reader(&embedded).await.unwrap();
+    run_fan_out(&embedded).await.unwrap();
     embedded.service.shutdown().await.unwrap();
 }
 

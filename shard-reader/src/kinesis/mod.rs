@@ -1,7 +1,8 @@
-//! Kinesis Data Streams through the AWS SDK: the polling source.
+//! Kinesis Data Streams through the AWS SDK: the polling source, and fan-out.
 
 mod client;
 mod errors;
+mod fan_out;
 mod listing;
 
 use std::sync::Arc;
@@ -10,11 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
-use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{ShardIteratorType, StreamMode};
+use aws_sdk_kinesis::types::{Record, ShardIteratorType, StreamMode};
 use tokio::time::Instant;
 
 pub use client::KinesisSettings;
@@ -22,7 +23,7 @@ pub use client::KinesisSettings;
 pub(crate) use client::http_client;
 
 use crate::{
-    Cursor, FULL_PAGE_BYTES, OpenAt, Page, PositionError, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo, ShardSource,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, PositionError, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo, ShardSource,
     SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
 };
 use errors::classify;
@@ -38,6 +39,8 @@ pub struct KinesisSource {
     client: Client,
     /// Without retries, with timeouts of its own.
     reads: Client,
+    /// Without retries and without any timeout but that of connecting: a subscription is silent for seconds, and lasts for minutes.
+    pushes: Client,
     /// Digits of the service's sequence numbers where it pads them with zeros: some look a number up as text.
     padded: Arc<AtomicUsize>,
 }
@@ -78,8 +81,17 @@ impl KinesisSource {
             .to_builder()
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build());
+        let mut connecting = TimeoutConfig::builder();
+        connecting.set_connect_timeout(client.config().timeout_config().and_then(TimeoutConfig::connect_timeout));
+        let pushes = client
+            .config()
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(connecting.build());
         Self {
             reads: Client::from_conf(config.build()),
+            pushes: Client::from_conf(pushes.build()),
             client,
             padded: Arc::default(),
         }
@@ -139,6 +151,10 @@ impl ShardSource for KinesisSource {
         })
     }
 
+    fn fan_out(&self) -> Option<&dyn FanOut> {
+        Some(self)
+    }
+
     async fn list_shards(&self, stream: &str) -> Result<Vec<ShardInfo>, SourceError> {
         listing::list_shards(&StreamLister { source: self, stream }).await
     }
@@ -188,7 +204,7 @@ impl ShardSource for KinesisSource {
         let what = || format!("GetRecords of {stream}, {shard}");
         let reply = request.send().await.map_err(|error| classify(&error, &what()))?;
         self.note_padding(reply.records().iter().map(|record| record.sequence_number()));
-        let records = columns(&reply).map_err(|error| SourceError {
+        let records = columns(reply.records()).map_err(|error| SourceError {
             source: Some(Arc::new(error.clone())),
             ..SourceError::new(SourceErrorKind::Invalid, format!("{}: {error}", what()))
         })?;
@@ -213,8 +229,7 @@ impl ShardSource for KinesisSource {
     }
 }
 
-fn columns(reply: &GetRecordsOutput) -> Result<Records, PositionError> {
-    let records = reply.records();
+fn columns(records: &[Record]) -> Result<Records, PositionError> {
     let data = records.iter().map(|record| record.data.as_ref().len()).sum();
     let keys = records
         .iter()

@@ -1,3 +1,4 @@
+use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::Record;
 
@@ -51,7 +52,7 @@ fn a_record_without_arrival_and_key_is_a_row_with_nulls() {
         .unwrap();
     bare.partition_key = None;
     let reply = GetRecordsOutput::builder().records(whole).records(bare).build().unwrap();
-    let records = columns(&reply).unwrap();
+    let records = columns(reply.records()).unwrap();
     assert_eq!(records.len(), 2);
     assert_eq!((records.arrival(0), records.arrival(1)), (Some(1_441_215_410_867), None));
     assert_eq!(records.partition_keys().iter().collect::<Vec<_>>(), [Some("key"), None]);
@@ -75,7 +76,7 @@ fn times_are_the_nearest_millisecond() {
 fn a_sequence_number_that_does_not_fit_is_a_typed_error() {
     let wide = record(&"9".repeat(60)).partition_key("k").build().unwrap();
     let reply = GetRecordsOutput::builder().records(wide).build().unwrap();
-    assert!(matches!(columns(&reply), Err(PositionError::TooWide(_))));
+    assert!(matches!(columns(reply.records()), Err(PositionError::TooWide(_))));
 }
 
 #[test]

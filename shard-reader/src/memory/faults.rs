@@ -39,6 +39,8 @@ pub struct Chances {
     pub empty: f64,
     /// Replies with fewer records than there are.
     pub short: f64,
+    /// Subscriptions that are refused, or cut at any event.
+    pub cut: f64,
     /// The longest time a call takes.
     pub delay: Duration,
 }
@@ -93,6 +95,10 @@ impl Faults {
             .extend((0..times).rev().map(|more| Scripted::Empty(more as u64)));
     }
 
+    pub(super) fn clear(&mut self) {
+        self.scripts.clear();
+    }
+
     pub(super) fn set_chances(&mut self, chances: Chances, seed: u64) {
         self.chances = chances;
         self.random = Some(SmallRng::seed_from_u64(seed));
@@ -126,6 +132,10 @@ impl Faults {
         let longest = self.chances.delay;
         let part = self.random.as_mut().map_or(0.0, |random| random.random_range(0.0..=1.0));
         longest.mul_f64(part)
+    }
+
+    pub(super) fn cuts(&mut self) -> bool {
+        self.draw(self.chances.cut)
     }
 
     pub(super) fn open_fails(&mut self) -> bool {

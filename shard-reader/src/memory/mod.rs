@@ -1,5 +1,6 @@
 //! A stream in the process, scripted: for tests of the reader, and of whatever stands on it.
 
+mod fan_out;
 mod faults;
 mod shard;
 mod source;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 pub use faults::{Chances, MillisBehind};
 
 use crate::{SequenceNumber, ShardId, ShardInfo, SourceErrorKind, WallClock};
+use fan_out::Pushes;
 use faults::Faults;
 use shard::{MemoryRecord, MemoryShard};
 
@@ -40,6 +42,7 @@ struct Stream {
     orphans: bool,
     faults: Faults,
     calls: Calls,
+    pushes: Pushes,
 }
 
 /// Calls made so far.
@@ -55,6 +58,12 @@ pub struct Calls {
     pub read: u64,
     /// Records handed out.
     pub records: u64,
+    /// RegisterStreamConsumer.
+    pub register: u64,
+    /// SubscribeToShard.
+    pub subscribe: u64,
+    /// Events pushed.
+    pub events: u64,
 }
 
 impl MemorySource {
@@ -96,6 +105,7 @@ impl MemorySource {
             orphans: false,
             faults: Faults::default(),
             calls: Calls::default(),
+            pushes: Pushes::default(),
         };
         let width = u128::MAX / shards.max(1) as u128;
         for shard in 0..shards {
@@ -204,7 +214,9 @@ impl MemorySource {
 
     /// Deletes the stream.
     pub fn delete(&self) {
-        self.stream.lock().deleted = true;
+        let mut stream = self.stream.lock();
+        stream.deleted = true;
+        stream.pushes.signal();
     }
 
     /// Deletes the stream and creates it again, empty, with the same shard ids.
@@ -244,6 +256,11 @@ impl MemorySource {
     /// The next reads of a shard give nothing, though there may be more.
     pub fn empty_reads(&self, shard: &ShardId, times: usize) {
         self.stream.lock().faults.empty(shard, times);
+    }
+
+    /// Scripted faults end.
+    pub fn clear_scripts(&self) {
+        self.stream.lock().faults.clear();
     }
 
     /// Faults that come by chance, in an order that the seed decides.
@@ -313,6 +330,7 @@ impl Stream {
             arrival_ms,
             data: data.to_vec(),
         });
+        self.pushes.signal();
         Some(sequence)
     }
 
@@ -321,6 +339,7 @@ impl Stream {
         let ending = self.number();
         let shard = self.shards.get_mut(shard).filter(|shard| shard.info.ending_sequence.is_none())?;
         shard.info.ending_sequence = Some(ending);
+        self.pushes.signal();
         Some((shard.info.hash_start, shard.info.hash_end))
     }
 

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::faults::{MillisBehind, ReadFate};
 use super::{MemorySource, Stream};
 use crate::{
-    Cursor, FULL_PAGE_BYTES, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
+    StreamIdentity,
 };
 
 /// As on AWS: a reply holds so much at most.
@@ -26,13 +27,17 @@ impl Stream {
         }
     }
 
+    /// The age of the oldest record that is not handed out yet.
+    pub(super) fn true_distance(&self, shard: &super::MemoryShard, next: usize) -> u64 {
+        shard.records.get(next).map_or(0, |record| {
+            let arrival = record.arrival_ms.unwrap_or_else(|| self.now_ms());
+            u64::try_from(self.now_ms() - arrival).unwrap_or(0).max(1)
+        })
+    }
+
     fn millis_behind(&self, shard: &super::MemoryShard, next: usize) -> Option<u64> {
-        let waiting = shard.records.get(next);
         match self.faults.millis_behind {
-            MillisBehind::True => Some(waiting.map_or(0, |record| {
-                let arrival = record.arrival_ms.unwrap_or_else(|| self.now_ms());
-                u64::try_from(self.now_ms() - arrival).unwrap_or(0).max(1)
-            })),
+            MillisBehind::True => Some(self.true_distance(shard, next)),
             MillisBehind::AlwaysZero => Some(0),
             MillisBehind::Stuck(millis) => Some(millis),
             MillisBehind::Absent => None,
@@ -61,6 +66,10 @@ impl ShardSource for MemorySource {
             retention: Duration::from_millis(memory.retention_ms),
             on_demand: false,
         })
+    }
+
+    fn fan_out(&self) -> Option<&dyn FanOut> {
+        Some(self)
     }
 
     async fn list_shards(&self, stream: &str) -> Result<Vec<ShardInfo>, SourceError> {

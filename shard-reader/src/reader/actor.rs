@@ -12,6 +12,7 @@ use super::context::StreamContext;
 use super::error::{ReadError, ReadErrorKind};
 use super::fetch::{Failure, Run};
 use super::following::FOLLOW_POLL;
+use super::push::Push;
 use super::rate::Rate;
 use super::shard::{DemandFailure, Failing, Shard};
 use super::tail::Tail;
@@ -20,7 +21,7 @@ use crate::{Position, SequenceNumber, ShardId, SourceError, SourceErrorKind};
 /// Pins in a row before a scan has its turn.
 const PINS_IN_A_ROW: u32 = 3;
 /// Statements so recent keep the pace of background polls up.
-const RECENT: Duration = Duration::from_secs(60);
+pub(super) const RECENT: Duration = Duration::from_secs(60);
 const POLL_RECENT: Duration = Duration::from_secs(1);
 const POLL_IDLE: Duration = Duration::from_secs(30);
 
@@ -29,6 +30,7 @@ pub(super) struct Actor {
     pub(super) shard: Arc<Shard>,
     pub(super) rate: Rate,
     pub(super) tail: Tail,
+    pub(super) push: Push,
     /// Cursors of backfills, the latest used last.
     pub(super) runs: Vec<Run>,
     /// The cursor that looks for where a range begins or ends, if that takes several calls.
@@ -84,6 +86,7 @@ impl Drop for Running {
         let mut state = self.shard.state.lock();
         if state.running == Some(self.id) {
             state.running = None;
+            state.pushed = false;
         }
         if std::thread::panicking() {
             let error = ReadError::new(
@@ -115,6 +118,7 @@ impl Actor {
         let mut actor = Self {
             rate: Rate::new(config.calls_per_second, config.bytes_per_second),
             tail: tail.map_or(Tail::Cold { step: 0 }, |position| Tail::Live(Run::at(position))),
+            push: Push::new(),
             runs: Vec::new(),
             anchor: None,
             closing: None,
@@ -133,15 +137,17 @@ impl Actor {
 
     async fn turns(&mut self) {
         loop {
+            let tend_at = self.tend_push();
+            self.take_pushed();
             let action = self.choose();
             match action {
                 Action::Stop => return,
-                Action::Wait(until) => self.wait(until).await,
+                Action::Wait(until) => self.wait(tend_at.map_or(until, |at| at.min(until)), true).await,
                 Action::Close | Action::Tail | Action::Anchor(_) | Action::Backfill(_) => {
                     // what to do is chosen again after the pause: who dropped meanwhile is not fetched for, and a statement that came goes first
                     let planning = !self.shard.state.lock().waiters.is_empty();
                     if let Some(ready) = self.rate.ready_at(planning) {
-                        self.wait(ready).await;
+                        self.wait(ready, true).await;
                         continue;
                     }
                     self.pins_in_a_row = match action {
@@ -169,10 +175,6 @@ impl Actor {
         }
     }
 
-    async fn wait(&self, until: Instant) {
-        let _ = tokio::time::timeout_at(until, self.shard.wake.notified()).await;
-    }
-
     fn choose(&mut self) -> Action {
         if self.closing.is_some() {
             return Action::Close;
@@ -181,7 +183,7 @@ impl Actor {
         let mut state = self.shard.state.lock();
         let needs = state.needs(&moment);
         let live = matches!(self.tail, Tail::Live(_));
-        let follow_at = (live && state.wants_tail()).then(|| {
+        let follow_at = (live && !self.push.is_on() && state.wants_tail()).then(|| {
             if self.at_tip {
                 self.last_tail_read + FOLLOW_POLL
             } else {
@@ -220,7 +222,7 @@ impl Actor {
         if let Some(at) = follow_at {
             until = until.min(at);
         }
-        if config.background_poll && live && state.closed_at.is_none() {
+        if config.background_poll && live && state.closed_at.is_none() && !self.push.is_on() {
             let every = if moment.now.saturating_duration_since(statement) < RECENT {
                 POLL_RECENT
             } else {

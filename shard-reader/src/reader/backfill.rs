@@ -90,11 +90,12 @@ impl Actor {
 
     /// The bound of the shard's sequence numbers, if it is closed, for what a tip at `point` says to the scans that wait there. A range may end with that
     /// bound and come from a process that knew the shard closed when this one did not, so where it is not known the shards are listed first.
-    pub(super) async fn ending_at(&self, point: Position) -> Result<Option<SequenceNumber>, Failure> {
-        let known = || self.shard.info.lock().ending_sequence;
+    pub(super) async fn ending_at(&mut self, point: Position) -> Result<Option<SequenceNumber>, Failure> {
+        let (context, shard) = (Arc::clone(&self.context), Arc::clone(&self.shard));
+        let known = || shard.info.lock().ending_sequence;
         let is_wanted = |demand: &Demand| demand.waiting && demand.position == point;
-        if known().is_none() && self.shard.state.lock().demands.values().any(is_wanted) {
-            self.context.list(Instant::now()).await?;
+        if known().is_none() && shard.state.lock().demands.values().any(is_wanted) {
+            context.list(Instant::now()).await?;
         }
         Ok(known())
     }

@@ -39,6 +39,8 @@ pub struct ReaderConfig {
     pub follow_list_age: Duration,
     /// Segments on disk; `None` = what leaves memory is read again.
     pub segments: Option<Arc<SegmentStore>>,
+    /// Fan-out at the tip; `None` = polling alone.
+    pub fan_out: Option<FanOutConfig>,
     /// The time of day, for retention and for probes by time.
     pub wall_clock: WallClock,
 }
@@ -60,9 +62,18 @@ impl Default for ReaderConfig {
             follow_lag_bytes: 256 << 20,
             follow_list_age: Duration::from_secs(60),
             segments: None,
+            fan_out: None,
             wall_clock: WallClock::default(),
         }
     }
+}
+
+/// Enhanced fan-out: shards are polled up to their tip, and pushed to from there while somebody is interested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FanOutConfig {
+    /// Name of the consumer, one per cluster of processes that share shards: it is registered with each stream when that is first read at the tip, and
+    /// stays registered. Two processes that read the same shard by the same consumer take it from each other; the one that loses it polls.
+    pub consumer: String,
 }
 
 /// Where the time of day comes from: the system, or a test's clock.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::actor::Actor;
 use super::answer::Moment;
 use super::config::ReaderConfig;
+use super::consumer::Consumer;
 use super::counters::Counters;
 use super::error::{ReadError, ReadErrorKind};
 use super::incarnation::is_another;
@@ -41,6 +42,7 @@ pub(super) struct StreamContext {
     pub(super) identity: StreamIdentity,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
+    pub(super) consumer: Consumer,
     on_demand: AtomicBool,
     pub(super) retention_ms: AtomicU64,
     /// When the stream was last described. The lock is also what makes concurrent requests share one call.
@@ -73,6 +75,7 @@ impl StreamContext {
             identity,
             stop,
             tasks: TaskTracker::new(),
+            consumer: Consumer::default(),
             retention_ms: AtomicU64::new(0),
             on_demand: AtomicBool::new(false),
             described: tokio::sync::Mutex::default(),

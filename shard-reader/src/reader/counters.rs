@@ -24,6 +24,14 @@ pub struct CacheCounters {
     pub iterator_expiries: u64,
     /// Times that a statement found records of its range gone: it failed, or went on behind them.
     pub gaps: u64,
+    /// Subscriptions that began.
+    pub subscriptions: u64,
+    /// Of these, those that followed one that had ended after its time.
+    pub resubscriptions: u64,
+    /// Times that polling took over from fan-out.
+    pub fallbacks: u64,
+    /// Events pushed.
+    pub events: u64,
     /// Bytes handed to statements from memory.
     pub bytes_from_cache: u64,
     /// Bytes handed to statements that were fetched for them.
@@ -51,6 +59,14 @@ pub struct ShardCounters {
     pub iterator_expiries: u64,
     /// Times that a statement found records of its range gone: it failed, or went on behind them.
     pub gaps: u64,
+    /// Subscriptions that began.
+    pub subscriptions: u64,
+    /// Of these, those that followed one that had ended after its time.
+    pub resubscriptions: u64,
+    /// Times that polling took over from fan-out.
+    pub fallbacks: u64,
+    /// Events pushed.
+    pub events: u64,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +79,10 @@ pub(super) struct Counters {
     pub(super) throttles: AtomicU64,
     pub(super) expiries: AtomicU64,
     pub(super) gaps: AtomicU64,
+    pub(super) subscriptions: AtomicU64,
+    pub(super) resubscriptions: AtomicU64,
+    pub(super) fallbacks: AtomicU64,
+    pub(super) events: AtomicU64,
     pub(super) cached: AtomicU64,
     pub(super) uncached: AtomicU64,
 }
@@ -83,6 +103,10 @@ impl Counters {
             throttles: shard.throttles,
             iterator_expiries: shard.iterator_expiries,
             gaps: shard.gaps,
+            subscriptions: shard.subscriptions,
+            resubscriptions: shard.resubscriptions,
+            fallbacks: shard.fallbacks,
+            events: shard.events,
             bytes_from_cache: self.cached.load(Ordering::Relaxed),
             bytes_from_kinesis: self.uncached.load(Ordering::Relaxed),
             held_bytes: budget.held(),
@@ -100,6 +124,10 @@ impl Counters {
             throttles: get(&self.throttles),
             iterator_expiries: get(&self.expiries),
             gaps: get(&self.gaps),
+            subscriptions: get(&self.subscriptions),
+            resubscriptions: get(&self.resubscriptions),
+            fallbacks: get(&self.fallbacks),
+            events: get(&self.events),
         }
     }
 }

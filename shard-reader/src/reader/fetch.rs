@@ -19,6 +19,8 @@ const CURSOR_AGE: Duration = Duration::from_secs(270);
 const LEAST_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Closer to the end of retention than this, a cursor could fall off the horizon between two reads.
 const RETENTION_SLACK: Duration = Duration::from_secs(300);
+/// What came after a moment so recent has not expired, whatever a stream's retention is or becomes.
+pub(super) const SAFE_AGE: Duration = Duration::from_secs(23 * 3600);
 /// The rule for a service whose distance to the tip cannot be trusted.
 const ASSUMED_EMPTIES: u32 = 5;
 const ASSUMED_AFTER: Duration = Duration::from_secs(2);
@@ -67,6 +69,8 @@ pub(super) struct Run {
     verify: Option<SequenceNumber>,
     /// The last reply held the record that was looked for, and nothing after it.
     alone: bool,
+    /// It came to its position by what was pushed, not by a page.
+    pushed: bool,
     pub(super) last_arrival: Option<i64>,
     pub(super) behind: Option<(u64, Instant)>,
     /// The last reply was as large as one can be, and its records came within half a minute.
@@ -90,6 +94,7 @@ impl Run {
             cursor: None,
             verify: None,
             alone: false,
+            pushed: false,
             last_arrival: None,
             behind: None,
             hot: false,
@@ -122,6 +127,7 @@ impl Run {
     /// To be called after the page's records were taken in.
     pub(super) fn advance(&mut self, page: &Page, reached: Option<Position>) {
         self.position = reached.or(self.position);
+        self.pushed &= reached.is_none();
         self.cursor = page.next.clone();
         self.behind = page.millis_behind.map(|behind| (behind, page.requested_at));
         if let Some(last) = page.records.len().checked_sub(1) {
@@ -130,6 +136,24 @@ impl Run {
             self.hot = page.full && span.is_some_and(|span| span < HOT_SPAN_MS);
             self.alone = false;
         }
+    }
+
+    /// Takes in what was pushed. Where that moved it on, its cursor stands at an earlier place and is of no more use.
+    pub(super) fn push<E>(&mut self, take_in: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        let (before, cursor) = (self.position, self.cursor.take());
+        take_in(self)?;
+        if self.position == before {
+            self.cursor = cursor;
+        } else {
+            self.pushed = true;
+            self.empties = Empties::default();
+        }
+        Ok(())
+    }
+
+    /// Whether the record that must come first has not come yet.
+    pub(super) fn is_looking(&self) -> bool {
+        self.verify.is_some()
     }
 
     /// The moment to which everything is read after this page, if it tells one. A full page never does: some services count the distance between
@@ -174,7 +198,7 @@ impl Run {
     }
 
     /// Whether the cursor's place may have left the stream's retention.
-    fn near_trim(&self, retention: Duration, now_ms: i64) -> bool {
+    pub(super) fn near_trim(&self, retention: Duration, now_ms: i64) -> bool {
         let most = retention.min(LEAST_RETENTION).saturating_sub(RETENTION_SLACK);
         let by_service = self
             .behind
@@ -307,6 +331,10 @@ impl Actor {
         let (at, verify) = match run.position {
             None => (run.place, None),
             Some(Position::TrimHorizon) => (OpenAt::TrimHorizon, None),
+            // pushed a moment ago: what follows is younger, so that nothing of it can be gone
+            Some(Position::After(sequence, _)) if run.pushed && !run.near_trim(context.retention(), context.now_ms()) => {
+                (OpenAt::After(sequence), None)
+            }
             Some(Position::Before(sequence) | Position::After(sequence, _)) => (OpenAt::At(sequence), Some(sequence)),
         };
         match context.source.open(&context.stream, &self.shard.id, at).await {

@@ -46,9 +46,14 @@ impl StreamContext {
             }
         };
         tracing::warn!(stream = %self.stream, %error, "the stream's reader ends");
-        let error = self.superseded.get_or_init(|| error).clone();
+        Err(self.supersede(error))
+    }
+
+    /// Ends the reader: the stream is another by now, or gone. The first reason stands.
+    pub(super) fn supersede(&self, why: ReadError) -> ReadError {
+        let why = self.superseded.get_or_init(|| why).clone();
         self.stop.cancel();
-        Err(error)
+        why
     }
 
     /// The stream is another by now, or gone.

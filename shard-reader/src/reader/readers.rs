@@ -13,6 +13,7 @@ use super::config::ReaderConfig;
 use super::context::Shared;
 use super::counters::{CacheCounters, Counters};
 use super::error::{ReadError, ReadErrorKind};
+use super::incarnation::recreated;
 use super::storing::StreamStorage;
 use super::stream::StreamReader;
 use crate::memory_budget::MemoryBudget;
@@ -88,13 +89,16 @@ impl Readers {
                     *described = Some(known);
                     return Ok(reader);
                 }
-                self.retire(source_key, known.reader.identity());
-                return Err(ReadError::of_source(&name, &error));
+                let error = ReadError::of_source(&name, &error);
+                self.retire(source_key, known.reader.identity(), &error);
+                return Err(error);
             }
         };
         if let Some(known) = described.as_ref().filter(|known| *known.reader.identity() != description.identity) {
             known.reader.delete_stored();
-            self.retire(source_key, known.reader.identity());
+            let both = recreated(known.reader.identity(), &description.identity);
+            let error = ReadError::new(ReadErrorKind::Recreated, &name, both);
+            self.retire(source_key, known.reader.identity(), &error);
         }
         let key = (source_key.to_owned(), description.identity.clone());
         let known = {
@@ -144,9 +148,10 @@ impl Readers {
         }
     }
 
-    fn retire(&self, source_key: &str, identity: &StreamIdentity) {
+    /// Ends a reader; who reads through it fails with `why`.
+    fn retire(&self, source_key: &str, identity: &StreamIdentity, why: &ReadError) {
         if let Some(reader) = self.streams.lock().remove(&(source_key.to_owned(), identity.clone())) {
-            reader.cancel();
+            reader.cancel(why);
         }
     }
 

@@ -86,6 +86,8 @@ pub(super) struct ShardState {
     pub(super) unsaved: Unsaved,
     /// A task loads what is stored.
     pub(super) loading: bool,
+    /// Its records are pushed.
+    pub(super) pushed: bool,
 }
 
 /// Calls have failed since.
@@ -187,6 +189,7 @@ impl ShardState {
             storage,
             unsaved: Unsaved::default(),
             loading: false,
+            pushed: false,
         }
     }
 

@@ -35,6 +35,8 @@ pub struct ShardFacts {
     pub state: &'static str,
     /// Whether its task runs.
     pub running: bool,
+    /// How its tail is read: `polling` or `fan_out`.
+    pub read_by: &'static str,
     /// The first record, or where the shard was empty.
     pub first: Option<Position>,
     /// The last known tip.
@@ -190,6 +192,7 @@ impl StreamReader {
                     (None, None) => "cold",
                 },
                 running: state.running.is_some(),
+                read_by: if state.pushed { "fan_out" } else { "polling" },
                 first: state.horizon.map(|horizon| horizon.start),
                 tip: state.tip.map(|tip| tip.end),
                 tip_age: state.tip.map(|tip| now.saturating_duration_since(tip.as_of)),
@@ -221,9 +224,9 @@ impl StreamReader {
         }
     }
 
-    /// Ends the tasks.
-    pub(super) fn cancel(&self) {
-        self.context.stop.cancel();
+    /// Ends the tasks; who waits for them is told why.
+    pub(super) fn cancel(&self, why: &ReadError) {
+        self.context.supersede(why.clone());
     }
 
     /// Ends the tasks and waits for them.

@@ -133,13 +133,7 @@ impl ShardScanExec {
             EquivalenceProperties::new(output_schema),
             Partitioning::UnknownPartitioning(partitions.len()),
             EmissionType::Incremental,
-            if request.follow {
-                Boundedness::Unbounded {
-                    requires_infinite_memory: false,
-                }
-            } else {
-                Boundedness::Bounded
-            },
+            boundedness(request.follow, request.limit),
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Ok(Self {
@@ -266,6 +260,17 @@ impl Drop for ShardRows {
         if !self.ended {
             self.facts.left(self.slot, self.reading.position(), self.reading.totals());
         }
+    }
+}
+
+/// A limit ends what has no end.
+fn boundedness(follow: bool, limit: Option<usize>) -> Boundedness {
+    if follow && limit.is_none() {
+        Boundedness::Unbounded {
+            requires_infinite_memory: false,
+        }
+    } else {
+        Boundedness::Bounded
     }
 }
 
@@ -409,6 +414,8 @@ impl ExecutionPlan for ShardScanExec {
             (Some(own), Some(asked)) => Some(own.min(asked)),
             (own, asked) => own.or(asked),
         };
+        let properties = PlanProperties::clone(&self.properties);
+        limited.properties = Arc::new(properties.with_boundedness(boundedness(self.follow, limited.limit)));
         Some(Arc::new(limited))
     }
 

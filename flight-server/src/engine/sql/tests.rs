@@ -130,7 +130,7 @@ fn a_statement_may_be_followed() {
         "SELECT * EXCLUDE (\"_shard_id\") FROM a"
     );
     for (sql, place) in [
-        ("/* é */ follow select * fromm a", "line 1, column"),
+        ("/* é */ follow select * fromm a", "line: 1, column: 25"),
         ("follow set kinesis.start = 'latest'", "column 1"),
         ("follow follow select 1", "column 1"),
         ("follow", "column 1"),
@@ -144,7 +144,7 @@ fn a_statement_may_be_followed() {
         let text = parse(sql).expect_err(sql).to_string();
         text[text.rfind("Line").or(text.rfind("line")).unwrap_or(0)..].to_owned()
     };
-    assert_eq!(place("follow select 1 from from"), place("       select 1 from from"));
+    assert_eq!(place("follow select * fromm a"), place("       select * fromm a"));
     assert!(matches!(
         parse("explain analyze follow select 1"),
         Err(EngineError::NotSupported(_))

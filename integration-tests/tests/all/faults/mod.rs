@@ -2,7 +2,7 @@
 
 mod injected;
 mod proxied;
-mod resharding;
-mod stage;
+pub(crate) mod resharding;
+pub(crate) mod stage;
 mod stored;
 mod volume;

@@ -35,6 +35,29 @@ fn hash_start(shard: &Shard) -> u128 {
     shard.hash_key_range().unwrap().starting_hash_key().parse().unwrap()
 }
 
+/// Splits, merges or scales, in turn.
+pub(crate) async fn reshard(stage: &Stage, stream: &str, step: i64) {
+    let open = open_shards(stage, stream).await;
+    let kinesis = &stage.kinesis;
+    match step % 3 {
+        0 => {
+            let end: u128 = open[0].hash_key_range().unwrap().ending_hash_key().parse().unwrap();
+            let middle = hash_start(&open[0]) / 2 + end / 2;
+            let split = kinesis.split_shard().stream_name(stream).shard_to_split(open[0].shard_id());
+            split.new_starting_hash_key(middle.to_string()).send().await.unwrap();
+        }
+        1 => {
+            let merge = kinesis.merge_shards().stream_name(stream).shard_to_merge(open[0].shard_id());
+            merge.adjacent_shard_to_merge(open[1].shard_id()).send().await.unwrap();
+        }
+        _ => {
+            let target = if open.len() > 2 { 2 } else { 3 };
+            let update = kinesis.update_shard_count().stream_name(stream).target_shard_count(target);
+            update.scaling_type(ScalingType::UniformScaling).send().await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_that_close_lose_and_double_nothing() {
     let running = Backend::Embedded.start().unwrap();
@@ -60,25 +83,7 @@ async fn shards_that_close_lose_and_double_nothing() {
                 while acknowledged.load(Ordering::SeqCst) < (step + 1) * RECORDS / 10 {
                     tokio::time::sleep(std::time::Duration::from_millis(2)).await;
                 }
-                let open = open_shards(&stage, "moving").await;
-                let kinesis = &stage.kinesis;
-                match step % 3 {
-                    0 => {
-                        let end: u128 = open[0].hash_key_range().unwrap().ending_hash_key().parse().unwrap();
-                        let middle = hash_start(&open[0]) / 2 + end / 2;
-                        let split = kinesis.split_shard().stream_name("moving").shard_to_split(open[0].shard_id());
-                        split.new_starting_hash_key(middle.to_string()).send().await.unwrap();
-                    }
-                    1 => {
-                        let merge = kinesis.merge_shards().stream_name("moving").shard_to_merge(open[0].shard_id());
-                        merge.adjacent_shard_to_merge(open[1].shard_id()).send().await.unwrap();
-                    }
-                    _ => {
-                        let target = if open.len() > 2 { 2 } else { 3 };
-                        let update = kinesis.update_shard_count().stream_name("moving").target_shard_count(target);
-                        update.scaling_type(ScalingType::UniformScaling).send().await.unwrap();
-                    }
-                }
+                reshard(&stage, "moving", step).await;
             }
             finished.store(true, Ordering::SeqCst);
         });

@@ -26,27 +26,39 @@ fn is_unavailable(error: &anyhow::Error) -> bool {
 }
 
 /// The server reads from `endpoint`; records go to `direct`.
-pub(super) struct Stage {
-    pub(super) kinesis: Kinesis,
-    server: Server,
+pub(crate) struct Stage {
+    pub(crate) kinesis: Kinesis,
+    pub(crate) server: Server,
+    directory: PathBuf,
+    endpoint: String,
 }
+
+const PACE: &str = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
 
 impl Stage {
     /// Every table is `NAME(id bigint, note varchar)` over the stream of that name.
-    pub(super) fn new(name: &str, direct: &str, endpoint: &str, tables: &[&str]) -> Self {
+    pub(crate) fn new(name: &str, direct: &str, endpoint: &str, tables: &[&str]) -> Self {
         let directory: PathBuf = scratch_directory(name).unwrap();
         for table in tables {
             Self::define(&directory, table);
         }
-        let pace = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
         Self {
             kinesis: kinesis::client(direct),
-            server: Server::start(&directory, endpoint, pace).unwrap(),
+            server: Server::start(&directory, endpoint, PACE).unwrap(),
+            directory,
+            endpoint: endpoint.to_owned(),
         }
     }
 
+    /// Another server in the place of this one, which is gone.
+    pub(crate) fn restart(&mut self) {
+        self.server.process.signal("KILL").unwrap();
+        self.server.process.wait(STATEMENT_TIMEOUT).unwrap();
+        self.server = Server::start(&self.directory, &self.endpoint, PACE).unwrap();
+    }
+
     /// A table of a server that runs in this directory.
-    pub(super) fn define(directory: &Path, table: &str) {
+    pub(crate) fn define(directory: &Path, table: &str) {
         std::fs::create_dir_all(directory.join("tables")).unwrap();
         let definition = format!(
             "table: {table}\nstream: {table}\nformat: json\ncolumns:\n  - {{ name: id, path: id, type: bigint }}\n  \
@@ -55,21 +67,21 @@ impl Stage {
         std::fs::write(directory.join("tables").join(format!("{table}.yaml")), definition).unwrap();
     }
 
-    pub(super) async fn create(&self, stream: &str, shards: i32) {
+    pub(crate) async fn create(&self, stream: &str, shards: i32) {
         create(&self.kinesis, stream, shards).await;
     }
 
-    pub(super) async fn client(&self, mode: Mode) -> Client {
+    pub(crate) async fn client(&self, mode: Mode) -> Client {
         Client::connect(self.server.flight, mode).await.unwrap()
     }
 
     /// All columns of a statement, which must be bigint, as rows.
-    pub(super) async fn numbers(&self, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
+    pub(crate) async fn numbers(&self, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
         numbers(&self.server, client, sql).await
     }
 
     /// The table must hold the numbers below `count`, each once.
-    pub(super) async fn assert_exactly(&self, client: &mut Client, table: &str, count: i64) {
+    pub(crate) async fn assert_exactly(&self, client: &mut Client, table: &str, count: i64) {
         let mut ids: Vec<i64> = self
             .numbers(client, &format!("select id from {table}"))
             .await
@@ -91,7 +103,7 @@ impl Stage {
 }
 
 /// All columns of a statement, which must be bigint, as rows.
-pub(super) async fn numbers(server: &Server, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
+pub(crate) async fn numbers(server: &Server, client: &mut Client, sql: &str) -> Vec<Vec<i64>> {
     let mut tries = 0;
     let answer = loop {
         tries += 1;
@@ -119,7 +131,7 @@ pub(super) async fn numbers(server: &Server, client: &mut Client, sql: &str) -> 
 }
 
 /// Makes a stream.
-pub(super) async fn create(kinesis: &Kinesis, stream: &str, shards: i32) {
+pub(crate) async fn create(kinesis: &Kinesis, stream: &str, shards: i32) {
     kinesis
         .create_stream()
         .stream_name(stream)
@@ -133,12 +145,12 @@ pub(super) async fn create(kinesis: &Kinesis, stream: &str, shards: i32) {
 }
 
 /// Puts the records of a range of numbers in batches; a throttled entry is put again. `acknowledged` is told after every batch.
-pub(super) async fn put(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, acknowledged: impl FnMut(i64)) {
+pub(crate) async fn put(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, acknowledged: impl FnMut(i64)) {
     put_sized(kinesis, stream, ids, 60, acknowledged).await;
 }
 
 /// The same with notes of so many bytes.
-pub(super) async fn put_sized(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, bytes: usize, mut acknowledged: impl FnMut(i64)) {
+pub(crate) async fn put_sized(kinesis: &Kinesis, stream: &str, ids: std::ops::Range<i64>, bytes: usize, mut acknowledged: impl FnMut(i64)) {
     let filler = "x".repeat(bytes);
     let ids: Vec<i64> = ids.collect();
     // a call takes 500 records and 5 MiB

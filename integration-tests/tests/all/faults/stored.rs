@@ -75,7 +75,7 @@ async fn assert_exactly(server: &Server, count: i64) {
 
 /// Records that the service gave out since the last question.
 fn served(service: &EmbeddedKinesis) -> u64 {
-    let counters = service.counters();
+    let counters = service.calls();
     let served = counters.get(Operation::GetRecords, Some(STREAM), None).records;
     counters.reset();
     served

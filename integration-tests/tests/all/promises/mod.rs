@@ -3,6 +3,7 @@
 //! A promise is a function of a service; the table at the end makes it a test for each. Where a service is listed to break a promise
 //! ([`integration_tests::backends::Deviation`]), the test wants to see it broken, so that the list stays true.
 
+mod fan_out;
 mod iterators;
 mod lifecycle;
 mod paging;
@@ -55,6 +56,13 @@ fn examine(backend: Backend, promise: &str, broken_by: &[Deviation], check: Chec
         (Err(Failure::Broken(reason)), true) => panic!("{backend:?} breaks {promise}: {reason}\n{}", output()),
         (Err(Failure::Service(reason)), _) => panic!("{backend:?}, asked for {promise}: {reason}\n{}", output()),
     }
+}
+
+/// The same of our own service by boto3, which reads the frames of events by code of its own.
+#[test]
+fn boto3_reads_the_subscriptions_of_the_embedded_service() {
+    let running = Backend::Embedded.shared().unwrap();
+    integration_tests::server::run_script("fan_out.py", &[&running.endpoint]).unwrap();
 }
 
 /// One module of tests for each service.
@@ -140,6 +148,14 @@ promises! {
     validation::partition_keys_have_1_to_256_characters;
     validation::an_explicit_hash_key_is_a_128_bit_number [ExplicitHashKeyUnchecked];
     validation::an_empty_batch_is_refused [EmptyBatchAccepted];
+
+    fan_out::a_consumer_is_registered_listed_and_deregistered [ConsumerWithoutStream];
+    fan_out::a_subscription_pushes_records_as_they_come [NoSubscriptions];
+    fan_out::a_subscription_starts_where_it_is_told [NoSubscriptions, SubscriptionsStartAtHorizon];
+    fan_out::a_subscription_goes_on_after_its_continuation [NoSubscriptions, SubscriptionsStartAtHorizon];
+    fan_out::an_idle_subscription_beats_and_advances [NoSubscriptions, SubscriptionsStartAtHorizon, IdleContinuationStands];
+    fan_out::the_end_of_a_shard_ends_its_subscription_and_names_its_children [NoSubscriptions, SubscriptionEndUntold];
+    fan_out::consumer_and_shard_have_one_subscription [NoSubscriptions, SubscriptionsNotExclusive, SubscriptionsRefusedByEvent];
 
     tail::four_writers_and_a_tailing_reader_agree;
 }

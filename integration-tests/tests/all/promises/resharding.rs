@@ -15,7 +15,7 @@ fn find<'s>(shards: &'s [Shard], id: &str) -> Checked<&'s Shard> {
         .ok_or_else(|| Failure::Broken(format!("{id} is not listed any more")))
 }
 
-async fn split(service: &Service, stream: &str, shard: &Shard) -> Checked {
+pub(super) async fn split(service: &Service, stream: &str, shard: &Shard) -> Checked {
     let (start, end) = range(shard)?;
     let middle = (start + (end - start) / 2 + 1).to_string();
     let split = service

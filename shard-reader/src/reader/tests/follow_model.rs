@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::aggregates::{Row, user_rows};
 use super::model::{World, config, seeds, service};
 use super::*;
 
@@ -39,13 +40,11 @@ struct Follower {
 }
 
 impl Follower {
-    /// The records of a shard that belong to the answer, with their sequence numbers.
-    fn expected(&self, shard: &ShardId) -> Vec<(crate::SequenceNumber, String)> {
+    /// The rows of a shard that belong to the answer.
+    fn expected(&self, shard: &ShardId) -> Vec<Row> {
         let start = self.pins.get(shard).map_or(Position::TrimHorizon, |pin| pin.range.start);
-        let log = self.world.source.log(shard).into_iter();
-        log.filter(|(sequence, _)| Position::Before(*sequence) >= start)
-            .map(|(sequence, data)| (sequence, String::from_utf8(data).unwrap()))
-            .collect()
+        let rows = user_rows(&self.world.source, shard).into_iter();
+        rows.filter(|row| row.start >= start).collect()
     }
 
     fn take(&mut self, followed: Followed) {
@@ -108,24 +107,25 @@ impl Follower {
             let expected = self.expected(&shard);
             let heard = self.heard.rows.get(&shard).cloned().unwrap_or_default();
             if !self.lossy {
-                let expected: Vec<String> = expected.into_iter().map(|(_, text)| text).collect();
+                let expected: Vec<String> = expected.into_iter().map(|row| row.text).collect();
                 assert_eq!(heard, expected, "seed {seed}: {shard}");
                 continue;
             }
             let mut rest = heard.iter().peekable();
             // what the service no longer had when the shard was first looked at was promised to nobody
             let mut promised = self.pins.get(&shard).is_some_and(|pin| pin.range.start != Position::TrimHorizon);
-            for (sequence, text) in &expected {
+            for row in &expected {
+                let text = &row.text;
                 if rest.peek() == Some(&text) {
                     promised = true;
                     rest.next();
                     continue;
                 }
-                let told = self.heard.gaps.iter().any(|gap| {
-                    gap.shard == shard
-                        && gap.from <= Position::Before(*sequence)
-                        && gap.to.is_none_or(|to| Position::After(*sequence, 0) <= to)
-                });
+                let told = self
+                    .heard
+                    .gaps
+                    .iter()
+                    .any(|gap| gap.shard == shard && gap.from <= row.start && gap.to.is_none_or(|to| row.end <= to));
                 assert!(
                     told || !promised,
                     "seed {seed}: {shard}: {text} is missing and no gap says so: {:?}",

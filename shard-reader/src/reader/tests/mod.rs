@@ -4,6 +4,7 @@ mod aggregates;
 mod bounds;
 mod estimates;
 mod everything;
+mod fan_out;
 mod faults;
 mod follow_model;
 mod following;

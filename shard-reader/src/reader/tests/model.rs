@@ -29,6 +29,7 @@ pub(super) fn config(random: &mut SmallRng, source: &MemorySource) -> ReaderConf
         page_limit: random.random_range(1..30),
         memory_bytes: [1, 2000, 20_000, 1 << 30][random.random_range(0..4)],
         background_poll: random.random_bool(0.5),
+        fan_out: random.random_bool(0.5).then(|| FanOutConfig { consumer: "model".into() }),
         calls_per_second: random.random_bool(0.3).then_some(20.0),
         idle_stop: Duration::from_secs(random.random_range(1..60)),
         list_shards_on_pin: true,
@@ -51,6 +52,7 @@ pub(super) fn service(random: &mut SmallRng, source: &MemorySource, seed: u64) {
         lost_reply: part(random, 0.1),
         empty: part(random, 0.3),
         short: part(random, 0.4),
+        cut: part(random, 0.2),
         delay: Duration::from_millis(random.random_range(0..60)),
     };
     if !honest {

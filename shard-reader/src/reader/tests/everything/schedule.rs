@@ -101,6 +101,7 @@ fn service(random: &mut SmallRng, source: &MemorySource, seed: u64) {
         lost_reply: part(random, 0.1),
         empty: part(random, 0.3),
         short: part(random, 0.4),
+        cut: part(random, 0.2),
         delay: Duration::from_millis(random.random_range(0..60)),
     };
     if !honest {
