@@ -41,7 +41,7 @@ fn decode(c: &mut Criterion) {
         let mut decoder = Decoder::new(&definition, columns).unwrap();
         group.bench_function(BenchmarkId::new("ours", name), |b| {
             b.iter(|| {
-                let decoded = decoder.decode(&payloads);
+                let decoded = decoder.decode(&payloads).unwrap();
                 assert!(decoded.bad.is_empty());
                 decoded
             });

@@ -2,15 +2,15 @@
 //!
 //! This room knows no AWS client, no query engine and no gRPC.
 
+mod compression;
 mod decode;
 mod definition;
 mod directory;
-mod encoding;
 
-pub use decode::{BadRecord, Decoded, Decoder};
+pub use compression::{Codec, Compression, MOST_INFLATED};
+pub use decode::{BadRecord, DecodeError, Decoded, Decoder, MOST_INFLATED_IN_ALL};
 pub use definition::{
-    BadRecords, ColumnDefinition, ColumnType, Compression, DEFAULT_SCHEMA, DefinitionError, EventTime, Fingerprint, Format, HIDDEN_COLUMNS,
+    BadRecords, ColumnDefinition, ColumnType, DEFAULT_SCHEMA, DefinitionError, EventTime, Fingerprint, Format, HIDDEN_COLUMNS,
     KinesisOverrides, Partitioning, Start, TableDefinition, TableName,
 };
 pub use directory::{CatalogError, CatalogSnapshot, DirectoryCatalog};
-pub use encoding::{Encoding, unsupported_encoding};

@@ -36,7 +36,8 @@ fn every_trap_gets_its_row_and_verdict() {
     assert_eq!(records.len(), expected.len());
     let decoded = Decoder::new(&definition, &[0, 1, 2, 3, 4])
         .unwrap()
-        .decode(&BinaryArray::from(records.clone()));
+        .decode(&BinaryArray::from(records.clone()))
+        .unwrap();
     for (row, (record, expected)) in records.iter().zip(&expected).enumerate() {
         let record = String::from_utf8_lossy(record);
         let values: Vec<Value> = (0..5).map(|column| value(&decoded, column, row)).collect();

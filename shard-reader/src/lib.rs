@@ -21,7 +21,7 @@ mod records;
 mod segments;
 mod source;
 
-pub use aggregation::{Aggregator, MOST_EXPANSION, hash_of_partition_key};
+pub use aggregation::{Aggregator, MOST_EXPANSION, hash_of_partition_key, user_records};
 pub use fan_out::{ConsumerArn, FanOut, FanOutError, FanOutErrorKind, PushedRecords, ShardSubscription};
 pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind};
@@ -34,5 +34,6 @@ pub use reader::{
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
 pub use segments::{RemoteError, RemoteOptions, RemoteSegments, SegmentCounters, SegmentSettings, SegmentStore, SegmentStoreError};
 pub use source::{
-    Cursor, FULL_PAGE_BYTES, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
+    Cursor, FULL_PAGE_BYTES, HashRange, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
+    StreamIdentity,
 };

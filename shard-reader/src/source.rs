@@ -103,6 +103,38 @@ pub struct StreamDescription {
     pub on_demand: bool,
 }
 
+/// Hash keys, both ends inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashRange {
+    /// First.
+    #[serde(with = "decimal_text")]
+    pub start: u128,
+    /// Last.
+    #[serde(with = "decimal_text")]
+    pub end: u128,
+}
+
+impl HashRange {
+    /// Whether a hash key lies in it.
+    pub fn contains(&self, key: u128) -> bool {
+        (self.start..=self.end).contains(&key)
+    }
+}
+
+/// 128 bits as decimal text, as Kinesis writes hash keys: not every serialized form has numbers of that size.
+mod decimal_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// What a service says of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardInfo {
@@ -120,6 +152,17 @@ pub struct ShardInfo {
     pub starting_sequence: Option<SequenceNumber>,
     /// Upper bound of its sequence numbers; known exactly when the shard is closed. Usually not the number of its last record.
     pub ending_sequence: Option<SequenceNumber>,
+}
+
+impl ShardInfo {
+    /// The hash keys whose records it takes; `None` for a shard that was named, and not listed yet.
+    pub fn hash_range(&self) -> Option<HashRange> {
+        let listed = self.starting_sequence.is_some();
+        listed.then_some(HashRange {
+            start: self.hash_start,
+            end: self.hash_end,
+        })
+    }
 }
 
 /// Where to open a cursor.

@@ -12,6 +12,8 @@
 //! | object, array | refused | refused | refused | compact JSON | refused |
 //! | null, missing | NULL | NULL | NULL | NULL | NULL |
 //!
+//! A record that is compressed is inflated first (see `compression`); one whose payload is damaged is undecodable.
+//!
 //! A refused field is NULL and makes the record bad; an undecodable record (no JSON, invalid UTF-8, none or several values) is NULL in all columns.
 //! A document that is no object has no fields: NULLs, not bad. Of several fields of one name the last counts. What arrow-json takes for JSON
 //! beyond the standard (superfluous, missing or trailing commas, control characters in strings) is taken in records of scalars; a record that
@@ -19,6 +21,7 @@
 
 mod batch;
 mod coerce;
+mod contents;
 mod document;
 mod fixed;
 mod projection;
@@ -35,18 +38,17 @@ use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::error::ArrowError;
 
 use self::batch::BatchReader;
+use self::contents::{Contents, chunk_end, payload};
+pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
 use self::document::Found;
 use self::projection::{FastPlan, PathTree};
 use self::sink::Sink;
 pub(crate) use self::time::Pattern;
 pub use self::verdict::BadRecord;
 use self::verdict::{by_row, path_text, refusal, shown};
+use crate::compression::Inflater;
 use crate::{ColumnDefinition, ColumnType, DefinitionError, Format, TableDefinition};
 
-/// Records that arrow-json decodes in one go: a page of GetRecords has at most so many, and what is decoded in one go is not copied together.
-const CHUNK_ROWS: usize = 10_000;
-/// Bytes of the same.
-const CHUNK_BYTES: usize = 4 << 20;
 /// Decodes records of one definition into a fixed set of its columns.
 #[derive(Debug)]
 pub struct Decoder {
@@ -60,6 +62,9 @@ pub struct Decoder {
     documents: PathTree,
     document_columns: Vec<usize>,
     batch: BatchReader,
+    inflater: Inflater,
+    /// Bytes that a run may inflate to.
+    most_inflated: usize,
     always_slow: bool,
 }
 
@@ -114,6 +119,8 @@ impl Decoder {
         let arrow = |error: ArrowError| refuse(format!("table {}: {error}", definition.name));
         Ok(Self {
             batch: BatchReader::new(FastPlan::new(&scalars)).map_err(arrow)?,
+            inflater: Inflater::new(definition.compression.clone()),
+            most_inflated: MOST_INFLATED_IN_ALL,
             definition: Arc::clone(definition),
             columns: columns.to_vec(),
             sinks,
@@ -125,40 +132,67 @@ impl Decoder {
     }
 
     /// Decodes all of `payloads`; never fails for a bad record. A NULL counts as an empty record.
-    pub fn decode(&mut self, payloads: &BinaryArray) -> Decoded {
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`].
+    pub fn decode(&mut self, payloads: &BinaryArray) -> Result<Decoded, DecodeError> {
         if self.definition.format == Format::Dummy {
-            return Decoded {
+            return Ok(Decoded {
                 columns: Vec::new(),
                 bad: Vec::new(),
-            };
+            });
         }
         for sink in &mut self.sinks {
             sink.reserve(payloads.len());
         }
         let mut verdicts = Vec::new();
-        let mut start = 0;
+        let (mut start, mut inflated) = (0, 0);
         while start < payloads.len() {
             let end = chunk_end(payloads, start);
-            self.decode_chunk(payloads, start..end, &mut verdicts);
+            let rows: Vec<&[u8]> = (start..end).map(|row| payload(payloads, row)).collect();
+            if !rows.iter().any(|payload| self.inflater.touches(payload)) {
+                self.decode_chunk(&rows, &[], start, &mut verdicts);
+                start = end;
+                continue;
+            }
+            let mut done = 0;
+            while done < rows.len() {
+                let contents = Contents::of(&rows[done..], &mut self.inflater);
+                inflated += contents.inflated;
+                if inflated > self.most_inflated {
+                    self.sinks.iter_mut().for_each(|sink| drop(sink.finish()));
+                    return Err(DecodeError::TooLarge { records: payloads.len() });
+                }
+                let some = contents.rows();
+                self.decode_chunk(&some, &contents.damaged, start + done, &mut verdicts);
+                done += some.len();
+            }
             start = end;
         }
-        Decoded {
+        Ok(Decoded {
             columns: self.sinks.iter_mut().map(Sink::finish).collect(),
             bad: by_row(verdicts),
-        }
+        })
     }
 
-    fn decode_chunk(&mut self, payloads: &BinaryArray, range: Range<usize>, verdicts: &mut Vec<BadRecord>) {
-        let rows: Vec<&[u8]> = range.clone().map(|row| payload(payloads, row)).collect();
+    /// Decodes records of which the first has that row; `damaged` ones are undecodable for that reason.
+    fn decode_chunk(&mut self, rows: &[&[u8]], damaged: &[(usize, String)], first: usize, verdicts: &mut Vec<BadRecord>) {
         let mut slow = vec![self.always_slow; rows.len()];
-        let root = if self.always_slow {
-            None
-        } else {
-            self.batch.read(&rows, &mut slow)
-        };
+        for (row, _) in damaged {
+            slow[*row] = true;
+        }
+        let root = if self.always_slow { None } else { self.batch.read(rows, &mut slow) };
         let mut documents: Vec<Vec<Found<'_>>> = Vec::new();
         let mut careful: Vec<(usize, Careful<'_>)> = Vec::new();
+        let mut damaged = damaged.iter().peekable();
         for (row, payload) in rows.iter().enumerate() {
+            if let Some((_, reason)) = damaged.next_if(|(damaged, _)| *damaged == row) {
+                careful.push((row, Err(reason.clone())));
+                if !self.document_columns.is_empty() {
+                    documents.push(Vec::new());
+                }
+                continue;
+            }
             if !slow[row] && !self.document_columns.is_empty() {
                 match document::find(payload, &self.documents, self.columns.len()) {
                     Ok(found) => documents.push(found),
@@ -179,13 +213,13 @@ impl Decoder {
         for (row, result) in &careful {
             if let Err(reason) = result {
                 verdicts.push(BadRecord {
-                    row: range.start + row,
+                    row: first + row,
                     error: reason.clone(),
                 });
             }
         }
-        self.append_scalars(root.as_ref(), rows.len(), range.start, &careful, verdicts);
-        self.append_documents(&documents, range.start, &careful, verdicts);
+        self.append_scalars(root.as_ref(), rows.len(), first, &careful, verdicts);
+        self.append_documents(&documents, first, &careful, verdicts);
     }
 
     fn append_scalars(
@@ -241,17 +275,6 @@ impl Decoder {
             }
         }
     }
-}
-
-fn chunk_end(payloads: &BinaryArray, start: usize) -> usize {
-    let limit = payloads.len().min(start + CHUNK_ROWS);
-    let offsets = payloads.value_offsets();
-    let fits = |end: &usize| (offsets[*end] - offsets[start]) as usize <= CHUNK_BYTES;
-    (start + 2..=limit).take_while(fits).last().unwrap_or(start + 1)
-}
-
-fn payload(payloads: &BinaryArray, row: usize) -> &[u8] {
-    if payloads.is_null(row) { b"" } else { payloads.value(row) }
 }
 
 fn found_at<'r, 'a>(result: &'r Careful<'a>, place: usize) -> Option<&'r Found<'a>> {

@@ -24,10 +24,10 @@ fn decoder(table: &Arc<TableDefinition>) -> Decoder {
 }
 
 fn decode(table: &Arc<TableDefinition>, payloads: &[&[u8]]) -> Decoded {
-    let fast = decoder(table).decode(&BinaryArray::from(payloads.to_vec()));
+    let fast = decoder(table).decode(&BinaryArray::from(payloads.to_vec())).unwrap();
     let mut slow = decoder(table);
     slow.always_slow = true;
-    let slow = slow.decode(&BinaryArray::from(payloads.to_vec()));
+    let slow = slow.decode(&BinaryArray::from(payloads.to_vec())).unwrap();
     assert_eq!(fast.columns, slow.columns, "both ways agree");
     assert_eq!(fast.bad, slow.bad, "both ways agree");
     assert!(fast.columns.iter().all(|column| column.len() == payloads.len()));
@@ -245,7 +245,7 @@ fn commas_out_of_place_are_taken_or_refused_whatever_stands_beside() {
     let loose: &[u8] = br#"{"a":1,}"#;
     for others in [&[][..], &[b"{".as_slice()], &[br#"{"a":{}}"#.as_slice()], &[b"\xff".as_slice()]] {
         let payloads = [others, &[loose]].concat();
-        let decoded = decoder(&table).decode(&BinaryArray::from(payloads));
+        let decoded = decoder(&table).decode(&BinaryArray::from(payloads)).unwrap();
         let a = decoded.columns[0].as_primitive::<Int64Type>();
         assert_eq!(a.value(a.len() - 1), 1);
         assert!(decoded.bad.iter().all(|bad| bad.row + 1 < a.len()), "{:?}", decoded.bad);
@@ -256,7 +256,7 @@ fn commas_out_of_place_are_taken_or_refused_whatever_stands_beside() {
 fn a_null_payload_is_an_empty_record_and_slices_keep_their_rows() {
     let table = table(&[("a", "a", "bigint")]);
     let payloads = BinaryArray::from(vec![Some(br#"{"a":0}"#.as_slice()), Some(br#"{"a":1}"#), None, Some(br#"{"a":3}"#)]).slice(1, 3);
-    let decoded = decoder(&table).decode(&payloads);
+    let decoded = decoder(&table).decode(&payloads).unwrap();
     assert_eq!(
         decoded.columns[0].as_ref(),
         &Int64Array::from(vec![Some(1), None, Some(3)]) as &dyn Array
@@ -278,7 +278,9 @@ fn columns_in_any_order_of_a_patterned_table_over_many_chunks() {
         .collect();
     let mut decoder = Decoder::new(&table, &[4, 1, 0]).unwrap();
     for _ in 0..2 {
-        let decoded = decoder.decode(&rows.iter().map(|row| Some(row.as_bytes())).collect::<BinaryArray>());
+        let decoded = decoder
+            .decode(&rows.iter().map(|row| Some(row.as_bytes())).collect::<BinaryArray>())
+            .unwrap();
         assert_eq!(
             decoded.bad.iter().map(|bad| bad.row).collect::<Vec<_>>(),
             (0..25).map(|thousand| 1000 * thousand + 7).collect::<Vec<_>>()
@@ -355,10 +357,10 @@ proptest! {
     fn both_ways_agree(documents in prop::collection::vec(document(), 1..12), columns in prop::sample::subsequence((0..10).collect::<Vec<usize>>(), 0..=10)) {
         let table = odd_table();
         let payloads: BinaryArray = documents.iter().map(|text| Some(text.as_bytes())).collect();
-        let fast = Decoder::new(&table, &columns).unwrap().decode(&payloads);
+        let fast = Decoder::new(&table, &columns).unwrap().decode(&payloads).unwrap();
         let mut slow = Decoder::new(&table, &columns).unwrap();
         slow.always_slow = true;
-        let slow = slow.decode(&payloads);
+        let slow = slow.decode(&payloads).unwrap();
         prop_assert_eq!(&fast.columns, &slow.columns);
         prop_assert_eq!(&fast.bad, &slow.bad);
     }
@@ -368,14 +370,14 @@ proptest! {
     fn neighbours_change_nothing(documents in prop::collection::vec(document(), 1..8), junk in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..20)), 0..8),
                                  cut in any::<prop::sample::Index>()) {
         let table = odd_table();
-        let alone: Vec<Decoded> = documents.iter().map(|text| decoder(&table).decode(&BinaryArray::from(vec![text.as_bytes()]))).collect();
+        let alone: Vec<Decoded> = documents.iter().map(|text| decoder(&table).decode(&BinaryArray::from(vec![text.as_bytes()])).unwrap()).collect();
         let mut rows: Vec<(Vec<u8>, Option<usize>)> = documents.iter().enumerate().map(|(row, text)| (text.clone().into_bytes(), Some(row))).collect();
         for (at, bytes) in junk {
             rows.insert(at.index(rows.len() + 1), (bytes, None));
         }
         let torn = documents[0].as_bytes()[..cut.index(documents[0].len())].to_vec();
         rows.insert(cut.index(rows.len() + 1), (torn, None));
-        let together = decoder(&table).decode(&rows.iter().map(|(bytes, _)| Some(bytes)).collect::<BinaryArray>());
+        let together = decoder(&table).decode(&rows.iter().map(|(bytes, _)| Some(bytes)).collect::<BinaryArray>()).unwrap();
         for (row, (_, document)) in rows.iter().enumerate() {
             let Some(document) = document else { continue };
             for (column, lone) in together.columns.iter().zip(&alone[*document].columns) {

@@ -6,7 +6,7 @@ use super::{ColumnDefinition, ColumnType, TableName};
 use crate::decode::Pattern;
 
 /// Hidden columns of every table: names that no data column may have.
-pub const HIDDEN_COLUMNS: [&str; 14] = [
+pub const HIDDEN_COLUMNS: [&str; 15] = [
     "_shard_id",
     "_shard_sequence_id",
     "_sub_sequence",
@@ -21,6 +21,7 @@ pub const HIDDEN_COLUMNS: [&str; 14] = [
     "_message_error",
     "_row_index",
     "_row_id",
+    "_hash_in_range",
 ];
 
 /// Schemas that hold the server's own tables.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{BadRecords, Compression, Format, TableDefinition};
+use super::{BadRecords, Format, TableDefinition};
 
 /// Hash of everything in a definition that decides what rows look like; stable across processes and versions.
 ///
@@ -20,7 +20,7 @@ impl fmt::Display for Fingerprint {
 }
 
 /// Changes whenever the decoding of an unchanged definition changes.
-const VERSION: &str = "shardflight-definition-1";
+const VERSION: &str = "shardflight-definition-2";
 
 impl TableDefinition {
     /// See [`Fingerprint`].
@@ -36,10 +36,7 @@ impl TableDefinition {
             Format::Json => "json",
             Format::Dummy => "dummy",
         });
-        add(match self.compression {
-            Compression::Auto => "auto",
-            Compression::None => "none",
-        });
+        add(&self.compression.to_string());
         add(match self.bad_records {
             BadRecords::NullRow => "null_row",
             BadRecords::Skip => "skip",

@@ -26,6 +26,9 @@ pub use column_type::ColumnType;
 pub use fingerprint::Fingerprint;
 pub use promises::{EventTime, Partitioning};
 pub use start::Start;
+pub(crate) use suggestion::did_you_mean;
+
+use crate::Compression;
 
 /// Schema of a table whose definition names none, unless the catalog says another.
 pub const DEFAULT_SCHEMA: &str = "default";
@@ -93,15 +96,6 @@ pub enum Format {
     Dummy,
 }
 
-/// Compression of a record's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Compression {
-    /// Recognised by magic bytes; in this version a compressed record fails the statement.
-    Auto,
-    /// Bytes are taken as they are.
-    None,
-}
-
 /// What a record that cannot be decoded, or a field that cannot be converted, does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BadRecords {
@@ -156,7 +150,7 @@ impl TableDefinition {
     /// A Presto/Trino table description, tolerant of unknown keys.
     ///
     /// As in those connectors column names are lower case and paths know no escapes. What this version cannot decode (formats but `json` and
-    /// `dummy`, field decoders but `_default`, `iso8601`, `rfc2822` and `custom-date-time`, `GZIP`) is an error.
+    /// `dummy`, field decoders but `_default`, `iso8601`, `rfc2822` and `custom-date-time`) is an error.
     pub fn from_presto_json(text: &str, default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
         presto::parse(text, default_schema).map(Arc::new)
     }

@@ -4,12 +4,23 @@ use super::check::{self, ColumnPlaces};
 use super::cursor::Cursor;
 use super::joda;
 use super::node::{Node, Problem};
-use super::{BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, Partitioning, Start, TableDefinition};
+use super::{BadRecords, ColumnDefinition, ColumnType, DefinitionError, Format, Partitioning, Start, TableDefinition};
+use crate::{Codec, Compression};
 
 const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("dummy", Format::Dummy)];
 const FORMATS_LATER: &[&str] = &["raw", "csv", "avro"];
-const CODECS: &[(&str, Compression)] = &[("uncompressed", Compression::None), ("automatic", Compression::Auto)];
-const CODECS_LATER: &[&str] = &["gzip"];
+/// The connectors' codecs.
+#[derive(Debug, Clone, Copy)]
+enum MessageCodec {
+    Uncompressed,
+    Automatic,
+    Gzip,
+}
+const CODECS: &[(&str, MessageCodec)] = &[
+    ("uncompressed", MessageCodec::Uncompressed),
+    ("automatic", MessageCodec::Automatic),
+    ("gzip", MessageCodec::Gzip),
+];
 
 /// Field decoders of the connectors' `json` format.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +60,11 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
     if let Some(message) = root.get_non_null("message")? {
         format = message.require("dataFormat")?.choice(FORMATS, FORMATS_LATER)?;
         if let Some(codec) = message.get_non_null("compressionCodec")? {
-            compression = codec.choice(CODECS, CODECS_LATER)?;
+            compression = match codec.choice(CODECS, &[])? {
+                MessageCodec::Uncompressed => Compression::None,
+                MessageCodec::Automatic => Compression::Auto,
+                MessageCodec::Gzip => Compression::Chain(vec![Codec::Gzip]),
+            };
         }
         let fields = message.require("fields")?;
         if format == Format::Json {

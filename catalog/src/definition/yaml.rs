@@ -4,9 +4,8 @@ use super::check::{self, ColumnPlaces};
 use super::cursor::Cursor;
 use super::node::{Node, Problem};
 use super::promises::{self, PARTITIONINGS};
-use super::{
-    BadRecords, ColumnDefinition, ColumnType, Compression, DefinitionError, Format, KinesisOverrides, Partitioning, Start, TableDefinition,
-};
+use super::{BadRecords, ColumnDefinition, ColumnType, DefinitionError, Format, KinesisOverrides, Partitioning, Start, TableDefinition};
+use crate::Compression;
 
 const TABLE_KEYS: &[&str] = &[
     "table",
@@ -36,8 +35,6 @@ const FORMATS_LATER: &[&str] = &[
     "cloudwatch_logs",
     "cloudevents",
 ];
-const COMPRESSIONS: &[(&str, Compression)] = &[("auto", Compression::Auto), ("none", Compression::None)];
-const COMPRESSIONS_LATER: &[&str] = &["gzip", "zlib", "zstd", "snappy", "base64*"];
 const BAD_RECORDS: &[(&str, BadRecords)] = &[
     ("null_row", BadRecords::NullRow),
     ("skip", BadRecords::Skip),
@@ -61,7 +58,10 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
         None => Format::Json,
     };
     let compression = match root.get("compression")? {
-        Some(compression) => compression.choice(COMPRESSIONS, COMPRESSIONS_LATER)?,
+        Some(compression) => compression
+            .text()?
+            .parse()
+            .map_err(|message: String| compression.keyed_problem(message))?,
         None => Compression::Auto,
     };
     let start = match root.get("start")? {

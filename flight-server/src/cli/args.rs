@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use super::datagen::PayloadCompression;
 use super::sql::url::ServerUrl;
 
 /// SQL over Amazon Kinesis Data Streams through Arrow Flight SQL.
@@ -151,6 +152,12 @@ pub(crate) struct DatagenArgs {
     /// What a record holds.
     #[arg(long, value_enum, default_value_t = RecordFormat::Json)]
     pub(crate) format: RecordFormat,
+    /// Compress each record's payload.
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "dry")]
+    pub(crate) compress: Option<PayloadCompression>,
+    /// Put records together as the Kinesis Producer Library does: up to 500 of one shard, and 50 KiB, in one record of the stream.
+    #[arg(long, conflicts_with = "dry")]
+    pub(crate) aggregate: bool,
     /// Records a second, in all.
     #[arg(long, value_name = "N", value_parser = positive_rate)]
     pub(crate) rate: Option<f64>,

@@ -258,7 +258,6 @@ fn keys_of_later_versions_are_refused_as_such() {
     }
     for (section, key) in [
         ("reader", "warm"),
-        ("reader", "fan_out"),
         ("query", "max_concurrent"),
         ("query", "queue"),
         ("query", "queue_timeout"),

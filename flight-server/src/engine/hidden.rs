@@ -33,11 +33,13 @@ pub enum HiddenColumn {
     RowIndex,
     /// Sortable, unique in the stream.
     RowId,
+    /// Whether the hash key of a user record out of an aggregate lies in the range of the shard that holds it; true for any other record.
+    HashInRange,
 }
 
 impl HiddenColumn {
     /// All of them, in the order in which they follow the data columns.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ShardId,
         Self::ShardSequenceId,
         Self::SubSequence,
@@ -52,6 +54,7 @@ impl HiddenColumn {
         Self::MessageError,
         Self::RowIndex,
         Self::RowId,
+        Self::HashInRange,
     ];
 
     /// Name in SQL.
@@ -71,6 +74,7 @@ impl HiddenColumn {
             Self::MessageError => "_message_error",
             Self::RowIndex => "_row_index",
             Self::RowId => "_row_id",
+            Self::HashInRange => "_hash_in_range",
         }
     }
 
@@ -92,7 +96,7 @@ impl HiddenColumn {
             Self::SubSequence | Self::SegmentCount | Self::MessageLength | Self::RowIndex => DataType::Int64,
             Self::MessageTimestamp => DataType::Timestamp(TimeUnit::Millisecond, None),
             Self::Message => DataType::Binary,
-            Self::MessageValid => DataType::Boolean,
+            Self::MessageValid | Self::HashInRange => DataType::Boolean,
         };
         Field::new(self.name(), data_type, true)
     }

@@ -150,6 +150,12 @@ static SPECS: &[OptionSpec] = &[
         parse: boolean,
     },
     OptionSpec {
+        name: "kpl_dedup",
+        default: "none",
+        doc: "hash_range leaves out KPL aggregates of which a user record belongs to another shard",
+        parse: |text| choice(text, &["none", "hash_range"]),
+    },
+    OptionSpec {
         name: "max_bytes",
         default: "20GiB",
         doc: "bytes that one statement may read from Kinesis",
@@ -353,6 +359,16 @@ pub enum OnLimit {
     Partial,
 }
 
+/// What happens to KPL aggregates of which a user record's hash key lies outside the range of the shard that holds them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KplDedup {
+    /// They are rows like any other.
+    #[default]
+    None,
+    /// They are left out as a whole, as KCL does.
+    HashRange,
+}
+
 /// The options of one statement, typed. What is `None` is the table's to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatementOptions {
@@ -362,6 +378,8 @@ pub struct StatementOptions {
     pub freshness: Freshness,
     /// What bad records do.
     pub bad_records: Option<BadRecords>,
+    /// What happens to aggregates in a shard that is not theirs.
+    pub kpl_dedup: KplDedup,
     /// Hidden columns absent from `SELECT *`.
     pub hide_internal_columns: bool,
     /// Bytes that may be read from Kinesis.
@@ -398,6 +416,10 @@ impl StatementOptions {
             bad_records: text("bad_records")
                 .map(|value| bad_records(&value).map_err(invalid("bad_records")))
                 .transpose()?,
+            kpl_dedup: match text("kpl_dedup").as_deref() {
+                Some("hash_range") => KplDedup::HashRange,
+                _ => KplDedup::None,
+            },
             hide_internal_columns: flag("hide_internal_columns", true),
             max_bytes: text("max_bytes").map_or(Ok(DEFAULT_MAX_BYTES), |value| byte_size(&value).map_err(invalid("max_bytes")))?,
             max_seconds: match values.get("max_seconds") {

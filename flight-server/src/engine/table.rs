@@ -190,6 +190,7 @@ impl TableProvider for StreamTable {
             filters,
             limit,
             bad_records: self.bad_records(),
+            kpl_dedup: self.scope.options.kpl_dedup,
             errors: Arc::clone(&self.scope.errors),
             query_id: Arc::clone(&self.scope.query_id),
             target_partitions: self.scope.target_partitions,

@@ -9,6 +9,8 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use aws_sdk_kinesis::primitives::Blob;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use integration_tests::backends::{Backend, Running};
 use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
@@ -41,9 +43,10 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         .build()
         .unwrap();
     // Streams of different numbers of shards: one, some of which stay empty, and none with records.
-    for (stream, shards) in [("orders", 2), ("customers", 1), ("trouble", 3), ("vacant", 2)] {
+    for (stream, shards) in [("orders", 2), ("customers", 1), ("trouble", 3), ("vacant", 2), ("wrapped", 1)] {
         runtime.block_on(fill(&kinesis, stream, shards));
     }
+    runtime.block_on(fill_packed(&kinesis));
     let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flight-server/demo/nasa_aug01_first20000.log");
     let arguments = [
         "datagen",
@@ -79,6 +82,23 @@ async fn fill(kinesis: &Running, stream: &str, shards: i32) {
             .stream_name(stream)
             .partition_key(format!("{stream}-{number}"))
             .data(Blob::new(line));
+        put.send().await.unwrap();
+    }
+}
+
+async fn fill_packed(kinesis: &Running) {
+    let client = kinesis::client(&kinesis.endpoint);
+    client.create_stream().stream_name("packed").shard_count(2).send().await.unwrap();
+    let records = std::fs::read_to_string(cases().join("records/packed.jsonl")).unwrap();
+    for line in records.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| record[name].as_str().unwrap().to_owned();
+        let put = client
+            .put_record()
+            .stream_name("packed")
+            .partition_key(text("key"))
+            .explicit_hash_key(text("hash"))
+            .data(Blob::new(BASE64_STANDARD.decode(text("data")).unwrap()));
         put.send().await.unwrap();
     }
 }

@@ -18,6 +18,7 @@ mod message;
 mod page;
 
 pub use aggregator::Aggregator;
+pub use page::user_records;
 pub(crate) use page::{Deaggregated, deaggregate};
 
 /// Begins every aggregate.

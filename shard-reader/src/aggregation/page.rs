@@ -48,6 +48,16 @@ pub(crate) fn deaggregate(records: Records) -> Result<Deaggregated, String> {
     Ok(Deaggregated { records, look_alikes })
 }
 
+/// The user records of a record, in order: partition keys and payloads. `None` if it is no aggregate.
+pub fn user_records(record: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    if !record.starts_with(MAGIC) {
+        return None;
+    }
+    let aggregate = Aggregate::parse(&Bytes::copy_from_slice(record)).ok()?;
+    let rows = aggregate.rows().map(|row| (row.partition_key.to_owned(), row.data.to_vec()));
+    Some(rows.collect())
+}
+
 fn expanded(records: &Records, aggregates: &[(usize, Aggregate)]) -> Result<Records, String> {
     let plain = |of: fn(&Records, std::ops::Range<usize>) -> usize| {
         let all = of(records, 0..records.len());

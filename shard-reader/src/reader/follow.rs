@@ -200,6 +200,7 @@ impl FollowScan {
                 },
                 shard_start: info.starting_sequence,
                 shard_end: info.ending_sequence,
+                hash_range: info.hash_range(),
                 tip: TipKind::Reached,
                 bytes_cached: 0,
             };

@@ -256,6 +256,7 @@ fn shard_pin(shard: &Shard, pinned: Pinned, cutoff_ms: i64) -> ShardPin {
         },
         shard_start: info.starting_sequence,
         shard_end: info.ending_sequence,
+        hash_range: info.hash_range(),
         tip: pinned.kind,
         bytes_cached,
     }

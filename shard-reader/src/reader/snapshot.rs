@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::{Position, SequenceNumber, ShardId, StreamIdentity};
+use crate::{HashRange, Position, SequenceNumber, ShardId, StreamIdentity};
 
 /// Where a statement begins to read; resolved to a position when pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub struct ShardPin {
     pub shard_start: Option<SequenceNumber>,
     /// Upper bound of the shard's sequence numbers, once it is closed.
     pub shard_end: Option<SequenceNumber>,
+    /// Hash keys of the shard; `None` where the service has not told them.
+    pub hash_range: Option<HashRange>,
     /// How the end is known.
     pub tip: TipKind,
     /// Bytes of the range that were in memory, or stored, when it was pinned.

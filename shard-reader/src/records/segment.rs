@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef};
-use catalog::{BadRecord, Compression, Decoder, DefinitionError, Encoding, Fingerprint, TableDefinition, unsupported_encoding};
+use catalog::{BadRecord, DecodeError, Decoder, DefinitionError, Fingerprint, TableDefinition};
 use parking_lot::Mutex;
 
 use super::Records;
@@ -26,7 +26,6 @@ pub struct Segment {
     raw_bytes: usize,
     decoded_bytes: AtomicUsize,
     decoded: Mutex<Vec<DecodedDefinition>>,
-    unsupported: [OnceLock<Option<(usize, Encoding)>>; 2],
     budget: Arc<MemoryBudget>,
 }
 
@@ -93,7 +92,6 @@ impl SegmentMaker {
             raw_bytes,
             decoded_bytes: AtomicUsize::new(0),
             decoded: Mutex::default(),
-            unsupported: Default::default(),
             budget: Arc::clone(&self.budget),
         })
     }
@@ -141,26 +139,14 @@ impl Segment {
         self.used.store(self.budget.tick(), Ordering::Relaxed);
     }
 
-    /// The first record (row, encoding) that this version cannot decode under that compression setting. Computed once.
-    pub fn unsupported(&self, compression: Compression) -> Option<(usize, Encoding)> {
-        let slot = match compression {
-            Compression::Auto => 0,
-            Compression::None => 1,
-        };
-        *self.unsupported[slot].get_or_init(|| {
-            let data = self.records.data();
-            (0..data.len()).find_map(|row| unsupported_encoding(data.value(row), compression).map(|encoding| (row, encoding)))
-        })
-    }
-
     /// Decoded columns of the whole segment (indexes into the definition's columns). Missing ones are decoded now, once however many ask, and kept
     /// as long as the segment. With `judge`, each record is judged on all columns of the definition.
     ///
     /// Synchronous work of some milliseconds for a page of 10,000 records.
     ///
     /// # Errors
-    /// When the definition cannot be decoded at all (an index out of range, a type this version does not know).
-    pub fn decoded(&self, definition: &Arc<TableDefinition>, columns: &[usize], judge: bool) -> Result<DecodedColumns, DefinitionError> {
+    /// When the definition cannot be decoded at all (an index out of range, a type this version does not know), or the records inflate beyond all bounds.
+    pub fn decoded(&self, definition: &Arc<TableDefinition>, columns: &[usize], judge: bool) -> Result<DecodedColumns, DecodeError> {
         if let Some(column) = columns.iter().find(|column| **column >= definition.columns.len()) {
             let message = format!(
                 "{} has {} columns; there is no column {column}",
@@ -171,7 +157,8 @@ impl Segment {
                 line: None,
                 column: None,
                 message,
-            });
+            }
+            .into());
         }
         self.touch();
         let fingerprint = definition.fingerprint();
@@ -192,7 +179,7 @@ impl Segment {
         let mut fresh = Vec::new();
         if judge && entry.bad.is_none() {
             let all: Vec<usize> = (0..definition.columns.len()).collect();
-            let decoded = Decoder::new(definition, &all)?.decode(self.records.data());
+            let decoded = Decoder::new(definition, &all)?.decode(self.records.data())?;
             added += decoded
                 .bad
                 .iter()
@@ -213,7 +200,7 @@ impl Segment {
         missing.sort_unstable();
         missing.dedup();
         if !missing.is_empty() {
-            let decoded = Decoder::new(definition, &missing)?.decode(self.records.data());
+            let decoded = Decoder::new(definition, &missing)?.decode(self.records.data())?;
             if entry.bad.is_none() {
                 fresh = decoded.bad;
             }

@@ -1,5 +1,7 @@
 //! Records on their way, in batches that PutRecords takes.
 
+use super::verify::Content;
+
 /// PutRecords takes 500 records a call.
 pub(crate) const MAX_RECORDS: usize = 500;
 /// PutRecords takes 5 MiB a call, partition keys included (AWS raised it to 10 MiB; services that speak its protocol have not all followed).
@@ -10,11 +12,30 @@ pub(crate) const MAX_BYTES: usize = 5 << 20;
 pub(crate) struct Record {
     /// Partition key.
     pub(crate) key: String,
+    /// Where it goes, if not where its partition key says.
+    pub(crate) explicit_hash_key: Option<u128>,
     /// Payload.
     pub(crate) data: Vec<u8>,
+    /// What must be found in it, if that is not just itself.
+    pub(crate) content: Option<Content>,
 }
 
 impl Record {
+    /// A record that is itself.
+    pub(crate) const fn plain(key: String, data: Vec<u8>) -> Self {
+        Self {
+            key,
+            explicit_hash_key: None,
+            data,
+            content: None,
+        }
+    }
+
+    /// User records in it.
+    pub(crate) fn users(&self) -> u64 {
+        self.content.as_ref().map_or(1, Content::users)
+    }
+
     /// What it counts against the limits.
     pub(crate) fn size(&self) -> usize {
         self.key.len() + self.data.len()
@@ -76,7 +97,7 @@ mod tests {
             sizes in prop::collection::vec(prop_oneof![4 => 0..2000_usize, 1 => 0..(3_usize << 20), 1 => Just(MAX_BYTES - 3), 1 => Just(MAX_BYTES + 1)], 0..60),
             max_records in 0..9_usize,
         ) {
-            let records: Vec<_> = sizes.iter().enumerate().map(|(n, size)| Record { key: format!("{n:03}"), data: vec![0; *size] }).collect();
+            let records: Vec<_> = sizes.iter().enumerate().map(|(n, size)| Record::plain(format!("{n:03}"), vec![0; *size])).collect();
             let mut batcher = Batcher::new(max_records);
             let mut batches: Vec<_> = records.iter().cloned().filter_map(|record| batcher.push(record)).collect();
             batches.extend(batcher.take());
@@ -93,12 +114,7 @@ mod tests {
     fn five_hundred_small_records_are_one_batch() {
         let mut batcher = Batcher::new(usize::MAX);
         let batches: Vec<_> = (0..1001)
-            .filter_map(|n| {
-                batcher.push(Record {
-                    key: n.to_string(),
-                    data: vec![],
-                })
-            })
+            .filter_map(|n| batcher.push(Record::plain(n.to_string(), vec![])))
             .map(|b| b.len())
             .collect();
         assert_eq!((batches, batcher.take().map(|b| b.len())), (vec![500, 500], Some(1)));

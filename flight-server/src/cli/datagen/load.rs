@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::batch::{Batcher, Record};
 use super::clf::{self, Entry};
 use super::lines::{Line, Lines};
+use super::packing::{Packer, PayloadCompression};
 use super::put::{Outcome, PutError, Putter};
 use super::verify::Acknowledged;
 
@@ -74,6 +75,9 @@ pub(crate) enum LoadError {
     /// The input cannot be read.
     #[error("cannot read the log")]
     Read(#[from] std::io::Error),
+    /// A payload cannot be compressed.
+    #[error("cannot compress a record")]
+    Compress(#[source] std::io::Error),
     /// The stream cannot be written to.
     #[error(transparent)]
     Put(#[from] PutError),
@@ -87,6 +91,8 @@ pub(crate) enum LoadError {
 pub(crate) struct Load {
     target: Target,
     options: LoadOptions,
+    compression: Option<PayloadCompression>,
+    packer: Option<Packer>,
     batcher: Batcher,
     under_way: JoinSet<Result<Outcome, PutError>>,
     started: Instant,
@@ -107,12 +113,21 @@ impl Load {
         Self {
             target,
             options,
+            compression: None,
+            packer: None,
             batcher: Batcher::new(max_records),
             under_way: JoinSet::new(),
             started: Instant::now(),
             sent: 0,
             totals: Totals::default(),
         }
+    }
+
+    /// Compresses payloads, and puts user records into aggregates.
+    #[must_use]
+    pub(crate) fn packed(mut self, compression: Option<PayloadCompression>, packer: Option<Packer>) -> Self {
+        (self.compression, self.packer) = (compression, packer);
+        self
     }
 
     /// What has been done so far, whether the load ended well or not.
@@ -143,10 +158,8 @@ impl Load {
             }
             if let Some(record) = record {
                 self.totals.produced += 1;
-                if matches!(self.target, Target::Put(_))
-                    && let Some(batch) = self.batcher.push(record)
-                {
-                    self.dispatch(batch).await?;
+                if matches!(self.target, Target::Put(_)) {
+                    self.send(record).await?;
                 }
             }
         }
@@ -169,10 +182,7 @@ impl Load {
             entry.shift(shift);
         }
         match serde_json::to_vec(&entry) {
-            Ok(data) => Some(Record {
-                key: entry.partition_key().to_owned(),
-                data,
-            }),
+            Ok(data) => Some(Record::plain(entry.partition_key().to_owned(), data)),
             Err(error) => {
                 totals.unparsable += 1;
                 observer.unparsable(number, &format!("{line} ({error})"));
@@ -181,13 +191,33 @@ impl Load {
         }
     }
 
+    async fn send(&mut self, mut record: Record) -> Result<(), LoadError> {
+        if let Some(compression) = self.compression {
+            record.data = compression.compress(&record.data).map_err(LoadError::Compress)?;
+        }
+        let ready = match &mut self.packer {
+            Some(packer) => packer.push(record),
+            None => vec![record],
+        };
+        self.batch(ready).await
+    }
+
+    async fn batch(&mut self, records: Vec<Record>) -> Result<(), LoadError> {
+        for record in records {
+            if let Some(batch) = self.batcher.push(record) {
+                self.dispatch(batch).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn dispatch(&mut self, batch: Vec<Record>) -> Result<(), LoadError> {
         let Target::Put(putter) = &self.target else { return Ok(()) };
         if let Some(rate) = self.options.rate {
             #[expect(clippy::cast_precision_loss, reason = "a pace need not be exact to the record")]
             tokio::time::sleep_until(self.started + Duration::from_secs_f64(self.sent as f64 / rate)).await;
         }
-        self.sent += batch.len() as u64;
+        self.sent += batch.iter().map(Record::users).sum::<u64>();
         let putter = putter.clone();
         while self.under_way.len() >= self.options.workers.get() {
             Self::collect(&mut self.totals, self.under_way.join_next().await)?;
@@ -198,6 +228,8 @@ impl Load {
 
     /// Waits until every record is acknowledged or given up.
     pub(crate) async fn finish(&mut self) -> Result<(), LoadError> {
+        let left = self.packer.as_mut().map(Packer::take).unwrap_or_default();
+        self.batch(left).await?;
         if let Some(batch) = self.batcher.take() {
             self.dispatch(batch).await?;
         }

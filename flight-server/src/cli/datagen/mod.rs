@@ -4,6 +4,7 @@ mod batch;
 mod clf;
 mod lines;
 mod load;
+mod packing;
 mod progress;
 mod put;
 mod report;
@@ -15,15 +16,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use shard_reader::KinesisSettings;
+use shard_reader::{HashRange, KinesisSettings, KinesisSource, ShardSource as _};
 use tokio::fs::File;
 use tokio::io::BufReader;
 
 pub(super) use load::{Load, LoadOptions, Target};
+pub(super) use packing::PayloadCompression;
 pub(super) use progress::Progress;
 pub(super) use put::Putter;
 pub(super) use stream::{Preparation, Prepared, prepare};
 
+use self::packing::Packer;
 use self::report::Report;
 use super::args::{DatagenArgs, RecordFormat};
 use super::stdout;
@@ -56,6 +59,11 @@ pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
             shift,
         },
     );
+    if let (Some(putter), true) = (&putter, args.aggregate) {
+        load = load.packed(args.compress, Some(packer(putter).await?));
+    } else {
+        load = load.packed(args.compress, None);
+    }
     let progress = Progress::new(size * u64::from(args.repeat.get()));
     let ended = feed(&mut load, args, progress).await;
     let mut totals = load.into_totals();
@@ -105,6 +113,20 @@ async fn shift(file: &Path) -> anyhow::Result<Option<chrono::TimeDelta>> {
         tracing::warn!(file = %file.display(), "no line has a timestamp, so none is shifted");
     }
     Ok(shift)
+}
+
+/// Aggregates for the shards that are open now.
+async fn packer(putter: &Putter) -> anyhow::Result<Packer> {
+    let source = KinesisSource::with_client(putter.client.clone());
+    let shards = source
+        .list_shards(&putter.stream)
+        .await
+        .context("cannot list the shards to aggregate for")?;
+    let open = shards.into_iter().filter(|shard| shard.ending_sequence.is_none());
+    Ok(Packer::new(open.map(|shard| HashRange {
+        start: shard.hash_start,
+        end: shard.hash_end,
+    })))
 }
 
 async fn target(args: &DatagenArgs) -> anyhow::Result<Target> {

@@ -12,7 +12,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use shard_reader::SequenceNumber;
 
 use super::batch::Record;
-use super::verify::{Acknowledged, Digest};
+use super::verify::{Acknowledged, Content, Digest};
 
 /// Calls in a row that acknowledge nothing before a batch is given up: with the delays below, about a minute and a half.
 const FRUITLESS_CALLS: usize = 20;
@@ -20,13 +20,13 @@ const FRUITLESS_CALLS: usize = 20;
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Acknowledged records.
+    /// Acknowledged user records.
     pub(crate) acknowledged: u64,
     /// Where they are, if that is to be kept.
     pub(crate) positions: Vec<Acknowledged>,
     /// Entries that were refused and sent again.
     pub(crate) retried: u64,
-    /// Records given up, by the reason of their last refusal.
+    /// User records given up, by the reason of their last refusal.
     pub(crate) failed: BTreeMap<String, u64>,
 }
 
@@ -102,8 +102,8 @@ impl Putter {
                 delays = self.delays();
             }
             let Some(delay) = delays.next() else {
-                for reason in reasons {
-                    *outcome.failed.entry(reason).or_default() += 1;
+                for (record, reason) in pending.iter().zip(reasons) {
+                    *outcome.failed.entry(reason).or_default() += record.users();
                 }
                 return Ok(outcome);
             };
@@ -117,6 +117,7 @@ impl Putter {
         let entries = records.iter().map(|record| {
             PutRecordsRequestEntry::builder()
                 .partition_key(&record.key)
+                .set_explicit_hash_key(record.explicit_hash_key.map(|key| key.to_string()))
                 .data(Blob::new(record.data.as_slice()))
                 .build()
         });
@@ -159,7 +160,7 @@ impl Putter {
         for (record, entry) in pending.drain(..).zip(entries) {
             match (entry.sequence_number, entry.shard_id, entry.error_code) {
                 (Some(sequence), Some(shard), None) => {
-                    outcome.acknowledged += 1;
+                    outcome.acknowledged += record.users();
                     if self.keep_positions {
                         let sequence: SequenceNumber = sequence.parse().map_err(|_| PutError::Protocol {
                             stream: self.stream.clone(),
@@ -168,7 +169,9 @@ impl Putter {
                         outcome.positions.push(Acknowledged {
                             shard,
                             sequence,
-                            digest: Digest::of(&record.key, &record.data),
+                            content: record
+                                .content
+                                .unwrap_or_else(|| Content::Plain(Digest::of(&record.key, &record.data))),
                         });
                     }
                 }

@@ -11,7 +11,7 @@ use shard_reader::SequenceNumber;
 use super::load::{LoadError, Observer, Totals};
 use super::put::PutError;
 use super::stream::StreamError;
-use super::verify::{Acknowledged, Digest, Verified, verify};
+use super::verify::{Acknowledged, Content, Digest, Verified, verify};
 use super::*;
 
 const STREAM: &str = "weblog";
@@ -194,12 +194,12 @@ async fn verify_survives_faults_and_tells_missing_different_and_foreign_records(
     let foreign = theirs.positions.len() as u64;
     let shard = positions[0].shard.clone();
     let max = positions.iter().map(|record| record.sequence).max().unwrap();
-    positions[3].digest = Digest::of("host-3.example.com", b"something else");
+    positions[3].content = Content::Plain(Digest::of("host-3.example.com", b"something else"));
     let beyond: SequenceNumber = format!("{}9", max).parse().unwrap();
     positions.push(Acknowledged {
         shard,
         sequence: beyond,
-        digest: Digest::of("k", b"v"),
+        content: Content::Plain(Digest::of("k", b"v")),
     });
     service
         .kinesis
@@ -223,6 +223,53 @@ async fn verify_survives_faults_and_tells_missing_different_and_foreign_records(
             foreign
         }
     );
+}
+
+#[tokio::test]
+async fn aggregates_are_put_and_verified_record_by_record() {
+    for compression in [None, Some(PayloadCompression::Gzip), Some(PayloadCompression::Zstd)] {
+        let service = service(false).await;
+        prepare(&service.client, STREAM, Preparation::Create(shards(3))).await.unwrap();
+        service
+            .kinesis
+            .faults()
+            .add(FaultRule::new(Operation::PutRecords, Fault::PartialPut { every: 2 }).times(3));
+        let putter = Putter {
+            first_delay: Duration::from_millis(1),
+            ..Putter::new(service.client.clone(), STREAM.to_owned(), true)
+        };
+        let packer = packer(&putter).await.unwrap();
+        let options = LoadOptions {
+            workers: NonZeroUsize::new(2).unwrap(),
+            rate: None,
+            shift: None,
+        };
+        let mut load = Load::new(Target::Put(putter), options).packed(compression, Some(packer));
+        load.feed(log(4000).as_bytes(), &mut Heard::default()).await.unwrap();
+        load.finish().await.unwrap();
+        let totals = load.into_totals();
+        assert_eq!((totals.produced, totals.acknowledged, totals.failed.len()), (4000, 4000, 0));
+        assert!(
+            (9..60).contains(&totals.positions.len()),
+            "{} records of the stream",
+            totals.positions.len()
+        );
+        let mut positions = totals.positions;
+        // one user record of an aggregate is another one
+        let Content::Aggregate(users) = &mut positions[0].content else {
+            panic!("not aggregated")
+        };
+        users[1] = Digest::of("k", b"v");
+        let found = verify(&service.client, STREAM, positions).await.unwrap();
+        assert_eq!(
+            found,
+            Verified {
+                verified: 3999,
+                different: 1,
+                ..Verified::default()
+            }
+        );
+    }
 }
 
 #[tokio::test]

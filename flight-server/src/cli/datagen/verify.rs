@@ -35,6 +35,43 @@ impl Digest {
     }
 }
 
+/// What a record holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Itself.
+    Plain(Digest),
+    /// User records, in order.
+    Aggregate(Vec<Digest>),
+}
+
+impl Content {
+    /// Number of user records.
+    pub(crate) fn users(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 1,
+            Self::Aggregate(users) => users.len() as u64,
+        }
+    }
+
+    /// How many of them are found, in their places, in a record that was read; none, if it holds more or fewer.
+    fn found_in(&self, key: &str, data: &[u8]) -> u64 {
+        match self {
+            Self::Plain(digest) => u64::from(*digest == Digest::of(key, data)),
+            Self::Aggregate(users) => {
+                let found = shard_reader::user_records(data).unwrap_or_default();
+                if found.len() != users.len() {
+                    return 0;
+                }
+                let equal = users
+                    .iter()
+                    .zip(&found)
+                    .filter(|(user, (key, data))| **user == Digest::of(key, data));
+                equal.count() as u64
+            }
+        }
+    }
+}
+
 /// An acknowledged record.
 #[derive(Debug)]
 pub(crate) struct Acknowledged {
@@ -43,17 +80,17 @@ pub(crate) struct Acknowledged {
     /// Its place there.
     pub(crate) sequence: SequenceNumber,
     /// What must be found there.
-    pub(crate) digest: Digest,
+    pub(crate) content: Content,
 }
 
 /// What reading back found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verified {
-    /// Acknowledged records that were there, once, with equal key and bytes.
+    /// Acknowledged user records that were there, once, with equal key and bytes.
     pub(crate) verified: u64,
-    /// Acknowledged records that were there with another key or other bytes.
+    /// Acknowledged user records that were there with another key or other bytes.
     pub(crate) different: u64,
-    /// Acknowledged records that were not there.
+    /// Acknowledged user records that were not there.
     pub(crate) missing: u64,
     /// Records between the first and the last acknowledged one that somebody else put.
     pub(crate) foreign: u64,
@@ -70,9 +107,9 @@ pub(crate) struct VerifyError {
 
 /// Reads each shard from its first acknowledged record until all of its are found, or to the tip.
 pub(crate) async fn verify(client: &Client, stream: &str, acknowledged: Vec<Acknowledged>) -> Result<Verified, VerifyError> {
-    let mut shards: BTreeMap<String, HashMap<SequenceNumber, Digest>> = BTreeMap::new();
+    let mut shards: BTreeMap<String, HashMap<SequenceNumber, Content>> = BTreeMap::new();
     for record in acknowledged {
-        shards.entry(record.shard).or_default().insert(record.sequence, record.digest);
+        shards.entry(record.shard).or_default().insert(record.sequence, record.content);
     }
     stream::iter(shards)
         .map(|(shard, expected)| {
@@ -101,7 +138,7 @@ struct ShardCheck<'a> {
     client: &'a Client,
     stream: &'a str,
     shard: String,
-    expected: HashMap<SequenceNumber, Digest>,
+    expected: HashMap<SequenceNumber, Content>,
     found: Verified,
 }
 
@@ -152,7 +189,7 @@ impl ShardCheck<'_> {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        self.found.missing = self.expected.len() as u64;
+        self.found.missing = self.expected.values().map(Content::users).sum();
         Ok(self.found)
     }
 
@@ -162,10 +199,11 @@ impl ShardCheck<'_> {
             .parse()
             .map_err(|_| self.error(&format!("`{}` is not a sequence number", record.sequence_number())))?;
         match self.expected.remove(&sequence) {
-            Some(digest) if digest == Digest::of(record.partition_key().unwrap_or_default(), record.data().as_ref()) => {
-                self.found.verified += 1
+            Some(content) => {
+                let found = content.found_in(record.partition_key().unwrap_or_default(), record.data().as_ref());
+                self.found.verified += found;
+                self.found.different += content.users() - found;
             }
-            Some(_) => self.found.different += 1,
             None => self.found.foreign += 1,
         }
         Ok(sequence)

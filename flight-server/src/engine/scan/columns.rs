@@ -12,6 +12,7 @@ use datafusion::common::{Result as DfResult, internal_datafusion_err};
 use shard_reader::{Records, SequenceNumber, ShardPin};
 
 use super::super::hidden::HiddenColumn;
+use super::aggregates::hash_in_range;
 
 /// A run of records, with what its hidden columns need to be known.
 pub(super) struct Run<'a> {
@@ -52,6 +53,7 @@ impl Run<'_> {
             HiddenColumn::MessageError => self.errors()?,
             HiddenColumn::RowIndex => Arc::new(Int64Array::from(vec![0; rows])),
             HiddenColumn::RowId => self.row_ids(),
+            HiddenColumn::HashInRange => Arc::new(hash_in_range(self.records, self.pin.hash_range)),
         })
     }
 

@@ -205,6 +205,8 @@ impl Look<'_> {
             return match self.term(null.arg()).map(|term| term.subject) {
                 Some(Subject::Arrival) => Reach::unstamped(),
                 Some(Subject::Event(_)) => Reach::given(!self.events_given),
+                // every record has one; a descending order asks for those without one first
+                Some(Subject::Sequence) => Reach::NONE,
                 _ => Reach::ALL,
             };
         }

@@ -24,6 +24,7 @@ use shard_reader::{OnGap, ShardPin, Snapshot, StatementMeter, StreamReader};
 use super::super::error::EngineError;
 use super::super::facts::{ExecutionFacts, ScanSlot};
 use super::super::hidden::HiddenColumn;
+use super::super::options::KplDedup;
 use super::super::promises::PromiseCount;
 use super::super::scan_errors::ScanErrors;
 use super::super::table::ColumnSource;
@@ -46,6 +47,7 @@ pub(crate) struct ScanRequest {
     pub(crate) filters: Vec<Arc<dyn PhysicalExpr>>,
     pub(crate) limit: Option<usize>,
     pub(crate) bad_records: BadRecords,
+    pub(crate) kpl_dedup: KplDedup,
     /// Where bad records are taken down, and for which statement.
     pub(crate) errors: Arc<ScanErrors>,
     pub(crate) query_id: Arc<str>,
@@ -118,6 +120,7 @@ impl ShardScanExec {
             table: request.table,
             definition: request.definition,
             bad_records: request.bad_records,
+            kpl_dedup: request.kpl_dedup,
             errors: request.errors,
             query_id: request.query_id,
             read: sources,

@@ -1,5 +1,6 @@
 //! The leaf of every plan over a stream: segments in, record batches out.
 
+mod aggregates;
 mod columns;
 mod conditions;
 mod event_time;

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use catalog::{BadRecords, TableDefinition, TableName};
+use catalog::{BadRecords, DecodeError, TableDefinition, TableName};
 use datafusion::arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::{Result as DfResult, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result as DfResult, internal_datafusion_err};
 use datafusion::physical_expr::PhysicalExpr;
 use shard_reader::{Records, SegmentSlice, ShardPin};
 
-use super::super::error::EngineError;
+use super::super::error::{EngineError, ErrorCategory};
 use super::super::hidden::HiddenColumn;
+use super::super::options::KplDedup;
 use super::super::scan_errors::{Met, ScanErrors};
 use super::super::table::ColumnSource;
+use super::aggregates::kept;
 use super::columns::Run;
 use super::event_time::PromiseWatch;
 use super::prune::{Pruning, can_hold};
@@ -25,6 +27,7 @@ pub(super) struct RowPlan {
     pub(super) table: TableName,
     pub(super) definition: Arc<TableDefinition>,
     pub(super) bad_records: BadRecords,
+    pub(super) kpl_dedup: KplDedup,
     pub(super) errors: Arc<ScanErrors>,
     pub(super) query_id: Arc<str>,
     /// Columns that are read: those of the output, then those that only filters need.
@@ -70,8 +73,11 @@ impl RowPlan {
     /// is wanted.
     pub(super) fn rows(&self, pin: &ShardPin, slice: &SegmentSlice, before: i64, reach: &Reach) -> DfResult<Option<RecordBatch>> {
         let segment = &slice.segment;
-        self.refuse_unsupported(slice)?;
         if !can_hold(segment, reach) && self.bad_records != BadRecords::Fail {
+            return Ok(None);
+        }
+        let kept = kept(self.kpl_dedup, segment.records(), &slice.rows, pin.hash_range);
+        if kept.as_ref().is_some_and(|kept| kept.true_count() == 0) {
             return Ok(None);
         }
         let records = segment.records().slice(slice.rows.start, slice.rows.len());
@@ -91,7 +97,7 @@ impl RowPlan {
                 let indexes: Vec<usize> = data.iter().map(|(_, index)| *index).collect();
                 let decoded = segment
                     .decoded(&self.definition, &indexes, judge)
-                    .map_err(|error| EngineError::Internal(format!("table {}: {error}", self.table)).into_datafusion())?;
+                    .map_err(|error| self.undecodable(pin, &error))?;
                 let met = Met {
                     table: &self.table,
                     definition: &self.definition,
@@ -123,6 +129,7 @@ impl RowPlan {
             Some(predicate) => Some(self.predicate_mask(predicate.as_ref(), &columns, records.len())?),
             None => None,
         };
+        mask = both(mask, kept.as_ref())?;
         if self.bad_records == BadRecords::NullRow && mask.as_ref().is_some_and(|mask| mask.true_count() == 0) {
             return Ok(None);
         }
@@ -138,12 +145,8 @@ impl RowPlan {
             before,
             bad: bad.as_ref().map(|bad| bad.as_slice()),
         };
-        if let Some(good) = self.good_rows(&run)? {
-            mask = Some(match mask {
-                Some(mask) => datafusion::arrow::compute::and(&mask, &good)?,
-                None => good,
-            });
-        }
+        let good = self.good_rows(&run, kept.as_ref())?;
+        mask = both(mask, good.as_ref())?;
         let output = columns
             .into_iter()
             .take(self.output_schema.fields().len())
@@ -165,31 +168,6 @@ impl RowPlan {
         self.watch.as_ref().map_or(Ok(false), |watch| watch.see(records, columns))
     }
 
-    /// A record that this version cannot decode must never become a NULL row or a wrong count.
-    fn refuse_unsupported(&self, slice: &SegmentSlice) -> DfResult<()> {
-        let compression = self.definition.compression;
-        if slice
-            .segment
-            .unsupported(compression)
-            .is_none_or(|(first, _)| first >= slice.rows.end)
-        {
-            return Ok(());
-        }
-        let records = slice.segment.records();
-        for row in slice.rows.clone() {
-            if let Some(encoding) = catalog::unsupported_encoding(records.data().value(row), compression) {
-                return Err(EngineError::NotSupported(format!(
-                    "table {}, shard {}, sequence number {}: a record encoded as {encoding} is not supported yet",
-                    self.table,
-                    slice.segment.shard(),
-                    records.sequence(row)
-                ))
-                .into_datafusion());
-            }
-        }
-        Ok(())
-    }
-
     fn predicate_mask(&self, predicate: &dyn PhysicalExpr, columns: &[Option<ArrayRef>], rows: usize) -> DfResult<BooleanArray> {
         // Columns that the predicate does not read need only be there; a null column of the right type costs nothing to speak of.
         let placeholder = |at: usize| datafusion::arrow::array::new_null_array(self.read_schema.field(at).data_type(), rows);
@@ -203,12 +181,25 @@ impl RowPlan {
         boolean(predicate, &batch)
     }
 
-    /// Rows that `skip` leaves; with `fail`, an error at the first bad one.
-    fn good_rows(&self, run: &Run<'_>) -> DfResult<Option<BooleanArray>> {
+    fn undecodable(&self, pin: &ShardPin, error: &DecodeError) -> DataFusionError {
+        let message = format!("table {}, shard {}: {error}", self.table, pin.range.shard);
+        match error {
+            DecodeError::Definition(_) => EngineError::Internal(message),
+            DecodeError::TooLarge { .. } => EngineError::Query {
+                category: ErrorCategory::ResourceExhausted,
+                message,
+            },
+        }
+        .into_datafusion()
+    }
+
+    /// Rows that `skip` leaves; with `fail`, an error at the first bad one of those that are kept.
+    fn good_rows(&self, run: &Run<'_>, kept: Option<&BooleanArray>) -> DfResult<Option<BooleanArray>> {
         if self.bad_records == BadRecords::NullRow {
             return Ok(None);
         }
-        let mut bad = run.bad_rows()?.peekable();
+        let stays = |row: &usize| kept.is_none_or(|kept| kept.value(*row));
+        let mut bad = run.bad_rows()?.filter(|(row, _)| stays(row)).peekable();
         let Some((first, verdict)) = bad.peek() else { return Ok(None) };
         if self.bad_records == BadRecords::Fail {
             return Err(EngineError::BadRecord {
@@ -240,6 +231,13 @@ impl RowPlan {
         }
         Ok(batch)
     }
+}
+
+fn both(mask: Option<BooleanArray>, other: Option<&BooleanArray>) -> DfResult<Option<BooleanArray>> {
+    Ok(match (mask, other) {
+        (Some(mask), Some(other)) => Some(datafusion::arrow::compute::and(&mask, other)?),
+        (mask, other) => mask.or_else(|| other.cloned()),
+    })
 }
 
 fn boolean(expr: &dyn PhysicalExpr, batch: &RecordBatch) -> DfResult<BooleanArray> {

@@ -152,7 +152,18 @@ async fn every_table_is_listed_with_the_columns_that_it_gives() {
     let world = World::with_rows(1, 1);
     let listed: Vec<TableEntry> = world.engine.tables().into_iter().filter(|table| table.schema == "system").collect();
     let names: Vec<&str> = listed.iter().map(|table| table.name.as_str()).collect();
-    assert_eq!(names, ["catalog_errors", "queries", "scan_errors", "segments", "shards", "streams"]);
+    assert_eq!(
+        names,
+        [
+            "catalog_errors",
+            "promises",
+            "queries",
+            "scan_errors",
+            "segments",
+            "shards",
+            "streams"
+        ]
+    );
     for table in listed {
         let query = world
             .plan(

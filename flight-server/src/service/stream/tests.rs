@@ -72,7 +72,7 @@ async fn a_silent_stream_carries_empty_batches() {
     assert_eq!(
         facts,
         serde_json::json!({
-            "query_id": "q", "rows": 0, "bytes_cached": 0, "bytes_read": 0, "calls": 0,
+            "query_id": "q", "rows": 0, "bytes_cached": 0, "bytes_read": 0, "calls": 0, "outside_event_time": 0,
             "planning_ms": null, "first_row_ms": null, "total_ms": 45_000, "shards": [],
         })
     );

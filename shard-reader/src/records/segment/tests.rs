@@ -58,18 +58,6 @@ fn columns_are_decoded_once_and_counted() {
 }
 
 #[test]
-fn records_that_are_not_supported_are_found() {
-    let budget = MemoryBudget::new(u64::MAX);
-    let payloads: [&[u8]; 3] = [b"{}", &[0x1f, 0x8b, 8, 0, 0], b"{}"];
-    let packed = segment(&budget, &payloads);
-    for _ in 0..2 {
-        assert_eq!(packed.unsupported(Compression::Auto), Some((1, Encoding::Gzip)));
-        assert_eq!(packed.unsupported(Compression::None), None);
-    }
-    assert_eq!(segment(&budget, &[b"{}"]).unsupported(Compression::Auto), None);
-}
-
-#[test]
 fn ranges_of_a_segment() {
     let budget = MemoryBudget::new(u64::MAX);
     let segment = segment(&budget, &[b"a", b"bb", b"ccc"]);
