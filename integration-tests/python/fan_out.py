@@ -15,7 +15,7 @@ def consumer(kinesis):
     """A consumer of a new stream of one shard: its ARN and the shard's id."""
     existing = kinesis.list_streams()["StreamNames"]
     if NAME in existing:
-        kinesis.delete_stream(StreamName=NAME)
+        kinesis.delete_stream(StreamName=NAME, EnforceConsumerDeletion=True)
     kinesis.create_stream(StreamName=NAME, ShardCount=1)
     kinesis.get_waiter("stream_exists").wait(StreamName=NAME)
     arn = kinesis.describe_stream_summary(StreamName=NAME)["StreamDescriptionSummary"]["StreamARN"]

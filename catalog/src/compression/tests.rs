@@ -195,13 +195,13 @@ fn damaged_payloads_say_why() {
 fn a_bomb_is_refused_at_the_bound_and_not_before() {
     let most = 1 << 20;
     let inflate = |compression: &str, payload: &[u8]| {
-        let inflated = Inflater::with_most(compression.parse().unwrap(), most)
+        Inflater::with_most(compression.parse().unwrap(), most)
             .inflate(payload)
-            .map(|content| content.len());
-        inflated
+            .map(|content| content.len())
     };
     let (fits, bomb) = (vec![0u8; most], vec![0u8; most + 1]);
-    let codecs: [(&str, fn(&[u8]) -> Vec<u8>); 5] = [
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    let codecs: [(&str, Compress); 5] = [
         ("gzip", gzip),
         ("zlib", zlib),
         ("zstd", zstd),

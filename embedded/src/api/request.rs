@@ -25,9 +25,10 @@ macro_rules! request {
 
 request!(CreateStream { shard_count: Option<i64>, stream_mode_details: Option<StreamModeDetails>, tags: Option<BTreeMap<String, String>> });
 request!(
-    /// `DeleteStream`, `DescribeStreamSummary`.
+    /// `DescribeStreamSummary`.
     OnStream {}
 );
+request!(DeleteStream { enforce_consumer_deletion: Option<bool> });
 request!(DescribeStream { limit: Option<i64>, exclusive_start_shard_id: Option<String> });
 request!(ListStreams { limit: Option<i64>, exclusive_start_stream_name: Option<String>, next_token: Option<String> });
 request!(ListShards {
@@ -123,7 +124,7 @@ pub(crate) enum Request {
     AddTagsToStream(AddTags),
     CreateStream(CreateStream),
     DecreaseStreamRetentionPeriod(ChangeRetention),
-    DeleteStream(OnStream),
+    DeleteStream(DeleteStream),
     DeregisterStreamConsumer(OnConsumer),
     DescribeStream(DescribeStream),
     DescribeStreamConsumer(OnConsumer),
@@ -153,7 +154,8 @@ macro_rules! for_each_operation {
             Request::AddTagsToStream($request) => $use,
             Request::CreateStream($request) => $use,
             Request::DecreaseStreamRetentionPeriod($request) | Request::IncreaseStreamRetentionPeriod($request) => $use,
-            Request::DeleteStream($request) | Request::DescribeStreamSummary($request) => $use,
+            Request::DeleteStream($request) => $use,
+            Request::DescribeStreamSummary($request) => $use,
             Request::DeregisterStreamConsumer($request) | Request::DescribeStreamConsumer($request) => $use,
             Request::DescribeStream($request) => $use,
             Request::GetRecords($request) => $use,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Kinesis;
 use super::error::{ApiError, ErrorCode};
-use super::request::{CreateStream, DescribeStream, ListStreams, OnStream, StreamModeDetails};
+use super::request::{CreateStream, DeleteStream, DescribeStream, ListStreams, OnStream, StreamModeDetails};
 use super::response::{
     DescribeStreamResponse, DescribeStreamSummaryResponse, EnhancedMonitoring, ListStreamsResponse, StreamDescription,
     StreamDescriptionSummary, StreamFacts, StreamModeBody, StreamSummary,
@@ -124,8 +124,18 @@ impl Kinesis {
         })
     }
 
-    pub(super) fn delete_stream(&self, request: &OnStream) -> Result<(), ApiError> {
+    pub(super) fn delete_stream(&self, request: &DeleteStream) -> Result<(), ApiError> {
         let stream = self.named(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+        let has_consumers = !stream.state.read().metadata.consumers.is_empty();
+        if has_consumers && request.enforce_consumer_deletion != Some(true) {
+            return Err(ApiError::new(
+                ErrorCode::ResourceInUse,
+                format!(
+                    "Stream {} under account {} has registered consumers, and EnforceConsumerDeletion is not set.",
+                    stream.name, self.account
+                ),
+            ));
+        }
         if self.streams.delete(&stream.name)? {
             Ok(())
         } else {

@@ -335,7 +335,9 @@ async fn cbor_events_are_framed_alike() {
     assert_eq!(member(record, "Data"), &Cbor::Bytes(vec![1]));
     assert_eq!(member(&event, "ContinuationSequenceNumber"), &text(&sequence));
     assert_eq!(member(&event, "MillisBehindLatest"), &Cbor::Integer(0.into()));
-    f.connection.ok("DeleteStream", json!({"StreamName": "s"})).await;
+    f.connection
+        .ok("DeleteStream", json!({"StreamName": "s", "EnforceConsumerDeletion": true}))
+        .await;
     let frame = events.frame().await.unwrap();
     assert_eq!(frame.header(":exception-type"), "ResourceNotFoundException");
     let error: Cbor = ciborium::from_reader(&frame.payload[..]).unwrap();

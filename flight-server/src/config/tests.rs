@@ -272,6 +272,8 @@ fn keys_of_later_versions_are_refused_as_such() {
 
 #[test]
 fn bad_values_are_named_where_they_stand() {
+    let error = from_file("reader: { fan_out: { consumer: a/b } }").unwrap_err();
+    assert!(error.contains("reader.fan_out.consumer") && error.contains("\"a/b\""), "{error}");
     for (text, place, what) in [
         ("catalog:\n  refresh: 10\n", "FILE:2:12: ", "is not a duration"),
         ("catalog:\n  refresh: soon\n", "FILE:2:12: ", "`soon` is not a duration"),

@@ -3,6 +3,7 @@
 mod explain;
 mod fetch_ahead;
 mod limits;
+mod pruning;
 mod system;
 
 use std::collections::BTreeMap;
@@ -378,80 +379,6 @@ async fn references_to_one_stream_see_the_same_rows() {
         .unwrap();
     world.put(&shards[0], "{\"n\":50}");
     assert_eq!(texts(&world.run(query.parts[0].clone()).await.unwrap()), ["50|50"]);
-}
-
-/// A hundred pages, a second apart a record, the last of them now.
-fn a_hundred_pages() -> (World, i64) {
-    let world = World::new(1);
-    let shard = world.source.shard_ids()[0].clone();
-    let now = world.source.clock().now_ms();
-    for n in 0..1600 {
-        let record = format!("{{\"n\":{n},\"word\":\"w{}\"}}", n % 5);
-        let arrival = now - (1599 - n) * 1000;
-        world.source.put_as(&shard, Some("key"), Some(arrival), record.as_bytes()).unwrap();
-    }
-    (world, now)
-}
-
-#[tokio::test]
-async fn few_rows_are_few_calls() {
-    for (sql, rows, most) in [
-        ("select count(*) from (select n from t limit 5)", vec!["5"], 8),
-        (
-            "select count(*) from (select n from t where word = 'w3' limit 3 offset 1)",
-            vec!["3"],
-            8,
-        ),
-        (
-            "select n from t order by _message_timestamp desc limit 3",
-            vec!["1597", "1598", "1599"],
-            12,
-        ),
-        (
-            "select n from t order by _shard_sequence_id desc limit 3",
-            vec!["1597", "1598", "1599"],
-            12,
-        ),
-        ("select n from t order by _message_timestamp limit 2", vec!["0", "1"], 12),
-    ] {
-        let (world, _) = a_hundred_pages();
-        assert_eq!(world.rows(sql).await.unwrap(), rows, "{sql}");
-        let calls = world.source.calls().read;
-        assert!(calls <= most, "{sql}: {calls} calls");
-    }
-}
-
-#[tokio::test]
-async fn times_on_both_sides_bound_what_is_read() {
-    let (_, now) = a_hundred_pages();
-    let at = |seconds: i64| {
-        chrono::DateTime::from_timestamp_millis(now - seconds * 1000)
-            .unwrap()
-            .format("%Y-%m-%dT%H:%M:%S%.3f")
-            .to_string()
-    };
-    for condition in [
-        format!("_message_timestamp between timestamp '{}' and timestamp '{}'", at(999), at(990)),
-        format!("_message_timestamp >= '{}' and _message_timestamp < '{}Z'", at(999), at(989)),
-        format!(
-            "cast(_message_timestamp as timestamp) >= '{}' and _message_timestamp <= '{}'",
-            at(999),
-            at(990)
-        ),
-        format!(
-            "_message_timestamp in (timestamp '{}', timestamp '{}') or n = -1 and _message_timestamp = '{}'",
-            at(999),
-            at(990),
-            at(995)
-        ),
-    ] {
-        let (world, began) = a_hundred_pages();
-        assert!(began - now < 500, "the worlds lie too far apart");
-        let rows = world.rows(&format!("select n from t where {condition}")).await.unwrap();
-        assert!(rows.len() <= 10, "{condition}: {rows:?}");
-        let calls = world.source.calls();
-        assert!(calls.records < 120, "{condition}: {calls:?}");
-    }
 }
 
 /// Conditions over data and hidden columns.

@@ -59,6 +59,8 @@ pub enum Deviation {
     IdleContinuationStands,
     /// The subscription of a shard that ends does not tell so, or not with the children.
     SubscriptionEndUntold,
+    /// A stream that has consumers is deleted without EnforceConsumerDeletion, or it is gone although that was refused.
+    DeletesWithConsumers,
     /// DescribeStreamConsumer does not name the stream.
     ConsumerWithoutStream,
     /// Arrival times are kept finer than milliseconds, so AT_TIMESTAMP at a reported time may pass its record by.

@@ -33,6 +33,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::SubscriptionsNotExclusive,
     Deviation::SubscriptionEndUntold,
     Deviation::ConsumerWithoutStream,
+    Deviation::DeletesWithConsumers,
 ];
 
 /// More than any valid request.

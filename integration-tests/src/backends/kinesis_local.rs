@@ -13,6 +13,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::SubscriptionsRefusedByEvent,
     Deviation::IdleContinuationStands,
     Deviation::SubscriptionEndUntold,
+    Deviation::DeletesWithConsumers,
 ];
 
 pub(super) fn start() -> anyhow::Result<Running> {

@@ -21,6 +21,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::MergeUnchecked,
     Deviation::IdleContinuationStands,
     Deviation::SubscriptionEndUntold,
+    Deviation::DeletesWithConsumers,
 ];
 
 pub(super) fn start() -> anyhow::Result<Running> {

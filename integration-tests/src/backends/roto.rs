@@ -14,6 +14,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     Deviation::NoChildShards,
     Deviation::NoSubscriptions,
     Deviation::UpdateBeyondDouble,
+    Deviation::DeletesWithConsumers,
 ];
 
 pub(super) fn start() -> anyhow::Result<Running> {

@@ -150,6 +150,7 @@ impl TestStream for Stream {
     async fn delete(&self) -> Result<(), Violation> {
         self.client
             .delete_stream()
+            .enforce_consumer_deletion(true)
             .stream_name(&self.name)
             .send()
             .await

@@ -128,7 +128,7 @@ async fn a_stream_of_the_same_name_is_another_stream() {
     );
     let refused = format!("{:#}", client.read(old).await.unwrap_err());
     assert!(
-        refused.contains("FailedPrecondition") && refused.contains("created again"),
+        refused.contains("not in a state required") && refused.contains("created again"),
         "{refused}"
     );
 }

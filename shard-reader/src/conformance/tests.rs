@@ -217,6 +217,7 @@ impl TestStream for EmbeddedStream {
     async fn delete(&self) -> Result<(), Violation> {
         self.client
             .delete_stream()
+            .enforce_consumer_deletion(true)
             .stream_name(&self.name)
             .send()
             .await

@@ -52,6 +52,9 @@ impl StreamContext {
     /// Ends the reader: the stream is another by now, or gone. The first reason stands.
     pub(super) fn supersede(&self, why: ReadError) -> ReadError {
         let why = self.superseded.get_or_init(|| why).clone();
+        if let Some(storage) = &self.storage {
+            storage.stream().delete();
+        }
         self.stop.cancel();
         why
     }

@@ -1,7 +1,7 @@
 //! A segment as a Parquet file: user records after de-aggregation, payloads as they came.
 //!
-//! Row groups are small, so that a part can be read. Where each of them ends stands in the file's metadata, since a record that fans out can lie in
-//! two of them.
+//! Row groups are small, so that a part can be read. Where each of them ends stands in the file's metadata. A record that fans out lies in one of them: a
+//! range may end after it, and whoever reads to there must have all of it.
 
 use std::sync::Arc;
 
@@ -94,22 +94,27 @@ pub(crate) fn encode(from: Position, to: Position, parts: &[Records]) -> Result<
     }))
 }
 
-/// Row groups, each a list of slices.
+/// Row groups, each a list of slices. None but the first begins inside a record that fans out.
 fn cut(parts: &[Records]) -> Vec<Vec<Records>> {
     let mut groups: Vec<Vec<Records>> = Vec::new();
-    let (mut rows, mut bytes) = (GROUP_ROWS, 0);
+    let (mut rows, mut bytes) = (0, 0);
     for part in parts {
         let mut from = 0;
         while from < part.len() {
-            if rows >= GROUP_ROWS || bytes >= GROUP_BYTES {
+            let full = rows >= GROUP_ROWS || bytes >= GROUP_BYTES;
+            if groups.is_empty() || (full && part.subs().value(from) == 0) {
                 groups.push(Vec::new());
                 (rows, bytes) = (0, 0);
             }
-            let most = part.len().min(from + GROUP_ROWS - rows);
+            let most = part.len().min(from + GROUP_ROWS.saturating_sub(rows));
             // one record at least, so that this ends
             let mut to = from + 1;
             bytes += part.data_bytes(from..to);
             while to < most && bytes < GROUP_BYTES {
+                bytes += part.data_bytes(to..to + 1);
+                to += 1;
+            }
+            while to < part.len() && part.subs().value(to) > 0 {
                 bytes += part.data_bytes(to..to + 1);
                 to += 1;
             }
@@ -208,7 +213,8 @@ pub(crate) fn read_at(name: &SegmentName, groups: &Groups, file: impl ChunkReade
     let batch = batches.next().ok_or_else(|| Damage("a row group is empty".into()))?;
     let batch = batch.map_err(|error| Damage(format!("not readable as Parquet: {error}")))?;
     let records = Records::from_batch(&batch).ok_or_else(|| Damage("its columns are others".into()))?;
-    let whole = records.len() == rows && batches.next().is_none() && is_storable(&records) && records.is_ascending();
+    let cut_inside = index > 0 && !records.is_empty() && records.subs().value(0) > 0;
+    let whole = records.len() == rows && !cut_inside && batches.next().is_none() && is_storable(&records) && records.is_ascending();
     if !whole || records.is_empty() || records.start_of(0) < from || records.end_of(records.len() - 1) > to {
         return Err(Damage(format!("its records are not those of {from} to {to}")));
     }

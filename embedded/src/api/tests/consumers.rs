@@ -111,7 +111,10 @@ fn consumers_survive_a_restart_and_end_with_their_stream() {
     let by_arn = json!({"ConsumerARN": consumer["ConsumerARN"]});
     let described = fixture.call(Operation::DescribeStreamConsumer, by_arn.clone());
     assert_eq!(described["ConsumerDescription"]["ConsumerStatus"], "ACTIVE");
-    fixture.call(Operation::DeleteStream, json!({"StreamName": "s"}));
+    let delete = json!({"StreamName": "s"});
+    assert_eq!(fixture.error(Operation::DeleteStream, delete), ErrorCode::ResourceInUse);
+    let delete = json!({"StreamName": "s", "EnforceConsumerDeletion": true});
+    fixture.call(Operation::DeleteStream, delete);
     fixture.call(Operation::CreateStream, json!({"StreamName": "s", "ShardCount": 1}));
     assert_eq!(
         fixture.error(Operation::DescribeStreamConsumer, by_arn),

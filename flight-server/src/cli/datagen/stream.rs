@@ -75,6 +75,7 @@ pub(crate) async fn prepare(client: &Client, stream: &str, preparation: Preparat
             tracing::info!(stream, "deleting the stream");
             client
                 .delete_stream()
+                .enforce_consumer_deletion(true)
                 .stream_name(stream)
                 .enforce_consumer_deletion(true)
                 .send()

@@ -188,6 +188,15 @@ pub(super) async fn a_consumer_is_registered_listed_and_deregistered(service: &S
     }
 }
 
+pub(super) async fn a_stream_with_consumers_is_deleted_by_force_only(service: &Service) -> Checked {
+    let consumer = service.consumer().await?;
+    let delete = service.client.delete_stream().stream_name(&consumer.stream);
+    let plain = delete.clone().send().await;
+    refused(plain, "a stream that has consumers", &["ResourceInUseException"])?;
+    delete.enforce_consumer_deletion(true).send().await?;
+    service.until_gone(&consumer.stream).await
+}
+
 pub(super) async fn a_subscription_pushes_records_as_they_come(service: &Service) -> Checked {
     let consumer = service.consumer().await?;
     let mut events = consumer.subscribe(from(ShardIteratorType::Latest)).await?;

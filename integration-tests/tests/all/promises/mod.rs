@@ -150,6 +150,7 @@ promises! {
     validation::an_empty_batch_is_refused [EmptyBatchAccepted];
 
     fan_out::a_consumer_is_registered_listed_and_deregistered [ConsumerWithoutStream];
+    fan_out::a_stream_with_consumers_is_deleted_by_force_only [DeletesWithConsumers];
     fan_out::a_subscription_pushes_records_as_they_come [NoSubscriptions];
     fan_out::a_subscription_starts_where_it_is_told [NoSubscriptions, SubscriptionsStartAtHorizon];
     fan_out::a_subscription_goes_on_after_its_continuation [NoSubscriptions, SubscriptionsStartAtHorizon];

@@ -248,7 +248,8 @@ impl Service {
         let streams = std::mem::take(&mut *self.streams.lock().unwrap());
         for stream in streams {
             // Many are gone already, and a service that stopped answering has failed its test.
-            let _ = self.client.delete_stream().stream_name(stream).send().await;
+            let delete = self.client.delete_stream().stream_name(stream).enforce_consumer_deletion(true);
+            let _ = delete.send().await;
         }
     }
 }

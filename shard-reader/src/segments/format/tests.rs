@@ -200,3 +200,20 @@ fn content_that_does_not_agree_with_the_name_is_damage() {
     };
     assert!(read_from(&name, &content, name.from).is_err());
 }
+
+#[test]
+fn a_record_that_fans_out_lies_in_one_group() {
+    let plain = |sequence: u64| (sequence, 0, None, None, 5, vec![b'p'; 8]);
+    let user = |sequence: u64, sub: u32| (sequence, sub, Some(u128::from(sub)), None, 5, vec![b'u'; 8]);
+    let mut rows: Vec<Row> = (0..GROUP_ROWS as u64 - 3).map(plain).collect();
+    rows.extend((0..50).map(|sub| user(20_000, sub)));
+    rows.extend((0..10).map(|offset| plain(30_000 + offset)));
+    let (before, inside) = (Position::Before(0.into()), GROUP_ROWS + 7);
+    let last = Position::After(30_009.into(), 0);
+    // in one run, and where a run of memory ends inside the record
+    for parts in [vec![run(&rows)], vec![run(&rows[..inside]), run(&rows[inside..])]] {
+        let encoded = encode(before, last, &parts).unwrap().unwrap();
+        assert_eq!(encoded.groups.as_ref(), [Position::After(20_000.into(), 49), last]);
+        assert_eq!(read_from(&encoded.name, &encoded.bytes, before).unwrap(), rows);
+    }
+}
