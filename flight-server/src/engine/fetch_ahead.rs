@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use datafusion::common::runtime::SpawnedTask;
 use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use shard_reader::{ShardRange, StatementMeter, StreamReader};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::api::QueryPart;
 use super::cost;
@@ -64,7 +64,7 @@ pub(super) struct FetchAheads(Mutex<HashMap<String, Fetching>>);
 #[derive(Debug)]
 struct Fetching {
     ahead: Arc<FetchAhead>,
-    _task: AbortOnDropHandle<()>,
+    _task: SpawnedTask<()>,
 }
 
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl Engine {
             cancel: CancellationToken::new(),
         });
         let (engine, id, own) = (self.this(), query_id.to_owned(), Arc::clone(&ahead));
-        let task = tokio::spawn(async move {
+        let task = SpawnedTask::spawn(async move {
             own.cancel.run_until_cancelled(fetch(&own, ranges)).await;
             own.ended.store(true, Ordering::Release);
             own.end.notify_waiters();
@@ -218,10 +218,7 @@ impl Engine {
             }
         });
         let progress = ahead.progress();
-        let fetching = Fetching {
-            ahead,
-            _task: AbortOnDropHandle::new(task),
-        };
+        let fetching = Fetching { ahead, _task: task };
         known.insert(query_id.to_owned(), fetching);
         progress
     }

@@ -14,6 +14,7 @@ use integration_tests::backends::Backend;
 use integration_tests::flight::{Client, Mode};
 use integration_tests::server::{Demo, run_script};
 use integration_tests::{http, kinesis};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Code;
 
@@ -59,7 +60,8 @@ async fn resharding_loses_and_doubles_nothing() {
     let mut seen = BTreeSet::new();
     read(&mut rows, &mut seen, 500).await;
     let writer = Arc::clone(&stage);
-    let writing = tokio::spawn(async move {
+    let mut writing = JoinSet::new();
+    writing.spawn(async move {
         for step in 0..8_i64 {
             let from = 500 + step * (RECORDS - 500) / 8;
             let to = 500 + (step + 1) * (RECORDS - 500) / 8;
@@ -68,7 +70,7 @@ async fn resharding_loses_and_doubles_nothing() {
         }
     });
     read(&mut rows, &mut seen, RECORDS as usize).await;
-    writing.await.unwrap();
+    writing.join_next().await.unwrap().unwrap();
     // into the newest shards
     put(&stage.kinesis, "followed", RECORDS..RECORDS + 200, |_| {}).await;
     read(&mut rows, &mut seen, RECORDS as usize + 200).await;

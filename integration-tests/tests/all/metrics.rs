@@ -7,6 +7,7 @@ use integration_tests::flight::{Client, Mode};
 use integration_tests::kinesis;
 use integration_tests::server::{self, Server};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 const TABLE: &str = "table: numbers\nstream: numbers\ncolumns:\n  - { name: n, path: n, type: bigint }\n";
 
@@ -81,8 +82,7 @@ async fn metrics_count_what_was_put_and_asked() {
         expected.push(json!(["shardflight_shard_scans", labels, 0]));
     }
     let expected = serde_json::Value::from(expected).to_string();
-    tokio::task::spawn_blocking(move || server::run_script("metrics.py", &[&server.http, &expected]))
-        .await
-        .unwrap()
-        .unwrap();
+    let mut script = JoinSet::new();
+    script.spawn_blocking(move || server::run_script("metrics.py", &[&server.http, &expected]));
+    script.join_next().await.unwrap().unwrap().unwrap();
 }

@@ -93,7 +93,8 @@ impl Actor {
     pub(super) async fn ending_at(&mut self, point: Position) -> Result<Option<SequenceNumber>, Failure> {
         let (context, shard) = (Arc::clone(&self.context), Arc::clone(&self.shard));
         let known = || shard.info.lock().ending_sequence;
-        let is_wanted = |demand: &Demand| demand.waiting && demand.position == point;
+        // a follower waits at every tip, and its range ends with no number
+        let is_wanted = |demand: &Demand| demand.waiting && demand.position == point && demand.following.is_none();
         if known().is_none() && shard.state.lock().demands.values().any(is_wanted) {
             context.list(Instant::now()).await?;
         }

@@ -76,14 +76,16 @@ pub struct FollowScan {
 #[derive(Debug)]
 enum Stage {
     /// A parent is still being read. One that was found while following was first listed then.
-    Waiting(ShardPin, Option<Instant>),
+    Waiting(Box<ShardPin>, Option<Instant>),
     Reading,
     Delivered,
 }
 
 impl FollowScan {
     pub(super) fn new(context: Arc<StreamContext>, shards: Vec<ShardPin>, meter: Arc<StatementMeter>) -> Self {
-        let shards = shards.into_iter().map(|pin| (pin.range.shard.clone(), Stage::Waiting(pin, None)));
+        let shards = shards
+            .into_iter()
+            .map(|pin| (pin.range.shard.clone(), Stage::Waiting(Box::new(pin), None)));
         Self {
             pause: context.shared.config.follow_list_age,
             context,
@@ -204,7 +206,7 @@ impl FollowScan {
                 tip: TipKind::Reached,
                 bytes_cached: 0,
             };
-            self.shards.insert(info.id, Stage::Waiting(pin, Some(Instant::now())));
+            self.shards.insert(info.id, Stage::Waiting(Box::new(pin), Some(Instant::now())));
         }
         found
     }
@@ -232,7 +234,7 @@ impl FollowScan {
             for shard in ready {
                 if let Some(Stage::Waiting(pin, found)) = self.shards.insert(shard.clone(), Stage::Reading) {
                     // one that is passed over may let its children begin
-                    let stage = self.begin(pin, found);
+                    let stage = self.begin(*pin, found);
                     self.shards.insert(shard, stage);
                 }
             }

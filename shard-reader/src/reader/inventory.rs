@@ -1,22 +1,22 @@
 //! What is held, segment by segment.
 
 use super::stream::StreamReader;
-use crate::{SequenceNumber, ShardId};
+use crate::{Position, SequenceNumber, ShardId};
 
 /// A run of records that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentFacts {
     /// Whose records.
     pub shard: ShardId,
-    /// Where they are held: `memory`.
+    /// Where they are held: `memory`, `disk` or `store`. The same records may be held in several places.
     pub storage: &'static str,
-    /// Sequence number of the first.
+    /// Sequence number of the first; of a file, the number that its beginning names.
     pub first: SequenceNumber,
-    /// Sequence number of the last.
+    /// Sequence number of the last; of a file, the number that its end names.
     pub last: SequenceNumber,
     /// How many.
     pub records: u64,
-    /// Bytes held, decoded columns too.
+    /// Bytes held, decoded columns too; of a file, its size.
     pub bytes: u64,
     /// Of these, decoded columns.
     pub decoded_bytes: u64,
@@ -45,7 +45,26 @@ impl StreamReader {
                     arrivals: (arrivals != (i64::MIN, i64::MAX)).then_some(arrivals),
                 });
             }
+            let Some(files) = state.storage.as_ref().map(|storage| storage.files.inventory()) else {
+                continue;
+            };
+            for (storage, files) in ["disk", "store"].into_iter().zip(files) {
+                facts.extend(files.into_iter().map(|(name, bytes)| SegmentFacts {
+                    shard: shard.id.clone(),
+                    storage,
+                    first: named(name.from),
+                    last: named(name.to),
+                    records: name.rows.into(),
+                    bytes,
+                    decoded_bytes: 0,
+                    arrivals: Some(name.arrivals),
+                }));
+            }
         }
         facts
     }
+}
+
+fn named(point: Position) -> SequenceNumber {
+    point.sequence().unwrap_or(SequenceNumber::MIN)
 }

@@ -368,6 +368,13 @@ impl StoredShard {
         files.disk.files().chain(files.store.files()).map(|file| file.name).collect()
     }
 
+    /// All files with their sizes: those on disk, and those in object storage.
+    pub(crate) fn inventory(&self) -> [Vec<(SegmentName, u64)>; 2] {
+        let files = self.files.lock();
+        let of = |index: &SegmentIndex| index.files().map(|file| (file.name, file.file_bytes)).collect();
+        [of(&files.disk), of(&files.store)]
+    }
+
     pub(super) fn path(&self, name: &SegmentName) -> PathBuf {
         self.directory.join(FileName::Segment(*name).to_string())
     }

@@ -46,7 +46,7 @@ pub(super) fn is_newest_first(order: &[PhysicalSortExpr], definition: &TableDefi
 /// A shard being read, from one end or the other.
 pub(super) enum Reading {
     Forward {
-        scan: ShardScan,
+        scan: Box<ShardScan>,
         /// Records that are read arrived after this time (ms since the epoch): the least of the last run.
         passed_ms: i64,
         ended: bool,
@@ -57,7 +57,7 @@ pub(super) enum Reading {
 impl Reading {
     pub(super) fn forward(scan: ShardScan) -> Self {
         Self::Forward {
-            scan,
+            scan: Box::new(scan),
             passed_ms: i64::MIN,
             ended: false,
         }

@@ -82,9 +82,9 @@ async fn a_lower_bound_that_moves_on_costs_no_call_of_its_own() {
     };
     let pinned = pin(&f, from(times[6])).await;
     assert_eq!(f.rows(&pinned.range).await.unwrap(), expected(&f.shard(0), 300..500));
-    for hour in 6..9 {
+    for (hour, time) in times.iter().enumerate().take(9).skip(6) {
         let calls = f.source.calls().read;
-        let pinned = pin(&f, from(times[hour] + 1)).await;
+        let pinned = pin(&f, from(time + 1)).await;
         assert_eq!(pinned.range.start, before(&f.source, &f.shard(0), 50 * (hour + 1)));
         assert_eq!(f.source.calls().read, calls + 1, "the tip alone");
     }

@@ -100,6 +100,13 @@ async fn after_a_restart_a_repeated_statement_costs_one_call_for_each_shard() {
         assert_eq!(after.read - before.read, 3, "one for each shard");
         assert_eq!(after.records - before.records, 3, "the last record of each, which must be there");
         assert_eq!(f.read_all().await, disk.all());
+        let segments = f.reader.segments();
+        let stored: u64 = segments
+            .iter()
+            .filter(|facts| facts.storage == "disk")
+            .map(|facts| facts.records)
+            .sum();
+        assert_eq!(stored, 75_000, "{segments:?}");
         let counters = f.readers.segment_counters().unwrap();
         assert_eq!(
             counters.loaded_bytes,
