@@ -68,3 +68,17 @@ pub enum Deviation {
     /// MillisBehindLatest is rounded down to 0 while records of the same millisecond wait.
     DistanceRoundedToZero,
 }
+
+impl Deviation {
+    /// Whether it shows whenever it is looked for. The others depend on the millisecond at which the service does something.
+    pub const fn is_certain(self) -> bool {
+        !matches!(
+            self,
+            Self::TimeFilterListsClosed
+                | Self::SubscriptionEndUntold
+                | Self::DeletesWithConsumers
+                | Self::ArrivalBelowMilliseconds
+                | Self::DistanceRoundedToZero
+        )
+    }
+}

@@ -51,6 +51,8 @@ fn examine(backend: Backend, promise: &str, broken_by: &[Deviation], check: Chec
     let output = || running.output().unwrap_or_default();
     match (outcome, expected.is_empty()) {
         (Ok(()), true) => {}
+        // what depends on the service's timing may be kept by chance
+        (Ok(()), false) if expected.iter().any(|deviation| !deviation.is_certain()) => {}
         (Ok(()), false) => panic!("{backend:?} keeps {promise} although it is listed to break it by {expected:?}: correct the list"),
         (Err(Failure::Broken(reason)), false) => println!("{backend:?} breaks {promise} as listed ({expected:?}): {reason}"),
         (Err(Failure::Broken(reason)), true) => panic!("{backend:?} breaks {promise}: {reason}\n{}", output()),
