@@ -11,15 +11,16 @@ use arrow_flight::error::FlightError;
 use aws_sdk_kinesis::primitives::Blob;
 use futures::{StreamExt as _, TryStreamExt as _};
 use integration_tests::backends::Backend;
+use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
-use integration_tests::server::{Demo, run_script};
+use integration_tests::server::{Demo, Server, run_script};
 use integration_tests::{http, kinesis};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Code;
 
 use crate::faults::resharding::reshard;
-use crate::faults::stage::{Stage, put};
+use crate::faults::stage::{Stage, create, put};
 
 /// Longer than a row may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -133,6 +134,44 @@ async fn a_stream_of_the_same_name_is_another_stream() {
         refused.contains("not in a state required") && refused.contains("created again"),
         "{refused}"
     );
+}
+
+fn pushed_events(server: &Server) -> u64 {
+    let metrics = http::get(&server.http, "/metrics").unwrap();
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("shardflight_fan_out_events_total"))
+        .unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_fan_out_what_is_new_is_pushed() {
+    let running = Backend::Embedded.start().unwrap();
+    let kinesis = kinesis::client(&running.endpoint);
+    create(&kinesis, "pushed", 2).await;
+    put(&kinesis, "pushed", 0..300, |_| {}).await;
+    let directory = scratch_directory("follow-pushed").unwrap();
+    Stage::define(&directory, "pushed");
+    let settings = "reader: { fan_out: { consumer: tests, use: tip } }\n";
+    let server = Server::start(&directory, &running.endpoint, settings).unwrap();
+    let mut client = Client::connect(server.flight, Mode::Single).await.unwrap();
+    let mut rows = client.stream("follow select id from pushed").await.unwrap();
+    let mut seen = BTreeSet::new();
+    read(&mut rows, &mut seen, 300).await;
+    // the backlog is polled; then a record after another, until the first is pushed
+    let (started, mut next) = (Instant::now(), 300);
+    while pushed_events(&server) == 0 {
+        assert!(started.elapsed() < PATIENCE, "nothing is pushed");
+        put(&kinesis, "pushed", next..next + 1, |_| {}).await;
+        next += 1;
+        read(&mut rows, &mut seen, usize::try_from(next).unwrap()).await;
+    }
+    let before = pushed_events(&server);
+    put(&kinesis, "pushed", next..next + 1000, |_| {}).await;
+    read(&mut rows, &mut seen, usize::try_from(next + 1000).unwrap()).await;
+    assert_eq!((seen.first(), seen.last()), (Some(&0), Some(&(next + 999))));
+    assert!(pushed_events(&server) > before);
 }
 
 fn scans(demo: &Demo) -> u64 {
