@@ -9,8 +9,6 @@ use super::{Facts, SystemTable};
 
 /// This process: there is no other node.
 const OWNER: &str = "local";
-/// Shards are read by GetRecords.
-const READING: &str = "polling";
 
 #[derive(Debug)]
 pub(super) struct Shards;
@@ -95,7 +93,7 @@ impl SystemTable for Shards {
             number(&rows, |row| Some(row.shard.bytes)),
             number(&rows, |row| Some(row.shard.scans)),
             text(&rows, |_| Some(OWNER)),
-            text(&rows, |_| Some(READING)),
+            text(&rows, |row| Some(row.shard.read_by)),
             flag(&rows, |row| Some(row.shard.running)),
             number(&rows, |row| Some(row.shard.counters.get_records_calls)),
             number(&rows, |row| Some(row.shard.counters.records_fetched)),
