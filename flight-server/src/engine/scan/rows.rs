@@ -18,6 +18,7 @@ use super::super::table::ColumnSource;
 use super::aggregates::kept;
 use super::columns::Run;
 use super::event_time::PromiseWatch;
+use super::order::ArrivalSlack;
 use super::prune::{Pruning, can_hold};
 use super::reach::Reach;
 
@@ -28,6 +29,7 @@ pub(super) struct RowPlan {
     pub(super) definition: Arc<TableDefinition>,
     pub(super) bad_records: BadRecords,
     pub(super) kpl_dedup: KplDedup,
+    pub(super) arrival_slack: ArrivalSlack,
     pub(super) errors: Arc<ScanErrors>,
     pub(super) query_id: Arc<str>,
     /// Columns that are read: those of the output, then those that only filters need.
