@@ -166,5 +166,5 @@ fn csv_spectrum() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 10);
+    assert_eq!(seen, 11);
 }

@@ -31,6 +31,17 @@ pub(super) struct Envelope {
     control: Option<&'static str>,
 }
 
+/// Places and paths of columns, by where their values stand.
+#[derive(Debug, Default)]
+struct Parts<'a> {
+    /// In the elements; paths from there.
+    inner: Vec<(usize, &'a [String])>,
+    /// Beside the array.
+    outer: Vec<(usize, &'a [String])>,
+    /// In the JSON that an element's text holds; paths from there.
+    embedded: Vec<(usize, &'a [String])>,
+}
+
 /// Keys of an event of CloudWatch Logs; all others are the envelope's.
 /// (docs.aws.amazon.com/AmazonCloudWatch/latest/logs, "Subscription filters with Kinesis Data Streams")
 const EVENT_KEYS: [&str; 4] = ["id", "timestamp", "message", "extractedFields"];
@@ -40,51 +51,40 @@ const MESSAGE: &str = "message";
 impl Envelope {
     /// Paths that begin with the list's lead into its elements.
     pub(super) fn new(list: &[String], columns: &[(usize, &[String])], rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
-        let (inner, outer): (Vec<_>, Vec<_>) = columns.iter().partition(|(_, path)| path.starts_with(list));
-        let inner: Vec<(usize, &[String])> = inner.into_iter().map(|(place, path)| (place, &path[list.len()..])).collect();
-        Self::of(list, &inner, &outer, Vec::new(), None, rows, always_slow)
+        let mut parts = Parts::default();
+        for (place, path) in columns {
+            match path.starts_with(list) {
+                true => parts.inner.push((*place, &path[list.len()..])),
+                false => parts.outer.push((*place, path)),
+            }
+        }
+        Self::of(list, &parts, None, rows, always_slow)
     }
 
     /// CloudWatch Logs: paths lead into the event or the envelope by their first key, and through `message` into JSON that it holds.
     pub(super) fn of_cloudwatch_logs(columns: &[(usize, &[String])], rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
-        let (mut inner, mut outer, mut embedded): (Vec<(usize, &[String])>, Vec<_>, Vec<(usize, &[String])>) = Default::default();
+        let mut parts = Parts::default();
         for (place, path) in columns {
             match path.split_first() {
                 Some((first, rest)) if first == EVENTS && !rest.is_empty() => match rest.split_first() {
-                    Some((key, below)) if key == MESSAGE && !below.is_empty() => embedded.push((*place, below)),
-                    _ => inner.push((*place, rest)),
+                    Some((key, below)) if key == MESSAGE && !below.is_empty() => parts.embedded.push((*place, below)),
+                    _ => parts.inner.push((*place, rest)),
                 },
-                Some((first, below)) if first == MESSAGE && !below.is_empty() => embedded.push((*place, below)),
-                Some((first, _)) if EVENT_KEYS.contains(&&**first) => inner.push((*place, path)),
-                _ => outer.push((*place, *path)),
+                Some((first, below)) if first == MESSAGE && !below.is_empty() => parts.embedded.push((*place, below)),
+                Some((first, _)) if EVENT_KEYS.contains(&&**first) => parts.inner.push((*place, path)),
+                _ => parts.outer.push((*place, *path)),
             }
         }
-        Self::of(
-            &[EVENTS.to_owned()],
-            &inner,
-            &outer,
-            embedded,
-            Some("CONTROL_MESSAGE"),
-            rows,
-            always_slow,
-        )
+        Self::of(&[EVENTS.to_owned()], &parts, Some("CONTROL_MESSAGE"), rows, always_slow)
     }
 
-    fn of(
-        list: &[String],
-        inner: &[(usize, &[String])],
-        outer: &[(usize, &[String])],
-        embedded: Vec<(usize, &[String])>,
-        control: Option<&'static str>,
-        rows: &Rows,
-        always_slow: bool,
-    ) -> Result<Self, ArrowError> {
+    fn of(list: &[String], parts: &Parts<'_>, control: Option<&'static str>, rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
         let extra = Extra {
             list: rows.width(),
             kind: rows.width() + 1,
         };
         let mut tree = PathTree::default();
-        for (place, path) in outer {
+        for (place, path) in &parts.outer {
             tree.insert(
                 path,
                 Wanted {
@@ -109,12 +109,13 @@ impl Envelope {
                 },
             );
         }
-        let embedded = match embedded.is_empty() {
-            true => None,
-            false => Some(Embedded::new(&[MESSAGE.to_owned()], &embedded, rows, always_slow)?),
+        let embedded = match &parts.embedded[..] {
+            [] => None,
+            columns => Some(Embedded::new(&[MESSAGE.to_owned()], columns, rows, always_slow)?),
         };
+        let repeated = parts.outer.iter().map(|(place, _)| *place).collect();
         Ok(Self {
-            elements: Elementwise::new(inner, outer.iter().map(|(place, _)| *place).collect(), embedded, rows, always_slow)?,
+            elements: Elementwise::new(&parts.inner, repeated, embedded, rows, always_slow)?,
             outer: tree,
             extra,
             list: list.to_vec(),
