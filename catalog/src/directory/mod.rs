@@ -161,7 +161,7 @@ impl DirectoryCatalog {
     fn parse(&self, path: &Path, text: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
         match is_json(path) {
             true => TableDefinition::from_presto_json(text, &self.default_schema),
-            false => TableDefinition::from_yaml_in(text, &self.default_schema),
+            false => TableDefinition::from_yaml_file(text, &self.default_schema, &self.path),
         }
     }
 }

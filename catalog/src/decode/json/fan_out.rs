@@ -1,0 +1,66 @@
+//! Records that hold any number of documents.
+
+use arrow::error::ArrowError;
+
+use super::super::RowFormat;
+use super::super::contents::DecodeError;
+use super::super::rows::Rows;
+use super::split::{Elements, Values, is_array, lines};
+use super::waiting::{Elementwise, Waiting};
+use crate::JsonRows;
+
+/// A row for each of a record's documents.
+#[derive(Debug)]
+pub(super) struct FanOut {
+    elements: Elementwise,
+    split: JsonRows,
+}
+
+impl FanOut {
+    pub(super) fn new(split: JsonRows, columns: &[(usize, &[String])], rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
+        Ok(Self {
+            elements: Elementwise::new(columns, Vec::new(), None, rows, always_slow)?,
+            split,
+        })
+    }
+
+    /// CloudEvents, alone, one after the other, or in batches. What has no `specversion` is none (CloudEvents 1.0, "Required attributes").
+    pub(super) fn of_cloudevents(columns: &[(usize, &[String])], rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
+        let mut format = Self::new(JsonRows::Elements, columns, rows, always_slow)?;
+        format.elements.require("specversion");
+        Ok(format)
+    }
+}
+
+impl RowFormat for FanOut {
+    fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
+        let mut waiting = Waiting::new(&mut self.elements);
+        for record in records {
+            match self.split {
+                JsonRows::Lines => {
+                    for line in lines(record) {
+                        waiting.push(Ok(line), rows)?;
+                    }
+                }
+                JsonRows::Value | JsonRows::Values => {
+                    for value in Values::new(record) {
+                        waiting.push(Ok(value), rows)?;
+                    }
+                }
+                JsonRows::Elements => {
+                    for value in Values::new(record) {
+                        if is_array(value) {
+                            for element in Elements::new(value) {
+                                waiting.push(element, rows)?;
+                            }
+                        } else {
+                            waiting.push(Ok(value), rows)?;
+                        }
+                    }
+                }
+            }
+            waiting.end_record();
+        }
+        waiting.flush(rows)
+    }
+}
