@@ -5,6 +5,7 @@ mod explain;
 mod fetch_ahead;
 mod limits;
 mod pruning;
+mod several_rows;
 mod system;
 
 use std::collections::BTreeMap;

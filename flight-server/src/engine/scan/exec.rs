@@ -33,7 +33,7 @@ use super::follow;
 use super::order::{ArrivalSlack, ReadFrom, Reading, is_newest_first};
 use super::prune::Pruning;
 use super::reach::Reach;
-use super::rows::RowPlan;
+use super::rows::{Produced, RowPlan};
 
 /// What a plan asks of a stream.
 pub(crate) struct ScanRequest {
@@ -251,8 +251,8 @@ impl ShardRows {
                 }
             };
             let reach = wanted.as_ref().unwrap_or(self.rows.pruning.reach());
-            let batch = self.rows.rows(&self.pin, &slice, self.before, reach)?;
-            self.before = self.before.saturating_add(i64::try_from(slice.rows.len()).unwrap_or(i64::MAX));
+            let Produced { batch, rows } = self.rows.rows(&self.pin, &slice, self.before, reach)?;
+            self.before = self.before.saturating_add(i64::try_from(rows).unwrap_or(i64::MAX));
             if batch.is_some() {
                 return Ok(batch);
             }
