@@ -12,6 +12,7 @@ mod start;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod write;
 mod yaml;
 
 use std::collections::HashMap;

@@ -1,0 +1,100 @@
+use super::*;
+use crate::TableDefinition;
+
+fn of(documents: &[&str]) -> Inferred {
+    infer_json(documents.iter().map(|text| text.as_bytes()), &Compression::Auto)
+}
+
+fn types(documents: &[&str]) -> Vec<(String, String)> {
+    let columns = of(documents).columns.into_iter();
+    columns.map(|column| (column.name, column.column_type)).collect()
+}
+
+/// The type of field `f` that had these values.
+fn type_of(values: &[&str]) -> String {
+    let documents: Vec<String> = values.iter().map(|value| format!("{{\"f\":{value}}}")).collect();
+    let documents: Vec<&str> = documents.iter().map(String::as_str).collect();
+    types(&documents).remove(0).1
+}
+
+#[test]
+fn scalars() {
+    for (values, expected) in [
+        (&["1", "-9223372036854775808", "null"][..], "bigint"),
+        (&["1", "1.5"], "double"),
+        (&["true", "null"], "boolean"),
+        (&["true", "1"], "varchar"),
+        (&["\"a\"", "1"], "varchar"),
+        (&["\"a\"", "\"\""], "varchar"),
+        (&["null"], "varchar"),
+        (&["\"2024-07-01\"", "\"2024-02-29\""], "date"),
+        (&["\"2024-07-01\"", "\"2023-02-29\""], "varchar"),
+        (&["\"2024-07-01T10:11:12Z\"", "\"2024-07-01\""], "timestamp(s)"),
+        (
+            &["\"2024-07-01T10:11:12.5Z\"", "\"2024-07-01 10:11:12.123456+02:00\""],
+            "timestamp(us)",
+        ),
+        (&["\"2024-07-01T10:11:12.123Z\""], "timestamp(ms)"),
+        (&["\"2024-07-01T10:11:12.123456789\""], "timestamp(ns)"),
+        (&["\"2024-07-01T10:11:12Z\"", "\"soon\""], "varchar"),
+        (&["\"12\""], "varchar"),
+    ] {
+        assert_eq!(type_of(values), expected, "{values:?}");
+    }
+}
+
+#[test]
+fn patterns_and_milliseconds() {
+    let inferred = of(&[r#"{"timestamp":"01/Aug/1995:00:00:01 -0400","eventTime":1719828672123,"n":1719828672123}"#]);
+    let columns: Vec<_> = inferred
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.column_type.as_str(), column.format.as_deref()))
+        .collect();
+    assert_eq!(
+        columns,
+        [
+            ("timestamp", "timestamp(s)", Some("%d/%b/%Y:%H:%M:%S %z")),
+            ("eventtime", "timestamp(ms)", None),
+            ("n", "bigint", None)
+        ]
+    );
+    assert_eq!(inferred.columns[1].path, ["eventTime"]);
+}
+
+#[test]
+fn names_are_plain_and_unique() {
+    let names: Vec<String> = types(&[r#"{"Id":1,"id":2,"a b":3,"1st":4,"_message":5,"":6,"日付":7}"#])
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["id", "id_2", "a_b", "c_1st", "c_message", "c_", "日付"]);
+}
+
+#[test]
+fn bad_records_are_counted_and_add_nothing() {
+    let inferred = of(&[r#"{"a":1}"#, r#"{"b":1"#, "", r#"{"a":2} x"#]);
+    assert_eq!((inferred.records, inferred.unreadable), (4, 3));
+    assert!(inferred.reason.is_some_and(|reason| reason.contains("not valid JSON")));
+    assert_eq!(inferred.columns.len(), 1);
+    assert!(of(&[]).columns.is_empty());
+    assert!(of(&["null"]).columns.is_empty());
+    assert_eq!(of(&["[1,2]", "3"]).columns[0].path, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_proposed_is_a_definition() {
+    let inferred = of(&[
+        r#"{"plain":1,"nested":{"x":{"y":"z"},"odd key":[1,2.5]},"mixed":{"a":1},"list":[],"n":null}"#,
+        r#"{"mixed":7}"#,
+    ]);
+    for column in inferred.columns {
+        let yaml = format!(
+            "table: t\nstream: s\ncolumns:\n  - name: '{}'\n    path: '{}'\n    type: '{}'\n",
+            column.name,
+            column.path.join("/"),
+            column.column_type
+        );
+        assert!(TableDefinition::from_yaml(&yaml).is_ok(), "{yaml}");
+    }
+}
