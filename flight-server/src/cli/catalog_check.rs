@@ -51,7 +51,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn place(file: &Path, error: &DefinitionError) -> String {
+pub(super) fn place(file: &Path, error: &DefinitionError) -> String {
     match (error.line, error.column) {
         (Some(line), Some(column)) => format!("{}:{line}:{column}", file.display()),
         (Some(line), None) => format!("{}:{line}", file.display()),

@@ -94,6 +94,10 @@ impl World {
             target_partitions: 2,
             system: SystemLimits::default(),
             prices: Prices::default(),
+            definitions: DefinitionRules {
+                changes: true,
+                streams: AllowedStreams::all(),
+            },
         };
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source)))).unwrap();
         let session = Session::new(SessionId("test".into()), Principal::anonymous());

@@ -1,0 +1,184 @@
+//! A definition as the document that its file holds, made and shown by statements.
+
+use std::fmt::Write;
+
+use catalog::{InferredColumn, TableDefinition};
+use serde_yaml::{Mapping, Value};
+
+use super::super::error::EngineError;
+use super::super::sql::{DdlColumn, Literal};
+
+/// Keys that the statement says elsewhere.
+const OWN_CLAUSES: [&str; 4] = ["table", "schema", "stream", "columns"];
+
+pub(super) fn value(literal: &Literal) -> Value {
+    match literal {
+        Literal::Text(text) => Value::from(text.as_str()),
+        Literal::Boolean(flag) => Value::from(*flag),
+        Literal::Number(digits) => digits
+            .parse::<i64>()
+            .map(Value::from)
+            .or_else(|_| digits.parse::<f64>().map(Value::from))
+            .unwrap_or_else(|_| Value::from(digits.as_str())),
+    }
+}
+
+/// Sets a key; dots lead into maps.
+pub(super) fn set(document: &mut Mapping, key: &str, value: Value) -> Result<(), EngineError> {
+    if OWN_CLAUSES.contains(&key) {
+        return Err(EngineError::Invalid(format!(
+            "option `{key}`: the statement says that outside of OPTIONS"
+        )));
+    }
+    let (head, rest) = key.split_once('.').map_or((key, None), |(head, rest)| (head, Some(rest)));
+    let twice = || EngineError::Invalid(format!("option `{key}` is given twice"));
+    match rest {
+        None if document.contains_key(head) => Err(twice()),
+        None => {
+            document.insert(head.into(), value);
+            Ok(())
+        }
+        Some(rest) => {
+            let inner = document.entry(head.into()).or_insert_with(|| Mapping::new().into());
+            match inner {
+                Value::Mapping(inner) if !inner.contains_key(rest) => {
+                    // Below the first level no key is the statement's own.
+                    inner.insert(rest.into(), value);
+                    Ok(())
+                }
+                _ => Err(twice()),
+            }
+        }
+    }
+}
+
+pub(super) fn column(column: &DdlColumn) -> Result<Mapping, EngineError> {
+    let mut document = Mapping::new();
+    document.insert("name".into(), column.name.as_str().into());
+    document.insert("type".into(), column.column_type.as_str().into());
+    for (key, literal) in &column.keys {
+        if document.contains_key(key.as_str()) {
+            return Err(EngineError::Invalid(format!("column `{}`: {key} is given twice", column.name)));
+        }
+        document.insert(key.as_str().into(), value(literal));
+    }
+    if !document.contains_key("path") && column.name.contains(['/', '~']) {
+        document.insert("path".into(), escaped(&column.name).into());
+    }
+    Ok(document)
+}
+
+pub(super) fn inferred_column(column: &InferredColumn) -> Mapping {
+    let mut document = Mapping::new();
+    document.insert("name".into(), column.name.as_str().into());
+    let keys: Vec<String> = column.path.iter().map(|key| escaped(key)).collect();
+    document.insert("path".into(), if keys.is_empty() { "/".into() } else { keys.join("/").into() });
+    document.insert("type".into(), column.column_type.as_str().into());
+    if let Some(format) = &column.format {
+        document.insert("format".into(), format.as_str().into());
+    }
+    document
+}
+
+/// A key in a path (RFC 6901).
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+pub(super) fn to_yaml(document: &Mapping) -> Result<String, EngineError> {
+    serde_yaml::to_string(document).map_err(|error| EngineError::Internal(format!("a definition cannot be written: {error}")))
+}
+
+/// The document of a definition.
+pub(super) fn of(definition: &TableDefinition) -> Result<Mapping, EngineError> {
+    serde_yaml::from_str(&definition.to_yaml())
+        .map_err(|error| EngineError::Internal(format!("a written definition cannot be read: {error}")))
+}
+
+/// The statement that makes the definition.
+pub(super) fn statement(definition: &TableDefinition) -> Result<String, EngineError> {
+    let document = of(definition)?;
+    let mut sql = format!(
+        "CREATE EXTERNAL TABLE {}.{}",
+        identifier(&definition.name.schema),
+        identifier(&definition.name.table)
+    );
+    let mut failed = Ok(());
+    let mut add = |text: std::fmt::Arguments<'_>| {
+        if let Err(error) = sql.write_fmt(text) {
+            failed = Err(EngineError::Internal(error.to_string()));
+        }
+    };
+    if let Some(Value::Sequence(columns)) = document.get("columns")
+        && !columns.is_empty()
+    {
+        let columns: Vec<String> = columns.iter().filter_map(Value::as_mapping).map(column_clause).collect();
+        add(format_args!(" (\n  {}\n)", columns.join(",\n  ")));
+    }
+    add(format_args!(
+        "\nSTORED AS KINESIS\nLOCATION {}",
+        quoted(&format!("kinesis://{}", definition.stream))
+    ));
+    if let Some(comment) = &definition.comment {
+        add(format_args!("\nCOMMENT {}", quoted(comment)));
+    }
+    let mut options = Vec::new();
+    for (key, value) in &document {
+        let key = key.as_str().unwrap_or_default();
+        if !OWN_CLAUSES.contains(&key) && key != "comment" {
+            flatten(key, value, &mut options);
+        }
+    }
+    add(format_args!("\nOPTIONS (\n  {}\n)", options.join(",\n  ")));
+    failed.map(|()| sql)
+}
+
+fn column_clause(column: &Mapping) -> String {
+    let text = |key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = text("name");
+    let mut clause = format!("{} {}", identifier(name), text("type"));
+    for (key, value) in column {
+        match (key.as_str().unwrap_or_default(), value) {
+            ("name" | "type", _) => {}
+            ("path", Value::String(path)) if *path == escaped(name) => {}
+            (key, Value::Bool(true)) => clause += &format!(" {}", key.to_uppercase()),
+            (_, Value::Bool(false)) => {}
+            (key, value) => clause += &format!(" {} {}", key.to_uppercase(), literal(value)),
+        }
+    }
+    clause
+}
+
+fn flatten(key: &str, value: &Value, options: &mut Vec<String>) {
+    match value {
+        Value::Mapping(inner) => {
+            for (name, value) in inner {
+                flatten(&format!("{key}.{}", name.as_str().unwrap_or_default()), value, options);
+            }
+        }
+        value => options.push(format!("{key} {}", literal(value))),
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        other => quoted(serde_yaml::to_string(other).unwrap_or_default().trim()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn identifier(name: &str) -> String {
+    let mut characters = name.chars();
+    let plain = characters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+        && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    match plain {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
