@@ -1,5 +1,6 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod definitions;
 mod explain;
 mod fetch_ahead;
 mod limits;
@@ -73,6 +74,19 @@ impl World {
     }
 
     fn configured(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
+        let rules = DefinitionRules {
+            changes: true,
+            streams: AllowedStreams::all(),
+        };
+        Self::made(source, configure, rules)
+    }
+
+    /// A world in which statements may do less.
+    fn ruled(source: Arc<MemorySource>, rules: DefinitionRules) -> Self {
+        Self::made(source, |config| config, rules)
+    }
+
+    fn made(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig, definitions: DefinitionRules) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("t.yaml"), TABLE).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
@@ -94,10 +108,7 @@ impl World {
             target_partitions: 2,
             system: SystemLimits::default(),
             prices: Prices::default(),
-            definitions: DefinitionRules {
-                changes: true,
-                streams: AllowedStreams::all(),
-            },
+            definitions,
         };
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source)))).unwrap();
         let session = Session::new(SessionId("test".into()), Principal::anonymous());

@@ -43,10 +43,7 @@ pub(super) async fn run(args: SqlArgs) -> anyhow::Result<()> {
         return statements_of(&args, text).await;
     }
     let local = Box::pin(streams::Local::start(&args)).await?;
-    let here = SqlArgs {
-        url: local.url(),
-        ..args
-    };
+    let here = SqlArgs { url: local.url(), ..args };
     let ran = statements_of(&here, text).await;
     let stopped = local.stop().await;
     ran.and(stopped)

@@ -84,7 +84,10 @@ async fn write_definitions(engine: &Engine, config: &Config, streams: &[String])
         if file.exists() {
             bail!("two streams would be table `{table}`");
         }
-        let definition = match engine.propose(&Principal::anonymous().to_string(), stream, &table, None, DEFAULT_SAMPLE).await {
+        let definition = match engine
+            .propose(&Principal::anonymous().to_string(), stream, &table, None, DEFAULT_SAMPLE)
+            .await
+        {
             Ok(proposal) => proposal.yaml,
             Err(error) => without_columns(stream, &table, error)?,
         };

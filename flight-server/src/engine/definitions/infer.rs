@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::super::api::PinnedTable;
 use super::super::error::EngineError;
-use super::super::options::{OptionValues, parse_option};
+use super::super::options::OptionValues;
 use super::super::pin;
 use super::super::plan::{Asker, Engine, Tables, now_ns};
 use super::super::sql::{STREAM_SCHEMA, parse};
@@ -185,10 +185,6 @@ impl Engine {
             definition,
             snapshot: None,
         };
-        // A tip that is known is good enough for a sample.
-        let mut options = OptionValues::default();
-        let (name, cached) = parse_option("freshness", "cached")?;
-        options.insert(name, cached);
         let asker = Asker {
             query_id: Uuid::now_v7().to_string(),
             principal: principal.to_owned(),
@@ -198,7 +194,7 @@ impl Engine {
             now_ns: now_ns(),
         };
         let sql = format!("select _message from \"{DEFAULT_SCHEMA}\".sample limit {count}");
-        let statement = self.statement(parse(&sql)?, &options, tables, asker).await?;
+        let statement = self.statement(parse(&sql)?, &OptionValues::default(), tables, asker).await?;
         pin::pin(&statement, Instant::now()).await?;
         let physical = self.physical(&statement).await?;
         let rows = execute_stream(physical, statement.state.task_ctx())?;

@@ -121,6 +121,8 @@ impl ScalarUDFImpl for JsonFunction {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let json = text(&arrays[0])?;
         let json: &StringArray = json.as_string();
+        // What is no text has no text either, but is not NULL.
+        let given = |row: usize| !arrays[0].data_type().is_null() && arrays[0].is_valid(row);
         let whole = |take: fn(&RawValue) -> Option<String>| -> ArrayRef {
             Arc::new(json.iter().map(|text| take(document(text?)?)).collect::<StringArray>())
         };
@@ -155,13 +157,13 @@ impl ScalarUDFImpl for JsonFunction {
             }
             Does::Valid => {
                 let valid = json.iter().enumerate();
-                let valid = valid.map(|(row, text)| arrays[0].is_valid(row).then(|| text.and_then(document).is_some()));
+                let valid = valid.map(|(row, text)| given(row).then(|| text.and_then(document).is_some()));
                 Arc::new(valid.collect::<BooleanArray>())
             }
             Does::Format => whole(|raw| Some(compact(raw.get()))),
             Does::Parse => {
                 let parsed = whole(|raw| Some(compact(raw.get())));
-                if let Some(row) = (0..json.len()).find(|row| arrays[0].is_valid(*row) && parsed.is_null(*row)) {
+                if let Some(row) = (0..json.len()).find(|row| given(*row) && parsed.is_null(*row)) {
                     let shown: String = if json.is_null(row) {
                         "bytes that are not UTF-8".into()
                     } else {

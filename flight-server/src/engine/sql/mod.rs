@@ -1,5 +1,6 @@
 //! From a statement's text to one that the query engine can plan.
 
+mod arrows;
 mod ddl;
 mod follow;
 mod hint;

@@ -12,7 +12,7 @@ use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::ddl::{self, DdlStatement};
 use super::wildcard::{Exposed, Rewriter};
-use super::{follow, hint, literals, refuse, stream_function};
+use super::{arrows, follow, hint, literals, refuse, stream_function};
 
 /// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
 pub(crate) const DIALECT: Dialect = Dialect::Generic;
@@ -100,10 +100,13 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         (Some(_), _) => return Err(EngineError::Invalid("one statement at a time, please".into())),
     };
     let mut kind = kind_of(statement)?;
-    let streams = match &mut kind {
-        StatementKind::Query(query) => stream_function::replace(query)?,
-        _ => BTreeSet::new(),
-    };
+    let mut streams = BTreeSet::new();
+    if let StatementKind::Query(query) = &mut kind
+        && let Some(query) = innermost(query)
+    {
+        arrows::bind_tightly(query);
+        streams = stream_function::replace(query)?;
+    }
     Ok(ParsedStatement {
         hint,
         kind,
@@ -131,6 +134,15 @@ impl ParsedStatement {
         };
         let mut rewriter = Rewriter { current_schema, exposed };
         rewrite(statement, &mut rewriter)
+    }
+}
+
+/// The statement, or what it explains.
+fn innermost(statement: &mut DfStatement) -> Option<&mut Statement> {
+    match statement {
+        DfStatement::Explain(explain) => innermost(&mut explain.statement),
+        DfStatement::Statement(inner) => Some(inner),
+        _ => None,
     }
 }
 

@@ -5,9 +5,8 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Statement, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use super::super::error::EngineError;
@@ -20,14 +19,9 @@ const FUNCTION: &str = "kinesis_stream";
 pub(crate) const STREAM_SCHEMA: &str = "STREAMS";
 
 /// Puts tables in the place of the function, and gives the streams that it names.
-pub(super) fn replace(statement: &mut DfStatement) -> Result<BTreeSet<String>, EngineError> {
+pub(super) fn replace(statement: &mut Statement) -> Result<BTreeSet<String>, EngineError> {
     let mut replacer = Replacer::default();
-    let outcome = match statement {
-        DfStatement::Explain(explain) => return replace(&mut explain.statement),
-        DfStatement::Statement(statement) => statement.visit(&mut replacer),
-        _ => ControlFlow::Continue(()),
-    };
-    match outcome {
+    match statement.visit(&mut replacer) {
         ControlFlow::Continue(()) => Ok(replacer.streams),
         ControlFlow::Break(error) => Err(error),
     }

@@ -101,7 +101,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "create external table t (a) stored as kinesis location 's'",
-            "expected a type, found `)` at line 1, column 26",
+            "expected a type, found `)` at line 1, column 27",
         ),
         ("create external table t (a bigint b) stored as kinesis location 's' x", "found `x`"),
         (
