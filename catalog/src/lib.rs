@@ -11,8 +11,9 @@ mod infer;
 pub use compression::{Codec, Compression, MOST_INFLATED};
 pub use decode::{BadRecord, DecodeError, Decoded, Decoder, MOST_INFLATED_IN_ALL};
 pub use definition::{
-    BadRecords, ColumnDefinition, ColumnType, DEFAULT_SCHEMA, DefinitionError, EventTime, Fingerprint, Format, HIDDEN_COLUMNS,
-    KinesisOverrides, Partitioning, Start, TableDefinition, TableName,
+    AvroFormat, AvroFraming, BadRecords, ColumnDefinition, ColumnType, Compat, CsvFormat, DEFAULT_SCHEMA, DefinitionError, Endian,
+    EventTime, FieldFormat, Fingerprint, Format, HIDDEN_COLUMNS, JsonFormat, JsonRows, KinesisOverrides, LogLines, Partitioning,
+    ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, Start, TableDefinition, TableName, UTC,
 };
 pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing};
 pub use infer::{Inferred, InferredColumn, infer_json};

@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub(super) fn integer(text: &str) -> Option<i64> {
     match text.parse() {
         Ok(value) => Some(value),
-        Err(_) => exact_integer(text.trim_ascii()),
+        Err(_) => exact_integer(text),
     }
 }
 
@@ -21,48 +21,107 @@ pub(super) fn narrow<T: TryFrom<i64>>(text: &str) -> Option<T> {
 
 #[cold]
 fn exact_integer(text: &str) -> Option<i64> {
-    let (negative, unsigned) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, clamped_exponent(exponent)?),
-        None => (unsigned, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = || whole.bytes().chain(fraction.bytes());
-    if whole.is_empty() && fraction.is_empty() || !digits().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    // The value is the integer `digits`, moved by `shift` decimal places.
-    let shift = exponent - i64::try_from(fraction.len()).ok()?;
-    let kept = i64::try_from(whole.len() + fraction.len()).ok()? + shift.min(0);
-    let mut value: i64 = 0;
-    for (index, digit) in (0_i64..).zip(digits()) {
-        let digit = i64::from(digit - b'0');
-        if index >= kept {
-            if digit != 0 {
-                return None;
+    let scaled = Scaled::parse(text, 0).filter(|scaled| scaled.exact)?;
+    i64::try_from(scaled.value).ok()
+}
+
+/// A decimal number times a power of ten, cut off towards zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Scaled {
+    /// The integer part.
+    pub(super) value: i128,
+    /// Nothing was cut off.
+    pub(super) exact: bool,
+    /// The number is below zero, even where the integer part is not.
+    negative: bool,
+}
+
+impl Scaled {
+    /// `text` times 10^`places`; `None` if it is no number or exceeds 128 bits.
+    pub(super) fn parse(text: &str, places: u8) -> Option<Self> {
+        let number = Number::parse(text)?;
+        let shift = number.shift + i64::from(places);
+        let (mut value, mut exact) = (0_i128, true);
+        let kept = number.digits() + shift.min(0);
+        for (index, digit) in (0_i64..).zip(number.bytes()) {
+            let digit = i128::from(digit - b'0');
+            if index >= kept {
+                if digit != 0 {
+                    exact = false;
+                    break;
+                }
+                continue;
             }
-            continue;
+            value = append(value, digit, number.negative)?;
         }
-        value = append(value, digit, negative)?;
-    }
-    if value != 0 {
-        for _ in 0..shift.max(0) {
-            value = append(value, 0, negative)?;
+        if value != 0 {
+            for _ in 0..shift.max(0) {
+                value = append(value, 0, number.negative)?;
+            }
         }
+        Some(Self {
+            value,
+            exact,
+            negative: number.negative,
+        })
     }
-    Some(value)
+
+    /// Cut off towards the past instead.
+    pub(super) fn floor(self) -> i128 {
+        self.value - i128::from(self.negative && !self.exact)
+    }
 }
 
 /// Digits are subtracted from a negative value, because its range is larger by one.
-fn append(value: i64, digit: i64, negative: bool) -> Option<i64> {
+fn append(value: i128, digit: i128, negative: bool) -> Option<i128> {
     value.checked_mul(10)?.checked_add(if negative { -digit } else { digit })
 }
 
-/// An exponent beyond any 64-bit integer's is as good as its limit.
+/// A decimal number as written: the integer of its digits, moved by `shift` decimal places.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number<'a> {
+    pub(super) negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    pub(super) shift: i64,
+}
+
+impl<'a> Number<'a> {
+    /// A sign, digits with a point, an exponent; blanks around are ignored.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let text = text.trim_ascii();
+        let (negative, unsigned) = match text.as_bytes().first()? {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, clamped_exponent(exponent)?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let number = Self {
+            negative,
+            whole,
+            fraction,
+            shift: exponent - i64::try_from(fraction.len()).ok()?,
+        };
+        let empty = whole.is_empty() && fraction.is_empty();
+        (!empty && number.bytes().all(|digit| digit.is_ascii_digit())).then_some(number)
+    }
+
+    /// The digits, as ASCII.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
+        self.whole.bytes().chain(self.fraction.bytes())
+    }
+
+    /// How many there are.
+    pub(super) fn digits(&self) -> i64 {
+        i64::try_from(self.whole.len() + self.fraction.len()).unwrap_or(i64::MAX)
+    }
+}
+
+/// An exponent beyond any number's that fits a type is as good as its limit.
 fn clamped_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -99,6 +158,17 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
                 other.eq_ignore_ascii_case("false").then_some(false)
             }
         }
+    }
+}
+
+/// A UUID in any of its usual spellings, as its canonical text.
+pub(super) fn uuid(text: &str, buffer: &mut [u8; 36]) -> bool {
+    match uuid::Uuid::try_parse(text.trim_ascii()) {
+        Ok(value) => {
+            value.hyphenated().encode_lower(buffer);
+            true
+        }
+        Err(_) => false,
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use arrow::array::{Array, BinaryArray};
 
+use super::rows::MOST_CELLS;
 use crate::DefinitionError;
 use crate::compression::Inflater;
 
@@ -22,7 +23,11 @@ pub enum DecodeError {
     #[error(transparent)]
     Definition(#[from] DefinitionError),
     /// The records are too large for memory.
-    #[error("{records} compressed records inflate to more than {} MiB together", MOST_INFLATED_IN_ALL >> 20)]
+    #[error(
+        "{records} records are too much together: they inflate to more than {} MiB, or decode to more than {MOST_CELLS} values or {} MiB of text",
+        MOST_INFLATED_IN_ALL >> 20,
+        MOST_INFLATED_IN_ALL >> 20
+    )]
     TooLarge {
         /// Number of records in the run.
         records: usize,

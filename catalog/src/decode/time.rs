@@ -1,12 +1,13 @@
-//! Dates and timestamps from text.
+//! Dates, times of day and timestamps from text.
 
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::TimeUnit;
 use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike, Utc};
 
-use super::coerce;
+use super::coerce::{self, Scaled};
 use super::fixed::FixedPattern;
+use crate::FieldFormat;
 
 /// Days from the day that `num_days_from_ce` counts from to 1970-01-01.
 const EPOCH_FROM_CE: i32 = 719_163;
@@ -33,6 +34,15 @@ impl Pattern {
         Ok(pattern)
     }
 
+    /// A pattern that says a time of day.
+    pub(crate) fn time(text: &str) -> Result<Self, String> {
+        let pattern = Self::new(text)?;
+        match pattern.writes().is_some_and(|written| pattern.time_of_day(&written).is_none()) {
+            true => Err(format!("`{text}` does not say a complete time of day (hour and minute)")),
+            false => Ok(pattern),
+        }
+    }
+
     fn new(text: &str) -> Result<Self, String> {
         let items = StrftimeItems::new(text)
             .parse_to_owned()
@@ -46,14 +56,20 @@ impl Pattern {
 
     /// What a pattern writes it must be able to read; one without a year cannot.
     fn check(&self, text: &str, reads: impl Fn(&str) -> bool) -> Result<(), String> {
+        match self.writes().is_some_and(|written| !reads(&written)) {
+            true => Err(format!("`{text}` does not say a complete date (year, month and day)")),
+            false => Ok(()),
+        }
+    }
+
+    /// 2001-07-08 09:10:11.123 UTC, all of whose parts differ, in this pattern. Parse-only items cannot be written, and so not be checked.
+    fn writes(&self) -> Option<String> {
         use std::fmt::Write;
         let mut written = String::new();
-        // 2001-07-08 09:10:11.123 UTC, all of whose parts differ. Parse-only items cannot be written, and so not be checked.
         let sample = DateTime::<Utc>::from_timestamp_millis(994_583_411_123).unwrap_or_default();
-        match write!(written, "{}", sample.format_with_items(self.items.iter())) {
-            Ok(()) if !reads(&written) => Err(format!("`{text}` does not say a complete date (year, month and day)")),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        write!(written, "{}", sample.format_with_items(self.items.iter()))
+            .ok()
+            .map(|()| written)
     }
 
     /// Seconds and nanoseconds since the epoch.
@@ -85,6 +101,11 @@ impl Pattern {
         Some(days_since_epoch(self.parse(text)?.to_naive_date().ok()?))
     }
 
+    /// Nanoseconds since midnight.
+    pub(super) fn time_of_day(&self, text: &str) -> Option<i64> {
+        nanos_of(self.parse(text)?.to_naive_time().ok()?)
+    }
+
     fn parse(&self, text: &str) -> Option<Parsed> {
         let mut parsed = Parsed::new();
         chrono::format::parse(&mut parsed, text, self.items.iter()).ok()?;
@@ -102,22 +123,118 @@ pub(super) fn days_since_epoch(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_FROM_CE
 }
 
-/// A timestamp column's rule: its pattern, or without one ISO 8601 / RFC 3339 text (no offset = UTC, a date alone = midnight) or an integer,
-/// which is milliseconds since the epoch. What is finer than the unit is cut off (towards the past).
+/// How a text says a point in time.
+#[derive(Debug, Clone)]
+pub(super) enum Reading {
+    /// ISO 8601 / RFC 3339 text (no offset = UTC, a date alone = midnight), or an integer: milliseconds since the epoch.
+    Plain,
+    Pattern(Box<Pattern>),
+    Rfc2822,
+    /// A number of units since the epoch, or since midnight; fractions too.
+    Epoch(TimeUnit),
+}
+
+impl Reading {
+    /// `compile` is the check of patterns that fits the type.
+    pub(super) fn new(format: Option<&FieldFormat>, compile: fn(&str) -> Result<Pattern, String>) -> Result<Self, String> {
+        Ok(match format {
+            None | Some(FieldFormat::Iso8601 | FieldFormat::Base64 | FieldFormat::Hex) => Self::Plain,
+            Some(FieldFormat::Pattern(pattern)) => Self::Pattern(Box::new(compile(pattern)?)),
+            Some(FieldFormat::Rfc2822) => Self::Rfc2822,
+            Some(FieldFormat::Epoch(unit)) => Self::Epoch(*unit),
+        })
+    }
+
+    /// Seconds and nanoseconds since the epoch.
+    pub(super) fn instant(&self, text: &str) -> Option<(i64, u32)> {
+        match self {
+            Self::Plain => plain_instant(text),
+            Self::Pattern(pattern) => pattern.instant(text),
+            Self::Rfc2822 => {
+                let instant = DateTime::parse_from_rfc2822(text.trim_ascii()).ok()?;
+                Some((instant.timestamp(), instant.timestamp_subsec_nanos()))
+            }
+            Self::Epoch(unit) => {
+                let nanos = units_as_nanos(text, *unit)?;
+                let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
+                Some((seconds, u32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?))
+            }
+        }
+    }
+
+    /// Nanoseconds since midnight.
+    fn time_of_day(&self, text: &str) -> Option<i64> {
+        match self {
+            Self::Pattern(pattern) => pattern.time_of_day(text),
+            Self::Epoch(unit) => i64::try_from(units_as_nanos(text, *unit)?).ok(),
+            Self::Plain | Self::Rfc2822 => {
+                let text = text.trim_ascii();
+                let form = if text.len() > 5 { "%H:%M:%S%.f" } else { "%H:%M" };
+                let shape = text.len() >= 5 && text.as_bytes()[2] == b':';
+                nanos_of(NaiveTime::parse_from_str(text, form).ok().filter(|_| shape)?)
+            }
+        }
+    }
+
+    /// Days since the epoch.
+    fn day(&self, text: &str) -> Option<i32> {
+        match self {
+            Self::Plain => {
+                let text = text.trim_ascii();
+                let shape = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+                NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                    .ok()
+                    .filter(|_| shape)
+                    .map(days_since_epoch)
+            }
+            Self::Pattern(pattern) => pattern.day(text),
+            // The day as it is written, in its own zone.
+            Self::Rfc2822 => Some(days_since_epoch(DateTime::parse_from_rfc2822(text.trim_ascii()).ok()?.date_naive())),
+            Self::Epoch(_) => day_of(self.instant(text)?.0),
+        }
+    }
+}
+
+/// The day, in UTC, of seconds since the epoch.
+pub(super) fn day_of(seconds: i64) -> Option<i32> {
+    i32::try_from(seconds.div_euclid(86_400)).ok()
+}
+
+/// Cut off towards the past.
+fn units_as_nanos(text: &str, unit: TimeUnit) -> Option<i128> {
+    let places = match unit {
+        TimeUnit::Second => 9,
+        TimeUnit::Millisecond => 6,
+        TimeUnit::Microsecond => 3,
+        TimeUnit::Nanosecond => 0,
+    };
+    Scaled::parse(text, places).map(Scaled::floor)
+}
+
+/// A leap second has no place of its own in a day.
+fn nanos_of(time: NaiveTime) -> Option<i64> {
+    let nanos = i64::from(time.nanosecond());
+    (nanos < 1_000_000_000).then(|| i64::from(time.num_seconds_from_midnight()) * 1_000_000_000 + nanos)
+}
+
+/// A timestamp column's rule. What is finer than the unit is cut off (towards the past).
 #[derive(Debug)]
 pub(super) struct TimestampParser {
-    pattern: Option<Pattern>,
+    reading: Reading,
     unit: TimeUnit,
+    /// As in the Presto connector: integers are milliseconds beside any reading, and what is no number of units is 0.
+    presto: bool,
     /// The last text and its value: log lines repeat the same second.
     last_text: String,
     last_value: Option<i64>,
 }
 
 impl TimestampParser {
-    pub(super) fn new(pattern: Option<Pattern>, unit: TimeUnit) -> Self {
+    pub(super) fn new(reading: Reading, unit: TimeUnit, presto: bool) -> Self {
         Self {
-            pattern,
+            reading,
             unit,
+            presto,
             last_text: String::new(),
             last_value: None,
         }
@@ -128,15 +245,24 @@ impl TimestampParser {
         if self.last_value.is_some() && text == self.last_text {
             return self.last_value;
         }
-        let (seconds, nanos) = match &self.pattern {
-            Some(pattern) => pattern.instant(text)?,
-            None => plain_instant(text)?,
+        let (seconds, nanos) = match self.reading.instant(text) {
+            Some(instant) => instant,
+            None if self.presto => match self.reading {
+                Reading::Epoch(_) => (0, 0),
+                _ => Reading::Epoch(TimeUnit::Millisecond).instant(text)?,
+            },
+            None => return None,
         };
         let value = in_unit(seconds, nanos, self.unit)?;
         self.last_text.clear();
         self.last_text.push_str(text);
         self.last_value = Some(value);
         Some(value)
+    }
+
+    /// An instant that is no text.
+    pub(super) fn of(&self, seconds: i64, nanos: u32) -> Option<i64> {
+        in_unit(seconds, nanos, self.unit)
     }
 }
 
@@ -167,30 +293,49 @@ fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
     i64::try_from(i128::from(seconds) * per_second + i128::from(nanos / nanos_per_unit)).ok()
 }
 
-/// A date column's rule: its pattern, or without one ISO 8601 (`2024-07-01`).
+/// A date column's rule: ISO 8601 (`2024-07-01`) where nothing else is said.
 #[derive(Debug)]
 pub(super) struct DateParser {
-    pattern: Option<Pattern>,
+    reading: Reading,
 }
 
 impl DateParser {
-    pub(super) fn new(pattern: Option<Pattern>) -> Self {
-        Self { pattern }
+    pub(super) fn new(reading: Reading) -> Self {
+        Self { reading }
     }
 
     /// Days since the epoch.
     pub(super) fn parse(&self, text: &str) -> Option<i32> {
-        match &self.pattern {
-            Some(pattern) => pattern.day(text),
-            None => {
-                let text = text.trim_ascii();
-                let shape = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-                NaiveDate::parse_from_str(text, "%Y-%m-%d")
-                    .ok()
-                    .filter(|_| shape)
-                    .map(days_since_epoch)
-            }
-        }
+        self.reading.day(text)
+    }
+}
+
+/// A time column's rule: ISO 8601 (`09:55:06.5`, `09:55`) where nothing else is said. What is finer than the unit is cut off.
+#[derive(Debug)]
+pub(super) struct TimeParser {
+    reading: Reading,
+    unit: TimeUnit,
+}
+
+impl TimeParser {
+    pub(super) fn new(reading: Reading, unit: TimeUnit) -> Self {
+        Self { reading, unit }
+    }
+
+    /// Units since midnight.
+    pub(super) fn parse(&self, text: &str) -> Option<i64> {
+        self.of(self.reading.time_of_day(text)?)
+    }
+
+    /// Of nanoseconds since midnight.
+    pub(super) fn of(&self, nanos: i64) -> Option<i64> {
+        let per_unit = match self.unit {
+            TimeUnit::Second => 1_000_000_000,
+            TimeUnit::Millisecond => 1_000_000,
+            TimeUnit::Microsecond => 1_000,
+            TimeUnit::Nanosecond => 1,
+        };
+        (0..86_400_000_000_000).contains(&nanos).then(|| nanos / per_unit)
     }
 }
 
@@ -199,7 +344,11 @@ mod tests {
     use super::*;
 
     fn parse(pattern: Option<&str>, unit: TimeUnit, text: &str) -> Option<i64> {
-        let mut parser = TimestampParser::new(pattern.map(|pattern| Pattern::timestamp(pattern).unwrap()), unit);
+        let mut parser = TimestampParser::new(
+            Reading::new(pattern.map(FieldFormat::parse).as_ref(), Pattern::timestamp).unwrap(),
+            unit,
+            false,
+        );
         let first = parser.parse(text);
         assert_eq!(parser.parse(text), first, "the cache agrees");
         first
@@ -277,13 +426,13 @@ mod tests {
 
     #[test]
     fn dates() {
-        let plain = DateParser::new(None);
+        let plain = DateParser::new(Reading::Plain);
         assert_eq!(plain.parse("1970-01-02"), Some(1));
         assert_eq!(plain.parse("1969-12-31"), Some(-1));
         for bad in ["", "1970-1-2", "19700102", "1970-01-02T00:00:00Z", "1"] {
             assert_eq!(plain.parse(bad), None, "{bad}");
         }
-        let patterned = DateParser::new(Some(Pattern::date("%d.%m.%Y").unwrap()));
+        let patterned = DateParser::new(Reading::Pattern(Box::new(Pattern::date("%d.%m.%Y").unwrap())));
         assert_eq!(patterned.parse("02.01.1970"), Some(1));
     }
 

@@ -1,6 +1,6 @@
 //! Why a row is bad, in words.
 
-use crate::{ColumnDefinition, ColumnType};
+use crate::ColumnDefinition;
 
 /// Characters of a refused value that an error shows.
 const SHOWN: usize = 64;
@@ -15,22 +15,11 @@ pub struct BadRecord {
 }
 
 pub(super) fn path_text(column: &ColumnDefinition) -> String {
-    if column.path.is_empty() {
-        "/".to_owned()
-    } else {
-        column.path.join("/")
-    }
-}
-
-pub(super) fn refusal(column: &ColumnDefinition, refused: &str) -> String {
-    let article = if column.column_type == ColumnType::Integer { "an" } else { "a" };
-    let path = path_text(column);
-    match &column.format {
-        Some(pattern) => format!(
-            "{path}: {refused} is not {article} {} of the pattern \"{pattern}\"",
-            column.column_type
-        ),
-        None => format!("{path}: {refused} is not {article} {}", column.column_type),
+    match (&column.raw, column.index) {
+        (Some(_), _) => column.name.clone(),
+        (None, Some(index)) => format!("field {index}"),
+        (None, None) if column.path.is_empty() => "/".to_owned(),
+        (None, None) => column.path.join("/"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::node::Problem;
-use super::{ColumnDefinition, ColumnType, TableName};
+use super::{ColumnDefinition, ColumnType, FieldFormat, TableName};
 use crate::decode::Pattern;
 
 /// Hidden columns of every table: names that no data column may have.
@@ -69,6 +69,11 @@ pub(super) fn stream(place: &Cursor<'_>) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// The text at a key, if there is one.
+pub(super) fn text_at(place: &Cursor<'_>, key: &str) -> Result<Option<String>, Problem> {
+    place.get(key)?.map(|text| text.text().map(str::to_owned)).transpose()
+}
+
 /// `a/b/c`, empty segments omitted; where `escapes`, `~1` stands for `/` and `~0` for `~` (RFC 6901).
 pub(super) fn path(text: &str, escapes: bool) -> Result<Vec<String>, String> {
     let segments = text.split('/').filter(|segment| !segment.is_empty());
@@ -124,19 +129,42 @@ pub(super) fn add_column(
             column.name
         )));
     }
-    if column.path.is_empty() && column.column_type != ColumnType::Varchar {
+    if column.path.is_empty() && !holds_documents(&column.column_type) {
         let place = places.path.unwrap_or(places.column);
-        return Err(place.keyed_problem(format!("the whole document (`/`) is a varchar, not a {}", column.column_type)));
+        return Err(place.keyed_problem(format!(
+            "the whole document (`/`) is a varchar, a json or a nested type, not a {}",
+            column.column_type
+        )));
     }
-    if let Some(pattern) = &column.format {
+    if let Some(format) = &column.format {
         let place = places.format.unwrap_or(places.column);
-        match column.column_type {
-            ColumnType::Date => Pattern::date(pattern).map(drop),
-            ColumnType::Timestamp(_) => Pattern::timestamp(pattern).map(drop),
-            ref other => Err(format!("a {other} takes no format; only date and timestamp do")),
-        }
-        .map_err(|message| place.keyed_problem(message))?;
+        field_format(format, &column.column_type).map_err(|message| place.keyed_problem(message))?;
     }
     columns.push(column);
     Ok(())
+}
+
+fn holds_documents(column_type: &ColumnType) -> bool {
+    matches!(column_type, ColumnType::Varchar | ColumnType::Varbinary | ColumnType::Json) || column_type.is_nested()
+}
+
+/// Whether values of a type can be written so. An instant may also become a bigint (milliseconds since the epoch), and a number of units since the epoch a
+/// varchar (ISO 8601), as in the Presto and Trino connectors.
+fn field_format(format: &FieldFormat, column_type: &ColumnType) -> Result<(), String> {
+    match (format, column_type) {
+        (FieldFormat::Base64 | FieldFormat::Hex, ColumnType::Varbinary) => Ok(()),
+        (FieldFormat::Base64 | FieldFormat::Hex, other) => Err(format!("`{format}` is how a varbinary is written, not a {other}")),
+        (FieldFormat::Epoch(_), ColumnType::Varchar) => Ok(()),
+        (FieldFormat::Pattern(pattern), ColumnType::Date) => Pattern::date(pattern).map(drop),
+        (FieldFormat::Pattern(pattern), ColumnType::Time(_)) => Pattern::time(pattern).map(drop),
+        (FieldFormat::Pattern(pattern), ColumnType::Timestamp(_) | ColumnType::TimestampWithZone(_) | ColumnType::BigInt) => {
+            Pattern::timestamp(pattern).map(drop)
+        }
+        (FieldFormat::Rfc2822, ColumnType::Time(_)) => Err("rfc2822 says an instant, not a time of day".to_owned()),
+        (_, ColumnType::BigInt) => Ok(()),
+        (_, other) if other.is_time() => Ok(()),
+        (_, other) => Err(format!(
+            "a {other} takes no format; date, time, timestamp and bigint do, and a varbinary takes base64 or hex"
+        )),
+    }
 }

@@ -1,12 +1,18 @@
 //! SQL types of columns.
 
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, Fields, TimeUnit};
 
-use super::suggestion::did_you_mean;
+/// Fraction digits of a type are at most as many as its digits, so they fit in this.
+const _: () = assert!(DECIMAL256_MAX_PRECISION <= 127);
 
-/// SQL types that this version can decode.
+/// What arrow calls the zone of a timestamp with zone: its values are instants, shown in UTC. An offset rather than a name, since not every client
+/// has a database of zones.
+pub const UTC: &str = "+00:00";
+
+/// SQL types of columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ColumnType {
@@ -24,40 +30,34 @@ pub enum ColumnType {
     Real,
     /// `double`
     Double,
+    /// `decimal(precision, scale)`: 1 to 76 digits, of which so many after the point
+    Decimal(u8, u8),
     /// `varchar`, `varchar(n)`
     Varchar,
+    /// `varbinary`
+    Varbinary,
     /// `date`
     Date,
+    /// `time(unit)`: a time of day
+    Time(TimeUnit),
     /// `timestamp(unit)`, without zone = an instant in UTC
     Timestamp(TimeUnit),
+    /// `timestamp(unit) with time zone`: an instant too, but told as one to clients
+    TimestampWithZone(TimeUnit),
+    /// `uuid`: in memory its canonical text, since most clients show 16 bytes as noise
+    Uuid,
+    /// `json`: any JSON value as compact text
+    Json,
+    /// `array<element>`
+    Array(Box<ColumnType>),
+    /// `map<key, value>`; keys are scalars
+    Map(Box<ColumnType>, Box<ColumnType>),
+    /// `row<name type, …>`; names as written, they are keys of objects
+    Row(Vec<(String, ColumnType)>),
 }
 
-/// Types of the interface that no version before has decoded.
-const LATER: &[&str] = &["decimal", "varbinary", "time", "uuid", "json", "array", "map", "row"];
-const KNOWN: &[&str] = &[
-    "boolean",
-    "tinyint",
-    "smallint",
-    "integer",
-    "int",
-    "bigint",
-    "real",
-    "double",
-    "varchar",
-    "date",
-    "timestamp",
-    "decimal",
-    "varbinary",
-    "time",
-    "uuid",
-    "json",
-    "array",
-    "map",
-    "row",
-];
-
 impl ColumnType {
-    /// The type in memory.
+    /// The type in memory; everything in it nullable but keys of maps.
     pub fn data_type(&self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
@@ -67,83 +67,45 @@ impl ColumnType {
             Self::BigInt => DataType::Int64,
             Self::Real => DataType::Float32,
             Self::Double => DataType::Float64,
-            Self::Varchar => DataType::Utf8,
+            Self::Decimal(precision, scale) if *precision <= DECIMAL128_MAX_PRECISION => DataType::Decimal128(*precision, scale_of(*scale)),
+            Self::Decimal(precision, scale) => DataType::Decimal256(*precision, scale_of(*scale)),
+            Self::Varchar | Self::Uuid | Self::Json => DataType::Utf8,
+            Self::Varbinary => DataType::Binary,
             Self::Date => DataType::Date32,
+            Self::Time(unit @ (TimeUnit::Second | TimeUnit::Millisecond)) => DataType::Time32(*unit),
+            Self::Time(unit) => DataType::Time64(*unit),
             Self::Timestamp(unit) => DataType::Timestamp(*unit, None),
+            Self::TimestampWithZone(unit) => DataType::Timestamp(*unit, Some(UTC.into())),
+            Self::Array(element) => DataType::List(Arc::new(Field::new_list_field(element.data_type(), true))),
+            Self::Map(key, value) => {
+                let entry = Fields::from(vec![
+                    Field::new("key", key.data_type(), false),
+                    Field::new("value", value.data_type(), true),
+                ]);
+                DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entry), false)), false)
+            }
+            Self::Row(fields) => DataType::Struct(
+                fields
+                    .iter()
+                    .map(|(name, field)| Field::new(name, field.data_type(), true))
+                    .collect(),
+            ),
         }
     }
 
-    /// Parses a type as definitions write it, case-insensitively. The error is a sentence about the type alone.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let lower = text.trim().to_ascii_lowercase();
-        let end = lower.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(lower.len());
-        let (word, rest) = lower.split_at(end);
-        let rest = rest.trim();
-        if LATER.contains(&word) {
-            return Err(format!("type `{text}` is not supported yet"));
-        }
-        let argument = match rest.strip_prefix('(').map(|inner| inner.split_once(')')) {
-            None if rest.is_empty() => None,
-            Some(Some((argument, ""))) => Some(argument.trim()),
-            Some(Some((_, tail))) if word == "timestamp" && tail.trim() == "with time zone" => {
-                return Err(format!("type `{text}` is not supported yet"));
-            }
-            None if word == "timestamp" && rest == "with time zone" => return Err(format!("type `{text}` is not supported yet")),
-            Some(None) => {
-                return Err(format!(
-                    "`{text}` has no closing parenthesis; in flow style ({{ ... }}) a type with a comma needs quotes: type: \"decimal(10,2)\""
-                ));
-            }
-            _ => return Err(format!("`{text}` is not a type: unexpected `{rest}`")),
-        };
-        match (word, argument) {
-            ("varchar", None) => Ok(Self::Varchar),
-            ("varchar", Some(length)) => match length.parse::<u32>() {
-                Ok(length) if length > 0 => Ok(Self::Varchar),
-                _ => Err(format!("`{text}`: the length of a varchar is a number from 1, not `{length}`")),
-            },
-            ("timestamp", argument) => match argument {
-                None | Some("ms" | "3") => Ok(Self::Timestamp(TimeUnit::Millisecond)),
-                Some("s" | "0") => Ok(Self::Timestamp(TimeUnit::Second)),
-                Some("us" | "6") => Ok(Self::Timestamp(TimeUnit::Microsecond)),
-                Some("ns" | "9") => Ok(Self::Timestamp(TimeUnit::Nanosecond)),
-                Some(other) => Err(format!(
-                    "`{text}`: the unit of a timestamp is s, ms, us or ns (or 0, 3, 6, 9), not `{other}`"
-                )),
-            },
-            ("boolean", None) => Ok(Self::Boolean),
-            ("tinyint", None) => Ok(Self::TinyInt),
-            ("smallint", None) => Ok(Self::SmallInt),
-            ("integer" | "int", None) => Ok(Self::Integer),
-            ("bigint", None) => Ok(Self::BigInt),
-            ("real", None) => Ok(Self::Real),
-            ("double", None) => Ok(Self::Double),
-            ("date", None) => Ok(Self::Date),
-            (known, Some(_)) if KNOWN.contains(&known) => Err(format!("`{text}`: type `{known}` takes no parameter")),
-            _ => Err(format!("unknown type `{text}`{}", suggest(word))),
-        }
+    /// Whether a value may hold others.
+    pub fn is_nested(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Map(..) | Self::Row(_))
+    }
+
+    /// Whether a value is a date, a time of day or an instant.
+    pub fn is_time(&self) -> bool {
+        matches!(self, Self::Date | Self::Time(_) | Self::Timestamp(_) | Self::TimestampWithZone(_))
     }
 }
 
-/// Names that other systems use come before spelling distance.
-fn suggest(word: &str) -> String {
-    let usual = match word {
-        "string" | "text" | "char" | "utf8" => Some("varchar"),
-        "bool" => Some("boolean"),
-        "long" | "int8" | "int64" => Some("bigint"),
-        "int4" | "int32" => Some("integer"),
-        "int2" | "int16" | "short" => Some("smallint"),
-        "byte" => Some("tinyint"),
-        "float" | "float4" | "float32" => Some("real"),
-        "float8" | "float64" => Some("double"),
-        "datetime" | "timestamptz" => Some("timestamp"),
-        "numeric" | "number" => Some("decimal"),
-        _ => None,
-    };
-    match usual {
-        Some(name) => format!(": did you mean `{name}`?"),
-        None => did_you_mean(word, KNOWN),
-    }
+fn scale_of(scale: u8) -> i8 {
+    i8::try_from(scale).unwrap_or(i8::MAX)
 }
 
 impl From<ColumnType> for String {
@@ -161,65 +123,47 @@ impl TryFrom<String> for ColumnType {
 }
 
 impl fmt::Display for ColumnType {
-    /// As `DESCRIBE` and definitions write it.
+    /// As `DESCRIBE` and definitions write it; parsing it gives the type again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Boolean => "boolean",
-            Self::TinyInt => "tinyint",
-            Self::SmallInt => "smallint",
-            Self::Integer => "integer",
-            Self::BigInt => "bigint",
-            Self::Real => "real",
-            Self::Double => "double",
-            Self::Varchar => "varchar",
-            Self::Date => "date",
-            Self::Timestamp(TimeUnit::Second) => "timestamp(s)",
-            Self::Timestamp(TimeUnit::Millisecond) => "timestamp(ms)",
-            Self::Timestamp(TimeUnit::Microsecond) => "timestamp(us)",
-            Self::Timestamp(TimeUnit::Nanosecond) => "timestamp(ns)",
-        })
+        match self {
+            Self::Boolean => f.write_str("boolean"),
+            Self::TinyInt => f.write_str("tinyint"),
+            Self::SmallInt => f.write_str("smallint"),
+            Self::Integer => f.write_str("integer"),
+            Self::BigInt => f.write_str("bigint"),
+            Self::Real => f.write_str("real"),
+            Self::Double => f.write_str("double"),
+            Self::Decimal(precision, scale) => write!(f, "decimal({precision},{scale})"),
+            Self::Varchar => f.write_str("varchar"),
+            Self::Varbinary => f.write_str("varbinary"),
+            Self::Date => f.write_str("date"),
+            Self::Time(unit) => write!(f, "time({})", unit_name(*unit)),
+            Self::Timestamp(unit) => write!(f, "timestamp({})", unit_name(*unit)),
+            Self::TimestampWithZone(unit) => write!(f, "timestamp({}) with time zone", unit_name(*unit)),
+            Self::Uuid => f.write_str("uuid"),
+            Self::Json => f.write_str("json"),
+            Self::Array(element) => write!(f, "array<{element}>"),
+            Self::Map(key, value) => write!(f, "map<{key}, {value}>"),
+            Self::Row(fields) => {
+                f.write_str("row<")?;
+                for (index, (name, field)) in fields.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    match super::type_parser::is_word(name) {
+                        true => write!(f, "{comma}{name} {field}")?,
+                        false => write!(f, "{comma}\"{}\" {field}", name.replace('"', "\"\""))?,
+                    }
+                }
+                f.write_str(">")
+            }
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spellings() {
-        for (text, expected) in [
-            ("BIGINT", ColumnType::BigInt),
-            ("int", ColumnType::Integer),
-            ("Varchar(20)", ColumnType::Varchar),
-            ("timestamp", ColumnType::Timestamp(TimeUnit::Millisecond)),
-            ("timestamp(s)", ColumnType::Timestamp(TimeUnit::Second)),
-            ("TIMESTAMP(6)", ColumnType::Timestamp(TimeUnit::Microsecond)),
-            ("timestamp( ns )", ColumnType::Timestamp(TimeUnit::Nanosecond)),
-            ("date", ColumnType::Date),
-        ] {
-            assert_eq!(ColumnType::parse(text), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn refusals_say_what_to_do() {
-        for (text, part) in [
-            ("decimal(10,2)", "not supported yet"),
-            ("DECIMAL", "not supported yet"),
-            ("array<bigint>", "not supported yet"),
-            ("timestamp(ms) with time zone", "not supported yet"),
-            ("timestamp with time zone", "not supported yet"),
-            ("decimal(10", "not supported yet"),
-            ("varchar(10", "needs quotes"),
-            ("bigin", "`bigint`"),
-            ("string", "`varchar`"),
-            ("timestamp(2)", "s, ms, us or ns"),
-            ("varchar(0)", "from 1"),
-            ("bigint(3)", "takes no parameter"),
-            ("", "unknown type"),
-        ] {
-            let error = ColumnType::parse(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
-        }
+fn unit_name(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
     }
 }

@@ -15,6 +15,14 @@ impl<'a> Cursor<'a> {
         Self { node, steps: Vec::new() }
     }
 
+    /// Another value as if it stood here.
+    pub(super) fn of<'n>(&self, node: &'n Node) -> Cursor<'n> {
+        Cursor {
+            node,
+            steps: self.steps.clone(),
+        }
+    }
+
     pub(super) fn problem(&self, message: impl Into<String>) -> Problem {
         Problem {
             steps: self.steps.clone(),

@@ -4,11 +4,11 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{BadRecords, Format, TableDefinition};
+use super::{BadRecords, Compat, Format, JsonFormat, TableDefinition};
 
 /// Hash of everything in a definition that decides what rows look like; stable across processes and versions.
 ///
-/// In it: format, compression, `bad_records`, and of each column name, path, type, pattern and hidden. Not in it: where the rows come from
+/// In it: format and its options, compression, `bad_records`, `compat`, and of each column name, place, type, format and hidden. Not in it: where the rows come from
 /// (table name, stream, `kinesis:`), which of them are read (`start`), and comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 16]);
@@ -32,16 +32,21 @@ impl TableDefinition {
             hash.update(text.as_bytes());
         };
         add(VERSION);
-        add(match self.format {
-            Format::Json => "json",
-            Format::Dummy => "dummy",
-        });
+        add(self.format.name());
+        if self.format != Format::Json(JsonFormat::default()) {
+            // Options, files' contents among them.
+            add(&format!("{:?}", self.format));
+        }
         add(&self.compression.to_string());
         add(match self.bad_records {
             BadRecords::NullRow => "null_row",
             BadRecords::Skip => "skip",
             BadRecords::Fail => "fail",
         });
+        match self.compat {
+            Compat::None => {}
+            Compat::Presto => add("compat presto"),
+        }
         for column in &self.columns {
             add("column");
             add(&column.name);
@@ -51,11 +56,18 @@ impl TableDefinition {
             }
             add(&column.column_type.to_string());
             match &column.format {
-                Some(pattern) => {
+                Some(format) => {
                     add("pattern");
-                    add(pattern);
+                    add(&format.to_string());
                 }
                 None => add("plain"),
+            }
+            if let Some(index) = column.index {
+                add("index");
+                add(&index.to_string());
+            }
+            if let Some(raw) = &column.raw {
+                add(&format!("{raw:?}"));
             }
             add(if column.hidden { "hidden" } else { "visible" });
         }

@@ -1,9 +1,12 @@
 //! The model of a table definition; both spellings (YAML, Presto/Trino JSON) become this.
 
 mod check;
+mod column_syntax;
 mod column_type;
 mod cursor;
 mod fingerprint;
+mod format;
+mod format_syntax;
 mod joda;
 mod node;
 mod presto;
@@ -12,19 +15,26 @@ mod start;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod type_parser;
 mod write;
+mod write_format;
 mod yaml;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use check::HIDDEN_COLUMNS;
-pub use column_type::ColumnType;
+pub use column_type::{ColumnType, UTC};
 pub use fingerprint::Fingerprint;
+pub use format::{
+    AvroFormat, AvroFraming, Compat, CsvFormat, Endian, FieldFormat, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat,
+    ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat,
+};
 pub use promises::{EventTime, Partitioning};
 pub use start::Start;
 pub(crate) use suggestion::did_you_mean;
@@ -58,6 +68,8 @@ pub struct TableDefinition {
     pub start: Start,
     /// What a bad record does to a statement.
     pub bad_records: BadRecords,
+    /// Whose rules of conversion apply.
+    pub compat: Compat,
     /// What decides which shard a record goes to.
     pub partitioning: Partitioning,
     /// How far the time in a record lies from its arrival, where that is promised.
@@ -75,26 +87,22 @@ pub struct TableDefinition {
 pub struct ColumnDefinition {
     /// Name in SQL, as written (case kept); lookups are by DataFusion's rules.
     pub name: String,
-    /// Path in the document; empty = the whole document.
+    /// Path in the document (empty = the whole document); of a format without documents one name: of a CSV header, of a group, of a part of a
+    /// log line.
     pub path: Vec<String>,
+    /// Field of a CSV line, from 0; it wins over the path.
+    pub index: Option<usize>,
+    /// Bytes of a `raw` record; every column of that format has them.
+    pub raw: Option<RawField>,
     /// SQL type.
     pub column_type: ColumnType,
-    /// strftime pattern of a date or timestamp given as text. Without one, a date is ISO 8601 (`2024-07-01`), and a timestamp is ISO 8601 or
-    /// RFC 3339 text (no offset = UTC, a date alone = midnight) or an integer, which is milliseconds since the epoch.
-    pub format: Option<String>,
+    /// How the value is written. Without it, a date is ISO 8601 (`2024-07-01`), and a timestamp is ISO 8601 or RFC 3339 text (no offset = UTC, a date
+    /// alone = midnight) or an integer, which is milliseconds since the epoch.
+    pub format: Option<FieldFormat>,
     /// Absent from `SELECT *` and DESCRIBE, selectable by name.
     pub hidden: bool,
     /// Shown by DESCRIBE.
     pub comment: Option<String>,
-}
-
-/// Row format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Format {
-    /// One JSON value a record.
-    Json,
-    /// No message: hidden columns only.
-    Dummy,
 }
 
 /// What a record that cannot be decoded, or a field that cannot be converted, does.
@@ -145,13 +153,19 @@ impl TableDefinition {
 
     /// As [`Self::from_yaml`], with the schema of definitions that name none.
     pub fn from_yaml_in(text: &str, default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
-        yaml::parse(text, default_schema).map(Arc::new)
+        yaml::parse(text, default_schema, None).map(Arc::new)
+    }
+
+    /// As [`Self::from_yaml_in`], of a file in that directory: files that the definition names are found beside it. They are read now, and what is in
+    /// them becomes part of the definition.
+    pub fn from_yaml_file(text: &str, default_schema: &str, directory: &Path) -> Result<Arc<Self>, DefinitionError> {
+        yaml::parse(text, default_schema, Some(directory)).map(Arc::new)
     }
 
     /// A Presto/Trino table description, tolerant of unknown keys.
     ///
-    /// As in those connectors column names are lower case and paths know no escapes. What this version cannot decode (formats but `json` and
-    /// `dummy`, field decoders but `_default`, `iso8601`, `rfc2822` and `custom-date-time`) is an error.
+    /// As in those connectors column names are lower case and paths know no escapes. A top-level key of ours, `"compat": "presto"`, asks for the
+    /// connectors' conversions.
     pub fn from_presto_json(text: &str, default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
         presto::parse(text, default_schema).map(Arc::new)
     }

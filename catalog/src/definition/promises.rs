@@ -45,7 +45,7 @@ pub(super) fn event_time(place: &Cursor<'_>, columns: &[ColumnDefinition]) -> Re
         .position(|column| column.name.eq_ignore_ascii_case(wanted))
         .ok_or_else(|| name.keyed_problem(format!("there is no column `{wanted}`")))?;
     match columns[column].column_type {
-        ColumnType::Timestamp(_) | ColumnType::Date => {}
+        ColumnType::Timestamp(_) | ColumnType::TimestampWithZone(_) | ColumnType::Date => {}
         ref other => return Err(name.keyed_problem(format!("`{wanted}` is a {other}: the time of an event is a timestamp or a date"))),
     }
     Ok(EventTime {

@@ -30,7 +30,10 @@ fn the_article_in_yaml() {
         }
     );
     assert_eq!(definition.stream, "nasahttp");
-    assert_eq!((definition.format, &definition.compression), (Format::Json, &Compression::Auto));
+    assert_eq!(
+        (&definition.format, &definition.compression),
+        (&Format::Json(JsonFormat::default()), &Compression::Auto)
+    );
     assert_eq!(
         (definition.start, definition.bad_records),
         (Start::TrimHorizon, BadRecords::NullRow)
@@ -61,7 +64,7 @@ fn the_article_in_yaml() {
 fn the_article_in_presto_json() {
     let yaml = TableDefinition::from_yaml(ARTICLE_YAML).unwrap();
     let json = TableDefinition::from_presto_json(ARTICLE_JSON, "other").unwrap();
-    assert_eq!((&json.name, &json.stream, json.format), (&yaml.name, &yaml.stream, yaml.format));
+    assert_eq!((&json.name, &json.stream, &json.format), (&yaml.name, &yaml.stream, &yaml.format));
     // The article reads the time as text and says nothing of the request; all else is the same.
     for (json, yaml) in json.columns.iter().zip(&yaml.columns) {
         assert_eq!((&json.name, &json.path), (&yaml.name, &yaml.path));
@@ -164,7 +167,7 @@ fn mistakes_are_found_where_they_stand() {
             "`a` is a bigint",
         ),
         (with_line("partitioning: partition_keys"), 3, 15, "did you mean `partition_key`?"),
-        (with_line("format: csv"), 3, 9, "format: `csv` is not supported yet"),
+        (with_line("format: avro"), 3, 9, "format: `avro` is not supported yet"),
         (with_line("format: jsno"), 3, 9, "did you mean `json`?"),
         (
             with_line("compression: gzib"),
@@ -180,13 +183,34 @@ fn mistakes_are_found_where_they_stand() {
         (with_line("kinesis: { regoin: x }"), 3, 12, "did you mean `region`?"),
         (with_line("stream: again"), 3, 1, "given twice"),
         (with_column("{ name: a, type: bigin }"), 4, 22, "did you mean `bigint`?"),
-        (with_column("{ name: a, type: uuid }"), 4, 22, "type `uuid` is not supported yet"),
+        (with_line("format: { csv: {}, json: {} }"), 3, 9, "one format with its options"),
+        (with_line("format: { jsn: {} }"), 3, 11, "did you mean `json`?"),
+        (with_line("format: { json: { row: values } }"), 3, 19, "did you mean `rows`?"),
+        (with_line("format: { json: { rows: line } }"), 3, 25, "did you mean `lines`?"),
+        (with_line("format: { ndjson: { rows: values } }"), 3, 21, "unknown key `rows`"),
+        (with_line("compat: hive"), 3, 9, "none, presto"),
         (with_column("{ name: a, type: decimal(10,2) }"), 4, 33, "needs quotes"),
-        (with_column("{ name: a, type: \"decimal(10,2)\" }"), 4, 22, "not supported yet"),
+        (
+            with_column("{ name: a, type: \"decimal(10,20)\" }"),
+            4,
+            22,
+            "as many after the point",
+        ),
+        (with_column("{ name: a, type: varbinary, format: '%Y' }"), 4, 41, "takes no format"),
+        (
+            with_column("{ name: a, type: varchar, format: hex }"),
+            4,
+            39,
+            "how a varbinary is written",
+        ),
+        (with_column("{ name: a, type: time, format: '%H' }"), 4, 36, "complete time of day"),
+        (with_column("{ name: a, type: time, format: rfc2822 }"), 4, 36, "not a time of day"),
+        (with_column("{ name: a, type: bigint, index: 1 }"), 4, 30, "unknown key `index`"),
         (with_column("{ name: _message, type: varchar }"), 4, 13, "hidden column"),
         (with_column("{ name: _SHARD_ID, type: varchar }"), 4, 13, "hidden column"),
         (with_column("{ name: '', type: varchar }"), 4, 13, "must not be empty"),
-        (with_column("{ name: a, type: bigint, format: '%Y' }"), 4, 38, "takes no format"),
+        (with_column("{ name: a, type: double, format: '%Y' }"), 4, 38, "takes no format"),
+        (with_column("{ name: a, type: bigint, format: '%Y' }"), 4, 38, "complete date"),
         (
             with_column("{ name: a, type: timestamp, format: '%Q' }"),
             4,
@@ -198,7 +222,7 @@ fn mistakes_are_found_where_they_stand() {
             with_column("{ name: a, type: bigint, path: / }"),
             4,
             36,
-            "the whole document (`/`) is a varchar",
+            "the whole document (`/`) is a varchar, a json",
         ),
         (with_column("{ name: a, type: bigint, path: a~2 }"), 4, 36, "`~0`"),
         (with_column("{ name: a, typ: bigint }"), 4, 16, "did you mean `type`?"),
@@ -260,8 +284,8 @@ fn presto(field: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
 fn presto_descriptions() {
     let dummy = TableDefinition::from_presto_json(r#"{"tableName":"t","streamName":"s","message":null}"#, "web").unwrap();
     assert_eq!(
-        (dummy.format, dummy.columns.len(), dummy.name.to_string()),
-        (Format::Dummy, 0, "web.t".to_owned())
+        (&dummy.format, dummy.columns.len(), dummy.name.to_string()),
+        (&Format::Dummy, 0, "web.t".to_owned())
     );
 
     let column = |field: &str| presto(field).unwrap().columns[0].clone();
@@ -280,19 +304,66 @@ fn presto_descriptions() {
     );
     assert_eq!(
         column(r#"{"name":"a","mapping":"a","type":"DATE","dataFormat":"iso8601"}"#).format,
-        None
+        Some(FieldFormat::Iso8601)
     );
     assert_eq!(
-        column(r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"rfc2822"}"#)
-            .format
-            .as_deref(),
-        Some("%a %b %d %H:%M:%S %z %Y")
+        column(r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"rfc2822"}"#).format,
+        Some(FieldFormat::parse("twitter"))
     );
     assert_eq!(
         column(r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"custom-date-time","formatHint":"yyyy-MM-dd'T'HH:mm:ss.SSS"}"#)
-            .format
-            .as_deref(),
-        Some("%Y-%m-%dT%H:%M:%S.%3f")
+            .format,
+        Some(FieldFormat::Pattern("%Y-%m-%dT%H:%M:%S.%3f".to_owned()))
+    );
+}
+
+#[test]
+fn presto_field_decoders() {
+    let format = |column_type: &str, decoder: &str| {
+        let field = format!(r#"{{"name":"a","mapping":"a","type":"{column_type}","dataFormat":"{decoder}"}}"#);
+        presto(&field).unwrap().columns[0].format.as_ref().map(ToString::to_string)
+    };
+    for (column_type, decoder, expected) in [
+        ("TIMESTAMP", "seconds-since-epoch", Some("seconds-since-epoch")),
+        ("BIGINT", "seconds-since-epoch", Some("seconds-since-epoch")),
+        ("VARCHAR", "milliseconds-since-epoch", Some("milliseconds-since-epoch")),
+        ("TIME", "milliseconds-since-epoch", Some("milliseconds-since-epoch")),
+        ("TIMESTAMP WITH TIME ZONE", "iso8601", Some("iso8601")),
+        ("BIGINT", "rfc2822", Some("%a %b %d %H:%M:%S %z %Y")),
+        ("VARCHAR", "rfc2822", None),
+        ("VARCHAR", "iso8601", None),
+        ("DOUBLE", "iso8601", None),
+        ("BOOLEAN", "seconds-since-epoch", None),
+        ("BIGINT", "_default", None),
+    ] {
+        assert_eq!(format(column_type, decoder).as_deref(), expected, "{column_type} {decoder}");
+    }
+    let compat = |line: &str| {
+        TableDefinition::from_presto_json(
+            &format!(r#"{{"tableName":"t","streamName":"s",{line}"message":{{"dataFormat":"json","fields":[]}}}}"#),
+            "web",
+        )
+        .unwrap()
+        .compat
+    };
+    assert_eq!((compat(""), compat("\"compat\":\"presto\",")), (Compat::None, Compat::Presto));
+}
+
+#[test]
+fn nested_types_and_field_formats_survive_serialisation() {
+    let definition = TableDefinition::from_yaml(
+        "table: t\nstream: s\ncompat: presto\nformat: { json: { rows: elements } }\ncolumns:\n\
+         - { name: a, type: 'row<Id uuid, tags map<varchar, array<decimal(40,2)>>>' }\n\
+         - { name: b, type: varbinary, format: base64 }\n\
+         - { name: c, type: timestamp(ns) with time zone, format: rfc2822 }\n\
+         - { name: d, type: time(us), format: '%H:%M' }\n",
+    )
+    .unwrap();
+    let text = serde_json::to_string(&*definition).unwrap();
+    assert_eq!(serde_json::from_str::<TableDefinition>(&text).unwrap(), *definition);
+    assert_eq!(
+        definition.columns[0].column_type.to_string(),
+        "row<Id uuid, tags map<varchar, array<decimal(40,2)>>>"
     );
 }
 
@@ -300,15 +371,7 @@ fn presto_descriptions() {
 fn presto_mistakes() {
     for (field, part) in [
         (r#"{"name":"a","type":"BIGINT"}"#, "`mapping` is missing"),
-        (r#"{"name":"a","mapping":"a","type":"ARRAY(BIGINT)"}"#, "not supported yet"),
-        (
-            r#"{"name":"a","mapping":"a","type":"BIGINT","dataFormat":"seconds-since-epoch"}"#,
-            "not supported yet",
-        ),
-        (
-            r#"{"name":"a","mapping":"a","type":"BIGINT","dataFormat":"iso8601"}"#,
-            "not supported yet",
-        ),
+        (r#"{"name":"a","mapping":"a","type":"ARRAY(BIGIN)"}"#, "did you mean `bigint`?"),
         (
             r#"{"name":"a","mapping":"a","type":"DATE","dataFormat":"iso8061"}"#,
             "did you mean `iso8601`?",

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_yaml::{Mapping, Value};
 
-use super::{BadRecords, ColumnDefinition, Format, KinesisOverrides, Partitioning, Start, TableDefinition};
+use super::column_syntax::has_paths;
+use super::write_format::{format, raw_keys};
+use super::{BadRecords, ColumnDefinition, Compat, Format, KinesisOverrides, Partitioning, Start, TableDefinition};
 use crate::Compression;
 
 impl TableDefinition {
@@ -20,7 +22,7 @@ fn tree(definition: &TableDefinition) -> Mapping {
     keys.text("schema", &definition.name.schema);
     keys.text("stream", &definition.stream);
     keys.some("comment", definition.comment.as_ref());
-    keys.text("format", format_word(definition.format));
+    keys.value("format", format(&definition.format));
     if definition.compression != Compression::Auto {
         keys.text("compression", &definition.compression.to_string());
     }
@@ -31,6 +33,10 @@ fn tree(definition: &TableDefinition) -> Mapping {
         BadRecords::NullRow => {}
         BadRecords::Skip => keys.text("bad_records", "skip"),
         BadRecords::Fail => keys.text("bad_records", "fail"),
+    }
+    match definition.compat {
+        Compat::None => {}
+        Compat::Presto => keys.text("compat", "presto"),
     }
     match definition.partitioning {
         Partitioning::Unknown => {}
@@ -49,25 +55,23 @@ fn tree(definition: &TableDefinition) -> Mapping {
         keys.value("kinesis", overrides(kinesis).into());
     }
     if definition.format != Format::Dummy {
-        let columns: Vec<Value> = definition.columns.iter().map(|definition| column(definition).into()).collect();
+        let columns: Vec<Value> = definition.columns.iter().map(|of| column(of, &definition.format).into()).collect();
         keys.value("columns", columns.into());
     }
     keys.0
 }
 
-const fn format_word(format: Format) -> &'static str {
-    match format {
-        Format::Json => "json",
-        Format::Dummy => "dummy",
-    }
-}
-
-fn column(column: &ColumnDefinition) -> Mapping {
+fn column(column: &ColumnDefinition, format: &Format) -> Mapping {
     let mut keys = Keys::default();
     keys.text("name", &column.name);
-    keys.text("path", &path(&column.path));
+    match (&column.raw, column.index) {
+        (Some(raw), _) => raw_keys(raw, &mut keys),
+        (None, Some(index)) => keys.value("index", index.into()),
+        (None, None) if has_paths(format) => keys.text("path", &path(&column.path)),
+        (None, None) => keys.text("path", &column.path.concat()),
+    }
     keys.text("type", &column.column_type.to_string());
-    keys.some("format", column.format.as_ref());
+    keys.some("format", column.format.as_ref().map(ToString::to_string).as_ref());
     if column.hidden {
         keys.value("hidden", true.into());
     }
@@ -76,7 +80,7 @@ fn column(column: &ColumnDefinition) -> Mapping {
 }
 
 /// As `path:` is written: `/` for the whole document; `~0` is `~` and `~1` is `/` in a key (RFC 6901).
-fn path(keys: &[String]) -> String {
+pub(super) fn path(keys: &[String]) -> String {
     if keys.is_empty() {
         return "/".to_owned();
     }
@@ -105,18 +109,18 @@ fn duration(duration: Duration) -> String {
 
 /// A map in the order in which it is filled.
 #[derive(Default)]
-struct Keys(Mapping);
+pub(super) struct Keys(pub(super) Mapping);
 
 impl Keys {
-    fn value(&mut self, key: &str, value: Value) {
+    pub(super) fn value(&mut self, key: &str, value: Value) {
         self.0.insert(key.into(), value);
     }
 
-    fn text(&mut self, key: &str, text: &str) {
+    pub(super) fn text(&mut self, key: &str, text: &str) {
         self.value(key, text.into());
     }
 
-    fn some(&mut self, key: &str, text: Option<&String>) {
+    pub(super) fn some(&mut self, key: &str, text: Option<&String>) {
         if let Some(text) = text {
             self.text(key, text);
         }
@@ -131,13 +135,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_the_same() {
-        let all = "
+        let all = r##"
 table: t
 schema: web
 stream: arn:aws:kinesis:eu-west-1:123456789012:stream/s
-comment: 'yes: \"#1\"'
-format: json
+comment: 'yes: "#1"'
+format: { json: { elements_of: a/b~1c } }
 compression: base64+gzip
+compat: presto
 start: -90m
 bad_records: fail
 partitioning: partition_key
@@ -147,7 +152,9 @@ columns:
   - { name: at, path: a~1b/~0c/0, type: timestamp(us), format: '%d/%b/%Y %H:%M:%S', hidden: true, comment: '~' }
   - { name: Whole, path: /, type: varchar }
   - { name: 'null', path: '1e3', type: bigint }
-";
+  - { name: deep, type: 'row<a array<map<varchar, decimal(10,2)>>, "b ""c" json>' }
+  - { name: when, type: timestamp(ms) with time zone, format: milliseconds-since-epoch }
+"##;
         let definition = TableDefinition::from_yaml(all).unwrap();
         let written = definition.to_yaml();
         assert_eq!(TableDefinition::from_yaml_in(&written, "other").unwrap(), definition, "{written}");

@@ -247,7 +247,15 @@ impl DirectoryCatalog {
     fn parse(&self, path: &Path, text: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
         match is_json(path) {
             true => TableDefinition::from_presto_json(text, &self.default_schema),
-            false => TableDefinition::from_yaml_in(text, &self.default_schema),
+            false => self.parse_yaml(text),
+        }
+    }
+
+    /// Files that a definition names are looked for beside it, where there are files.
+    fn parse_yaml(&self, text: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
+        match &self.place {
+            Place::Directory(directory) => TableDefinition::from_yaml_file(text, &self.default_schema, directory),
+            Place::Store { .. } => TableDefinition::from_yaml_in(text, &self.default_schema),
         }
     }
 }

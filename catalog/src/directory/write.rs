@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CatalogSnapshot, DirectoryCatalog, Place, is_json, local, store};
-use crate::{DefinitionError, TableDefinition, TableName};
+use crate::{DefinitionError, TableName};
 
 /// What happens to a table of the name that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl DirectoryCatalog {
     /// See [`CatalogWriteError`]; then nothing was changed, but for [`CatalogWriteError::File`] and [`CatalogWriteError::Store`], after which old
     /// files of the same table may be left beside the new one.
     pub async fn put(&self, text: &str, existing: Existing) -> Result<Arc<CatalogSnapshot>, CatalogWriteError> {
-        let definition = TableDefinition::from_yaml_in(text, &self.default_schema)?;
+        let definition = self.parse_yaml(text)?;
         let _turn = self.turn.lock().await;
         let known = self.look().await;
         if known.tables.contains_key(&definition.name) && existing == Existing::Refuse {
@@ -91,6 +91,12 @@ impl DirectoryCatalog {
             self.remove_file(file).await?;
         }
         Ok(self.look().await)
+    }
+
+    /// The text of a table's definition, if it is in our YAML.
+    pub fn yaml_of(&self, name: &TableName) -> Option<String> {
+        let file = self.files_of(name).into_iter().next().filter(|file| !is_json(file))?;
+        self.state.lock().files.get(&file)?.content.clone().ok()
     }
 
     /// Files that define a table, in name order: the first counts.

@@ -5,12 +5,13 @@
 //! timestamp or a UUID if every text of the field is one of the same kind. A sample proves nothing about later records: what does not fit is a bad
 //! field then, as the definition's `bad_records` says.
 
+mod documents;
 mod instants;
 mod propose;
 mod shape;
 
-use crate::Compression;
 use crate::compression::Inflater;
+use crate::{Compression, JsonFormat};
 
 pub use propose::InferredColumn;
 
@@ -27,16 +28,19 @@ pub struct Inferred {
     pub reason: Option<String>,
 }
 
-/// Infers columns from records that are JSON documents.
-pub fn infer_json<'a>(records: impl IntoIterator<Item = &'a [u8]>, compression: &Compression) -> Inferred {
+/// Infers columns from records of JSON: of their rows, as the format has them.
+pub fn infer_json<'a>(records: impl IntoIterator<Item = &'a [u8]>, compression: &Compression, format: &JsonFormat) -> Inferred {
     let mut inflater = Inflater::new(compression.clone());
     let mut shape = shape::Shape::default();
     let (mut count, mut unreadable, mut reason) = (0, 0, None);
     for record in records {
         count += 1;
-        let seen = inflater
-            .inflate(record)
-            .and_then(|content| shape.see(&content).map_err(|error| format!("not valid JSON: {error}")));
+        let seen = inflater.inflate(record).and_then(|content| {
+            let rows = documents::rows(&content, format).map_err(|error| format!("not valid JSON: {error}"))?;
+            rows.into_iter()
+                .try_for_each(|row| shape.see(row.as_bytes()))
+                .map_err(|error| format!("not valid JSON: {error}"))
+        });
         if let Err(error) = seen {
             unreadable += 1;
             reason.get_or_insert(error);

@@ -1,8 +1,8 @@
 use super::*;
-use crate::TableDefinition;
+use crate::{JsonRows, TableDefinition};
 
 fn of(documents: &[&str]) -> Inferred {
-    infer_json(documents.iter().map(|text| text.as_bytes()), &Compression::Auto)
+    infer_json(documents.iter().map(|text| text.as_bytes()), &Compression::Auto, &JsonFormat::default())
 }
 
 fn types(documents: &[&str]) -> Vec<(String, String)> {
@@ -88,6 +88,11 @@ fn what_is_proposed_is_a_definition() {
         r#"{"plain":1,"nested":{"x":{"y":"z"},"odd key":[1,2.5]},"mixed":{"a":1},"list":[],"n":null}"#,
         r#"{"mixed":7}"#,
     ]);
+    let types: Vec<&str> = inferred.columns.iter().map(|column| column.column_type.as_str()).collect();
+    assert_eq!(
+        types,
+        ["bigint", "row<x row<y varchar>, \"odd key\" array<double>>", "json", "array<varchar>", "varchar"]
+    );
     for column in inferred.columns {
         let yaml = format!(
             "table: t\nstream: s\ncolumns:\n  - name: '{}'\n    path: '{}'\n    type: '{}'\n",
@@ -97,4 +102,41 @@ fn what_is_proposed_is_a_definition() {
         );
         assert!(TableDefinition::from_yaml(&yaml).is_ok(), "{yaml}");
     }
+}
+
+#[test]
+fn nested_values_and_large_numbers() {
+    for (values, expected) in [
+        (&["18446744073709551615", "1"][..], "decimal(20,0)"),
+        (&["\"7d444840-9dc0-11d1-b245-5ffdce74fad2\""], "uuid"),
+        (&["[1, 2.5]", "[]", "null"], "array<double>"),
+        (&["[[\"2024-07-01\"], [null]]"], "array<array<date>>"),
+        (&["{\"a\":{\"b\":1}}", "{\"c\":true}"], "row<a row<b bigint>, c boolean>"),
+        (&["{}"], "json"),
+        (&["{\"A\":1,\"a\":2}"], "json"),
+        (&["{\"at\":\"01/Aug/1995:00:00:01 -0400\"}"], "row<at varchar>"),
+        (&["[1]", "{\"a\":1}"], "json"),
+    ] {
+        assert_eq!(type_of(values), expected, "{values:?}");
+    }
+    let many: Vec<String> = (0..100).map(|n| format!("\"key{n}\":{n}")).collect();
+    assert_eq!(type_of(&[&format!("{{{}}}", many.join(","))]), "map<varchar, bigint>");
+}
+
+#[test]
+fn rows_of_a_record() {
+    let types = |text: &str, rows: JsonRows, elements_of: &[&str]| {
+        let format = JsonFormat {
+            rows,
+            elements_of: elements_of.iter().map(|key| (*key).to_owned()).collect(),
+        };
+        let inferred = infer_json([text.as_bytes()], &Compression::Auto, &format);
+        assert_eq!(inferred.reason, None);
+        let columns = inferred.columns.into_iter();
+        columns.map(|column| format!("{} {}", column.name, column.column_type)).collect::<Vec<_>>()
+    };
+    assert_eq!(types("{\"a\":1}\n\n{\"a\":1.5}\n", JsonRows::Lines, &[]), ["a double"]);
+    assert_eq!(types("{\"a\":1}{\"b\":true}", JsonRows::Values, &[]), ["a bigint", "b boolean"]);
+    assert_eq!(types("[{\"a\":1},{\"b\":2}] {\"c\":3}", JsonRows::Elements, &[]), ["a bigint", "b bigint", "c bigint"]);
+    assert_eq!(types("{\"x\":{\"y\":[{\"a\":1}]}}", JsonRows::Elements, &["x", "y"]), ["a bigint"]);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use catalog::{TableDefinition, TableName};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde_yaml::Mapping;
 use uuid::Uuid;
 
 use super::super::api::DoneResult;
@@ -28,8 +29,8 @@ fn texts(names: &[&str]) -> SchemaRef {
     ))
 }
 
-pub(super) fn statement(definition: &TableDefinition) -> Result<DoneResult, EngineError> {
-    let text: ArrayRef = Arc::new(StringArray::from(vec![document::statement(definition)?]));
+pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Result<DoneResult, EngineError> {
+    let text: ArrayRef = Arc::new(StringArray::from(vec![document::statement(definition, document)?]));
     done(statement_schema(), vec![text])
 }
 

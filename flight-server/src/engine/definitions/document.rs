@@ -10,6 +10,8 @@ use super::super::sql::{DdlColumn, Literal};
 
 /// Keys that the statement says elsewhere.
 const OWN_CLAUSES: [&str; 4] = ["table", "schema", "stream", "columns"];
+/// Keys by which a definition names files or addresses, which are read with the server's rights.
+const OF_FILES: [&str; 3] = ["schema_file", "descriptor", "registry"];
 
 pub(super) fn value(literal: &Literal) -> Value {
     match literal {
@@ -23,32 +25,47 @@ pub(super) fn value(literal: &Literal) -> Value {
     }
 }
 
-/// Sets a key; dots lead into maps.
-pub(super) fn set(document: &mut Mapping, key: &str, value: Value) -> Result<(), EngineError> {
-    if OWN_CLAUSES.contains(&key) {
-        return Err(EngineError::Invalid(format!(
-            "option `{key}`: the statement says that outside of OPTIONS"
-        )));
+/// Sets keys; dots lead into maps. Shorter keys are set first, so that `format 'csv'` and `format.csv.header true` go together in any order.
+pub(super) fn set_all(document: &mut Mapping, options: &[(String, Literal)]) -> Result<(), EngineError> {
+    let mut options: Vec<_> = options.iter().collect();
+    options.sort_by_key(|(key, _)| key.matches('.').count());
+    for (key, literal) in options {
+        let key = key.as_str();
+        if OWN_CLAUSES.contains(&key) {
+            return Err(EngineError::Invalid(format!("option `{key}`: the statement says that outside of OPTIONS")));
+        }
+        if key.rsplit('.').next().is_some_and(|last| OF_FILES.contains(&last)) {
+            return Err(EngineError::Denied(format!(
+                "option `{key}`: files and addresses are not given by statements, they belong into a definition file"
+            )));
+        }
+        if !set(document, key, value(literal)) {
+            return Err(EngineError::Invalid(format!("option `{key}` is given twice, or contradicts another")));
+        }
     }
-    let (head, rest) = key.split_once('.').map_or((key, None), |(head, rest)| (head, Some(rest)));
-    let twice = || EngineError::Invalid(format!("option `{key}` is given twice"));
-    match rest {
-        None if document.contains_key(head) => Err(twice()),
-        None => {
-            document.insert(head.into(), value);
-            Ok(())
+    Ok(())
+}
+
+fn set(document: &mut Mapping, key: &str, value: Value) -> bool {
+    let Some((head, rest)) = key.split_once('.') else {
+        let free = !document.contains_key(key);
+        if free {
+            document.insert(key.into(), value);
         }
-        Some(rest) => {
-            let inner = document.entry(head.into()).or_insert_with(|| Mapping::new().into());
-            match inner {
-                Value::Mapping(inner) if !inner.contains_key(rest) => {
-                    // Below the first level no key is the statement's own.
-                    inner.insert(rest.into(), value);
-                    Ok(())
-                }
-                _ => Err(twice()),
-            }
-        }
+        return free;
+    };
+    let inner = document.entry(head.into()).or_insert_with(|| Mapping::new().into());
+    if let Value::String(word) = inner
+        && rest.split_once('.').is_some_and(|(name, _)| name == word)
+    {
+        // A word alone is the same word without options.
+        let mut map = Mapping::new();
+        map.insert(word.as_str().into(), Mapping::new().into());
+        *inner = map.into();
+    }
+    match inner {
+        Value::Mapping(inner) => set(inner, rest, value),
+        _ => false,
     }
 }
 
@@ -89,15 +106,15 @@ pub(super) fn to_yaml(document: &Mapping) -> Result<String, EngineError> {
     serde_yaml::to_string(document).map_err(|error| EngineError::Internal(format!("a definition cannot be written: {error}")))
 }
 
-/// The document of a definition.
-pub(super) fn of(definition: &TableDefinition) -> Result<Mapping, EngineError> {
-    serde_yaml::from_str(&definition.to_yaml())
+/// The document of a definition: that of its file, or where the file is no YAML, one that says the same.
+pub(super) fn of(definition: &TableDefinition, file: Option<String>) -> Result<Mapping, EngineError> {
+    let text = file.unwrap_or_else(|| definition.to_yaml());
+    serde_yaml::from_str(&text)
         .map_err(|error| EngineError::Internal(format!("a written definition cannot be read: {error}")))
 }
 
 /// The statement that makes the definition.
-pub(super) fn statement(definition: &TableDefinition) -> Result<String, EngineError> {
-    let document = of(definition)?;
+pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Result<String, EngineError> {
     let mut sql = format!(
         "CREATE EXTERNAL TABLE {}.{}",
         identifier(&definition.name.schema),
@@ -123,13 +140,15 @@ pub(super) fn statement(definition: &TableDefinition) -> Result<String, EngineEr
         add(format_args!("\nCOMMENT {}", quoted(comment)));
     }
     let mut options = Vec::new();
-    for (key, value) in &document {
+    for (key, value) in document {
         let key = key.as_str().unwrap_or_default();
         if !OWN_CLAUSES.contains(&key) && key != "comment" {
             flatten(key, value, &mut options);
         }
     }
-    add(format_args!("\nOPTIONS (\n  {}\n)", options.join(",\n  ")));
+    if !options.is_empty() {
+        add(format_args!("\nOPTIONS (\n  {}\n)", options.join(",\n  ")));
+    }
     failed.map(|()| sql)
 }
 

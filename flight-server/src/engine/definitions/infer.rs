@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Compression, DEFAULT_SCHEMA, Inferred, TableDefinition, TableName, infer_json};
+use catalog::{DEFAULT_SCHEMA, Format, Inferred, TableDefinition, TableName, infer_json};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
@@ -59,7 +59,7 @@ impl Engine {
         sample: usize,
     ) -> Result<Proposal, EngineError> {
         let mut known = match base {
-            Some(base) => document::of(base)?,
+            Some(base) => document::of(base, None)?,
             None => {
                 let mut document = Mapping::new();
                 document.insert("table".into(), table.into());
@@ -132,17 +132,20 @@ impl Engine {
     async fn inferred(&self, principal: &str, document: &Mapping, sample: usize) -> Result<Inferred, EngineError> {
         let text = |key: &str| document.get(key).and_then(Value::as_str);
         let stream = text("stream").unwrap_or_default();
-        let format = text("format").unwrap_or("json");
-        if !format.eq_ignore_ascii_case("json") {
+        // A column in their place, so that all else can be read.
+        let mut complete = document.clone();
+        let mut column = Mapping::new();
+        column.insert("name".into(), "placeholder".into());
+        column.insert("type".into(), "varchar".into());
+        complete.insert("columns".into(), vec![Value::from(column)].into());
+        complete.remove("event_time");
+        let definition = TableDefinition::from_yaml(&document::to_yaml(&complete)?)
+            .map_err(|error| EngineError::Invalid(format!("the definition is not valid: {}", error.message)))?;
+        let Format::Json(json) = &definition.format else {
             return Err(EngineError::Invalid(format!(
-                "columns are inferred for format json; for `{format}` they are given"
+                "columns are inferred from JSON; for format `{}` they are given",
+                definition.format.name()
             )));
-        }
-        let compression: Compression = match text("compression") {
-            Some(compression) => compression
-                .parse()
-                .map_err(|error| EngineError::Invalid(format!("compression: {error}")))?,
-            None => Compression::Auto,
         };
         let batches = self.sample(principal, stream, document.get("kinesis"), sample).await?;
         let mut messages: Vec<&[u8]> = Vec::new();
@@ -153,7 +156,7 @@ impl Engine {
                 .ok_or_else(|| EngineError::Internal("a sample is not of bytes".into()))?;
             messages.extend(column.iter().flatten());
         }
-        let inferred = infer_json(messages, &compression);
+        let inferred = infer_json(messages, &definition.compression, json);
         match (&inferred.reason, inferred.columns.is_empty()) {
             (_, false) => Ok(inferred),
             (None, true) if inferred.records == 0 => Err(EngineError::FailedPrecondition(format!(

@@ -51,12 +51,16 @@ impl Engine {
                 column,
                 if_not_exists,
             } => self.add_column(&named(name)?, column, *if_not_exists).await?,
-            DdlStatement::ShowCreate(name) => return describe::statement(&*self.defined(&named(name)?).await?),
+            DdlStatement::ShowCreate(name) => {
+                let name = named(name)?;
+                let definition = self.defined(&name)?;
+                return describe::statement(&definition, &document::of(&definition, self.catalog().yaml_of(&name))?);
+            }
             DdlStatement::Describe(name) => {
                 let name = named(name)?;
                 return match describe::system_table(&name) {
                     Some(described) => described,
-                    None => describe::definition(&*self.defined(&name).await?),
+                    None => describe::definition(&*self.defined(&name)?),
                 };
             }
         }
@@ -64,7 +68,7 @@ impl Engine {
     }
 
     /// The definition of a table, as it is now.
-    async fn defined(&self, name: &TableName) -> Result<Arc<TableDefinition>, EngineError> {
+    fn defined(&self, name: &TableName) -> Result<Arc<TableDefinition>, EngineError> {
         let known = self.catalog().current();
         match known.tables.get(name) {
             Some(definition) => Ok(Arc::clone(definition)),
@@ -96,18 +100,14 @@ impl Engine {
         document.insert("table".into(), name.table.as_str().into());
         document.insert("schema".into(), name.schema.as_str().into());
         document.insert("stream".into(), stream.into());
-        let mut elsewhere = false;
-        for (key, literal) in &create.options {
-            if key == "kinesis" || key.starts_with("kinesis.") {
-                elsewhere = true;
-                if key != "kinesis.region" {
-                    return Err(EngineError::Denied(format!(
-                        "option `{key}`: endpoints and identities are not given by statements, they belong into a definition file"
-                    )));
-                }
-            }
-            document::set(&mut document, key, document::value(literal))?;
+        let of_kinesis = |key: &str| key == "kinesis" || key.starts_with("kinesis.");
+        if let Some((key, _)) = create.options.iter().find(|(key, _)| of_kinesis(key) && key != "kinesis.region") {
+            return Err(EngineError::Denied(format!(
+                "option `{key}`: endpoints and identities are not given by statements, they belong into a definition file"
+            )));
         }
+        let elsewhere = create.options.iter().any(|(key, _)| of_kinesis(key));
+        document::set_all(&mut document, &create.options)?;
         rules.check_stream(stream, elsewhere, &known)?;
         match &create.columns {
             Some(columns) => {
@@ -137,7 +137,7 @@ impl Engine {
     async fn add_column(&self, name: &TableName, column: &DdlColumn, if_not_exists: bool) -> Result<(), EngineError> {
         self.config().definitions.check_change()?;
         self.catalog().refreshed().await;
-        let definition = self.defined(name).await?;
+        let definition = self.defined(name)?;
         let exists = definition.columns.iter().any(|known| known.name.eq_ignore_ascii_case(&column.name));
         if exists && if_not_exists {
             return Ok(());
@@ -148,7 +148,7 @@ impl Engine {
                 column.name
             )));
         }
-        let mut document = document::of(&definition)?;
+        let mut document = document::of(&definition, self.catalog().yaml_of(name))?;
         let added = document::column(column)?;
         match document.get_mut("columns") {
             Some(Value::Sequence(columns)) => columns.push(added.into()),

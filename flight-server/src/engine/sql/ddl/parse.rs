@@ -130,16 +130,17 @@ fn column(cursor: &mut Cursor<'_>) -> Result<DdlColumn, EngineError> {
             keys.push(("hidden".to_owned(), Literal::Boolean(true)));
         } else if starts_key(cursor) {
             let key = cursor.word("a key")?.value.to_ascii_lowercase();
-            keys.push((key, Literal::Text(cursor.text("a text in quotes")?)));
+            keys.push((key, cursor.literal()?));
         } else {
             return Ok(DdlColumn { name, column_type, keys });
         }
     }
 }
 
-/// A word with a text behind it.
+/// A word with a text or a number behind it.
 fn starts_key(cursor: &Cursor<'_>) -> bool {
-    matches!(cursor.peek(0), Some(Token::Word(_))) && cursor.peek(1).and_then(quoted_text).is_some()
+    let value = |token: &Token| quoted_text(token).is_some() || matches!(token, Token::Number(..));
+    matches!(cursor.peek(0), Some(Token::Word(_))) && cursor.peek(1).is_some_and(value)
 }
 
 /// The tokens of a type, up to a comma or parenthesis that is not its own, or the first key after it.

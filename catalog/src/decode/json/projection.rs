@@ -11,12 +11,26 @@ use memchr::memmem::Finder;
 pub(super) struct PathTree {
     pub(super) key: String,
     pub(super) children: Vec<PathTree>,
-    /// Columns (places in the request) whose path ends here.
-    pub(super) columns: Vec<usize>,
+    /// Columns whose path ends here.
+    pub(super) columns: Vec<Wanted>,
+}
+
+/// A column of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Place in the request.
+    pub(super) place: usize,
+    /// The value is wanted as JSON text, whatever it is.
+    pub(super) takes_json: bool,
 }
 
 impl PathTree {
-    pub(super) fn insert(&mut self, path: &[String], column: usize) {
+    /// The key as an index into an array (RFC 6901: no leading zeros).
+    pub(super) fn index(&self) -> Option<usize> {
+        index(&self.key)
+    }
+
+    pub(super) fn insert(&mut self, path: &[String], column: Wanted) {
         let Some((key, rest)) = path.split_first() else {
             self.columns.push(column);
             return;
@@ -30,6 +44,12 @@ impl PathTree {
         });
         self.children[at].insert(rest, column);
     }
+}
+
+/// A key that may be an index into an array.
+pub(super) fn index(key: &str) -> Option<usize> {
+    let plain = key.bytes().all(|b| b.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
+    key.parse().ok().filter(|_| plain)
 }
 
 /// One scalar of the arrow-json schema and the columns that take it.
@@ -54,7 +74,13 @@ impl FastPlan {
     pub(super) fn new(columns: &[(usize, &[String])]) -> Self {
         let mut tree = PathTree::default();
         for (column, path) in columns {
-            tree.insert(path, *column);
+            tree.insert(
+                path,
+                Wanted {
+                    place: *column,
+                    takes_json: false,
+                },
+            );
         }
         let mut leaves = Vec::new();
         let fields = fields(&tree, &mut Vec::new(), &mut leaves);
@@ -77,7 +103,7 @@ fn fields(tree: &PathTree, way: &mut Vec<usize>, leaves: &mut Vec<Leaf>) -> Fiel
                 let key = Finder::new(&format!("\"{}\"", child.key)).into_owned();
                 leaves.push(Leaf {
                     indexes: way.clone(),
-                    columns: child.columns.clone(),
+                    columns: child.columns.iter().map(|column| column.place).collect(),
                     key,
                 });
                 DataType::Utf8

@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder as JsonDecoder;
 
-use super::contents::CHUNK_ROWS;
+use super::super::contents::CHUNK_ROWS;
 use super::projection::{FastPlan, Leaf};
 
 /// Reads what a plan asks for.

@@ -1,0 +1,108 @@
+//! One document at a time with serde_json: bad records, objects in scalar columns, whole documents, and paths that run through each other.
+
+use serde_json::value::RawValue;
+
+use super::projection::PathTree;
+use super::value::{Found, element, picked};
+
+/// Finds the columns of a tree in a payload: one entry for each of `columns`. The error is the reason why the payload is no document.
+pub(super) fn find<'a>(payload: &'a [u8], tree: &PathTree, columns: usize) -> Result<Vec<Found<'a>>, String> {
+    let raw = document(payload)?;
+    let mut found = vec![Found::Nothing; columns];
+    walk(raw, tree, &mut found).map_err(|error| reason(&error))?;
+    Ok(found)
+}
+
+/// The one JSON value of a payload, without blanks around.
+pub(super) fn document(payload: &[u8]) -> Result<&str, String> {
+    if payload.iter().all(|b| b" \t\r\n".contains(b)) {
+        return Err("the record is empty".to_owned());
+    }
+    let text = std::str::from_utf8(payload).map_err(|error| format!("not valid UTF-8 at byte {}", error.valid_up_to()))?;
+    Ok(serde_json::from_str::<&RawValue>(text).map_err(|error| reason(&error))?.get())
+}
+
+fn reason(error: &serde_json::Error) -> String {
+    format!("not valid JSON: {error}")
+}
+
+/// What stands in a value at the places of a tree.
+pub(super) fn walk<'a>(raw: &'a str, tree: &PathTree, found: &mut [Found<'a>]) -> Result<(), serde_json::Error> {
+    for column in &tree.columns {
+        found[column.place] = Found::new(raw, column.takes_json);
+    }
+    if tree.children.is_empty() {
+        return Ok(());
+    }
+    match raw.as_bytes().first() {
+        Some(b'{') => {
+            let position = |key: &str| tree.children.iter().position(|child| child.key == key);
+            for (child, value) in tree.children.iter().zip(picked(raw, position, tree.children.len())?) {
+                if let Some(value) = value {
+                    walk(value, child, found)?;
+                }
+            }
+        }
+        Some(b'[') => {
+            for child in &tree.children {
+                if let Some(index) = child.index()
+                    && let Some(value) = element(raw, index)?
+                {
+                    walk(value, child, found)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::projection::Wanted;
+    use super::super::value::compact;
+    use super::*;
+
+    fn tree(paths: &[&[&str]]) -> PathTree {
+        let mut tree = PathTree::default();
+        for (column, path) in paths.iter().enumerate() {
+            let wanted = Wanted {
+                place: column,
+                takes_json: false,
+            };
+            tree.insert(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>(), wanted);
+        }
+        tree
+    }
+
+    #[test]
+    fn finds_scalars_objects_and_the_last_of_equal_keys() {
+        let tree = tree(&[&["a"], &["a", "b"], &["c"], &[]]);
+        let payload = br#" {"a":{"b":1}, "\u0061": {"b" : "x\ny", "z":[1, "q \" r"]}, "c":1.50} "#;
+        let found = find(payload, &tree, 4).unwrap();
+        assert_eq!(found[0], Found::Json(r#"{"b" : "x\ny", "z":[1, "q \" r"]}"#));
+        assert_eq!(found[1], Found::Scalar("x\ny".into()));
+        assert_eq!(found[2], Found::Scalar("1.50".into()));
+        let Found::Json(whole) = found[3] else { panic!("an object") };
+        assert_eq!(compact(whole), r#"{"a":{"b":1},"\u0061":{"b":"x\ny","z":[1,"q \" r"]},"c":1.50}"#);
+    }
+
+    #[test]
+    fn what_is_no_document() {
+        let tree = tree(&[&["a"]]);
+        for (payload, reason) in [
+            (&b""[..], "empty"),
+            (b" \n", "empty"),
+            (b"{\"a\":\"\xff\"}", "not valid UTF-8 at byte 6"),
+            (b"{} {}", "not valid JSON"),
+            (b"{\"a\":", "not valid JSON"),
+            (b"{\"a\":1,}", "not valid JSON"),
+            (b"hello", "not valid JSON"),
+        ] {
+            assert!(find(payload, &tree, 1).unwrap_err().contains(reason));
+        }
+        for root in [&b"12"[..], b"[{\"a\":1}]", b"\"a\"", b"null"] {
+            assert_eq!(find(root, &tree, 1), Ok(vec![Found::Nothing]));
+        }
+    }
+}

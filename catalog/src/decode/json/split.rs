@@ -1,0 +1,199 @@
+//! The values in a record, and the elements in an array, found by their brackets alone: a value that is broken inside does not hide its neighbours.
+
+use memchr::{memchr, memchr2};
+
+/// A value that may be one, or why there is none.
+pub(super) type Piece<'a> = Result<&'a [u8], &'static str>;
+
+/// The values of a payload, one after the other; blanks between them are not needed where brackets or quotes end one.
+#[derive(Debug)]
+pub(super) struct Values<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> Self {
+        Self { rest: payload }
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.rest = self.rest.trim_ascii_start();
+        let end = match self.rest.first()? {
+            b'{' | b'[' => bracket_end(self.rest),
+            b'"' => string_end(self.rest, 0),
+            _ => self
+                .rest
+                .iter()
+                .skip(1)
+                .position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'{' | b'[' | b'"'))
+                .map_or(self.rest.len(), |position| position + 1),
+        };
+        let (value, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        Some(value)
+    }
+}
+
+/// The lines of a payload that are not blank.
+pub(super) fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    payload
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+}
+
+/// The elements of an array; the first byte is its bracket.
+#[derive(Debug)]
+pub(super) struct Elements<'a> {
+    array: &'a [u8],
+    at: usize,
+    done: bool,
+}
+
+impl<'a> Elements<'a> {
+    pub(super) fn new(array: &'a [u8]) -> Self {
+        let empty = matches!(array, [b'[', inner @ .., b']'] if inner.trim_ascii().is_empty());
+        Self { array, at: 1, done: empty }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Piece<'a>> {
+        if self.done {
+            return None;
+        }
+        let start = self.at;
+        let mut depth = 0_usize;
+        while let Some(byte) = self.array.get(self.at) {
+            match byte {
+                b'"' => {
+                    self.at = string_end(self.array, self.at);
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth > 0 => depth -= 1,
+                b']' => {
+                    self.done = true;
+                    return Some(Ok(self.array[start..self.at].trim_ascii()));
+                }
+                b'}' => break,
+                b',' if depth == 0 => {
+                    let element = self.array[start..self.at].trim_ascii();
+                    self.at += 1;
+                    return Some(Ok(element));
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+        self.done = true;
+        Some(Err("not valid JSON: the array is not closed"))
+    }
+}
+
+/// Past the bracket that closes the first byte's; the end where none does.
+fn bracket_end(bytes: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// Past the string that begins at `at`; the end where it does not end.
+fn string_end(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+/// Whether a payload can hold an array at all.
+pub(super) fn is_array(value: &[u8]) -> bool {
+    memchr(b'[', &value[..value.len().min(1)]).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values(payload: &str) -> Vec<&str> {
+        Values::new(payload.as_bytes())
+            .map(|value| std::str::from_utf8(value).unwrap())
+            .collect()
+    }
+
+    fn elements(array: &str) -> Vec<Result<&str, ()>> {
+        Elements::new(array.as_bytes())
+            .map(|element| element.map(|element| std::str::from_utf8(element).unwrap()).map_err(drop))
+            .collect()
+    }
+
+    #[test]
+    fn values_one_after_the_other() {
+        assert_eq!(values(""), [""; 0]);
+        assert_eq!(values(" \n"), [""; 0]);
+        assert_eq!(
+            values("{}{\"a\":\"}\\\"{\"}\n[1,[2]] 3 true\"x\"null"),
+            ["{}", "{\"a\":\"}\\\"{\"}", "[1,[2]]", "3", "true", "\"x\"", "null"]
+        );
+        assert_eq!(values("{\"a\":1},{\"a\":2}"), ["{\"a\":1}", ",", "{\"a\":2}"], "nothing is dropped");
+        assert_eq!(values("{\"a\":[1}"), ["{\"a\":[1}"]);
+        assert_eq!(values("} \"x"), ["}", "\"x"]);
+    }
+
+    #[test]
+    fn elements_of_arrays() {
+        assert_eq!(elements("[]"), []);
+        assert_eq!(elements("[ \n]"), []);
+        assert_eq!(elements("[1, {\"a\":[2,3]} ,\",]\"]"), [Ok("1"), Ok("{\"a\":[2,3]}"), Ok("\",]\"")]);
+        assert_eq!(elements("[1,]"), [Ok("1"), Ok("")]);
+        assert_eq!(elements("[,1]"), [Ok(""), Ok("1")]);
+        assert_eq!(
+            elements("[{\"a\":},2]"),
+            [Ok("{\"a\":}"), Ok("2")],
+            "a broken element hides no other"
+        );
+        for torn in ["[1,12", "[1,\"x", "[1,{\"a\":1", "[1,2}"] {
+            assert_eq!(elements(torn), [Ok("1"), Err(())], "{torn}");
+        }
+        assert_eq!(elements("["), [Err(())]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_hangs(bytes in prop::collection::vec(prop_oneof![Just(b'['), Just(b']'), Just(b'{'), Just(b'}'), Just(b'"'), Just(b'\\'), Just(b','), any::<u8>()], 0..60)) {
+            let kept: Vec<u8> = Values::new(&bytes).flatten().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let all: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            prop_assert_eq!(kept, all);
+            prop_assert!(Elements::new(&bytes).count() <= bytes.len() + 1);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Formats as our YAML writes them: `format: csv`, or with options `format: { csv: { delimiter: ";" } }`.
+
+use std::path::Path;
+
+use super::check;
+use super::cursor::Cursor;
+use super::format::{
+    AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat, ProtobufFraming, RawFormat,
+    RegexFormat,
+};
+use super::node::{Node, Problem};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Word {
+    Json,
+    Ndjson,
+    Csv,
+    Raw,
+    Avro,
+    Protobuf,
+    Clf,
+    Combined,
+    Regex,
+    CloudWatchLogs,
+    CloudEvents,
+    Dummy,
+}
+
+const WORDS: &[(&str, Word)] = &[
+    ("json", Word::Json),
+    ("ndjson", Word::Ndjson),
+    ("csv", Word::Csv),
+    ("raw", Word::Raw),
+    ("avro", Word::Avro),
+    ("protobuf", Word::Protobuf),
+    ("clf", Word::Clf),
+    ("combined", Word::Combined),
+    ("regex", Word::Regex),
+    ("cloudwatch_logs", Word::CloudWatchLogs),
+    ("cloudevents", Word::CloudEvents),
+    ("dummy", Word::Dummy),
+];
+
+/// Bytes of the largest schema or descriptor set that is read.
+const MOST_FILE_BYTES: u64 = 4 << 20;
+
+/// The format at this place; files that it names are read now, relative to `directory`, and become part of the definition.
+pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Format, Problem> {
+    let (word, options) = match place.node {
+        Node::Map(entries) => {
+            let [(name, _)] = &entries[..] else {
+                return Err(place.keyed_problem("write one format with its options: format: { csv: { delimiter: \";\" } }"));
+            };
+            let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+            place.check_keys(&words, &[])?;
+            let word = WORDS.iter().find(|(word, _)| word == name).map(|(_, word)| *word);
+            match (word, place.get_non_null(name)?) {
+                (Some(word), options) => (word, options),
+                (None, _) => return Err(place.keyed_problem(format!("unknown format `{name}`"))),
+            }
+        }
+        _ => (place.choice(WORDS, &[])?, None),
+    };
+    let empty = Node::Map(Vec::new());
+    let options = options.unwrap_or_else(|| place.of(&empty));
+    let format = match word {
+        Word::Json => Format::Json(json(&options)?),
+        Word::Csv => Format::Csv(csv(&options)?),
+        Word::Raw => {
+            options.check_keys(&["endian"], &[])?;
+            Format::Raw(RawFormat {
+                endian: endian(&options)?.unwrap_or_default(),
+            })
+        }
+        Word::Avro => Format::Avro(avro(&options, directory)?),
+        Word::Protobuf => Format::Protobuf(protobuf(&options, directory)?),
+        Word::Regex => {
+            options.check_keys(&["pattern"], &[])?;
+            Format::Regex(RegexFormat {
+                pattern: options.require("pattern")?.non_empty_text()?.to_owned(),
+            })
+        }
+        plain => {
+            options.check_keys(&[], &[])?;
+            match plain {
+                Word::Ndjson => Format::Json(JsonFormat {
+                    rows: JsonRows::Lines,
+                    elements_of: Vec::new(),
+                }),
+                Word::Clf => Format::LogLines(LogLines::Common),
+                Word::Combined => Format::LogLines(LogLines::Combined),
+                Word::CloudWatchLogs => Format::CloudWatchLogs,
+                Word::CloudEvents => Format::CloudEvents,
+                _ => Format::Dummy,
+            }
+        }
+    };
+    supported(place, format)
+}
+
+/// Formats that have no decoder yet are refused where they are named.
+pub(super) fn supported(place: &Cursor<'_>, format: Format) -> Result<Format, Problem> {
+    match crate::decode::is_supported(&format) {
+        true => Ok(format),
+        false => Err(place.keyed_problem(format!("`{}` is not supported yet", format.name()))),
+    }
+}
+
+fn json(options: &Cursor<'_>) -> Result<JsonFormat, Problem> {
+    options.check_keys(&["rows", "elements_of"], &[])?;
+    let elements_of = options
+        .get("elements_of")?
+        .map(|path| check::path(path.text()?, true).map_err(|message| path.keyed_problem(message)))
+        .transpose()?
+        .unwrap_or_default();
+    let rows = match options.get("rows")? {
+        Some(rows) => {
+            let choice = rows.choice(
+                &[
+                    ("value", JsonRows::Value),
+                    ("values", JsonRows::Values),
+                    ("elements", JsonRows::Elements),
+                    ("lines", JsonRows::Lines),
+                ],
+                &[],
+            )?;
+            if choice != JsonRows::Elements && !elements_of.is_empty() {
+                return Err(rows.keyed_problem("`elements_of` goes with `rows: elements`"));
+            }
+            choice
+        }
+        None if elements_of.is_empty() => JsonRows::Value,
+        None => JsonRows::Elements,
+    };
+    Ok(JsonFormat { rows, elements_of })
+}
+
+fn csv(options: &Cursor<'_>) -> Result<CsvFormat, Problem> {
+    options.check_keys(&["delimiter", "quote", "escape", "header", "null", "trim", "comment"], &[])?;
+    let standard = CsvFormat::default();
+    let format = CsvFormat {
+        delimiter: match options.get("delimiter")? {
+            Some(place) => byte(&place)?,
+            None => standard.delimiter,
+        },
+        quote: match options.get("quote")? {
+            Some(place) => byte_or_none(&place)?,
+            None => standard.quote,
+        },
+        escape: options.get("escape")?.map(|place| byte_or_none(&place)).transpose()?.flatten(),
+        header: flag(options, "header")?,
+        null: options.get("null")?.map(|place| place.text().map(str::to_owned)).transpose()?,
+        trim: flag(options, "trim")?,
+        comment: options.get("comment")?.map(|place| byte_or_none(&place)).transpose()?.flatten(),
+    };
+    let used = [Some(format.delimiter), format.quote, format.escape, format.comment];
+    let clash = (0..used.len()).any(|index| {
+        let quote_and_escape = index == 1 && used[1] == used[2];
+        used[index].is_some() && !quote_and_escape && used[index + 1..].contains(&used[index])
+    });
+    if clash {
+        return Err(options.keyed_problem("delimiter, quote, escape and comment are four different characters"));
+    }
+    Ok(format)
+}
+
+fn flag(options: &Cursor<'_>, key: &str) -> Result<bool, Problem> {
+    Ok(options.get(key)?.map(|place| place.boolean()).transpose()?.unwrap_or(false))
+}
+
+fn byte(place: &Cursor<'_>) -> Result<u8, Problem> {
+    match place.text()? {
+        "\\t" | "tab" => Ok(b'\t'),
+        text => match text.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(*byte),
+            _ => Err(place.keyed_problem(format!("`{text}` is not one ASCII character (or `tab`)"))),
+        },
+    }
+}
+
+fn byte_or_none(place: &Cursor<'_>) -> Result<Option<u8>, Problem> {
+    match place.node {
+        Node::Null => Ok(None),
+        Node::Text(text) if text == "none" => Ok(None),
+        _ => byte(place).map(Some),
+    }
+}
+
+pub(super) const ENDIANS: &[(&str, Endian)] = &[("big", Endian::Big), ("little", Endian::Little)];
+
+pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
+    place.get("endian")?.map(|endian| endian.choice(ENDIANS, &[])).transpose()
+}
+
+fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<AvroFormat, Problem> {
+    options.check_keys(&["framing", "schema", "schema_file", "registry"], &[])?;
+    let framing = match options.get("framing")? {
+        Some(framing) => framing.choice(
+            &[
+                ("datum", AvroFraming::Datum),
+                ("single_object", AvroFraming::SingleObject),
+                ("container", AvroFraming::Container),
+                ("confluent", AvroFraming::Confluent),
+                ("glue", AvroFraming::Glue),
+            ],
+            &[],
+        )?,
+        None => AvroFraming::Datum,
+    };
+    let schema = match (options.get("schema")?, options.get("schema_file")?) {
+        (Some(_), Some(file)) => return Err(file.keyed_problem("give `schema` or `schema_file`, not both")),
+        (Some(schema), None) => Some(schema.non_empty_text()?.to_owned()),
+        (None, Some(file)) => {
+            let bytes = read(&file, directory)?;
+            Some(String::from_utf8(bytes).map_err(|_| file.keyed_problem("the file is not UTF-8"))?)
+        }
+        (None, None) => None,
+    };
+    let registry = options
+        .get("registry")?
+        .map(|place| place.non_empty_text().map(str::to_owned))
+        .transpose()?;
+    Ok(AvroFormat { framing, schema, registry })
+}
+
+fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFormat, Problem> {
+    options.check_keys(&["framing", "message", "descriptor"], &[])?;
+    let framing = match options.get("framing")? {
+        Some(framing) => framing.choice(
+            &[
+                ("none", ProtobufFraming::None),
+                ("delimited", ProtobufFraming::Delimited),
+                ("confluent", ProtobufFraming::Confluent),
+                ("glue", ProtobufFraming::Glue),
+            ],
+            &[],
+        )?,
+        None => ProtobufFraming::None,
+    };
+    Ok(ProtobufFormat {
+        framing,
+        message: options.require("message")?.non_empty_text()?.to_owned(),
+        descriptor: read(&options.require("descriptor")?, directory)?,
+    })
+}
+
+/// A file named in a definition.
+fn read(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<u8>, Problem> {
+    use std::io::Read;
+    let name = place.non_empty_text()?;
+    let path = match directory {
+        Some(directory) => directory.join(name),
+        None if Path::new(name).is_absolute() => name.into(),
+        None => return Err(place.keyed_problem(format!("`{name}`: a definition that is in no file cannot name files beside it"))),
+    };
+    let cannot = |error: std::io::Error| place.keyed_problem(format!("cannot read `{}`: {error}", path.display()));
+    let mut bytes = Vec::new();
+    std::fs::File::open(&path)
+        .and_then(|file| file.take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MOST_FILE_BYTES {
+        return Err(place.keyed_problem(format!("`{}` is larger than {} MiB", path.display(), MOST_FILE_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
