@@ -140,7 +140,7 @@ table: t
 schema: web
 stream: arn:aws:kinesis:eu-west-1:123456789012:stream/s
 comment: 'yes: "#1"'
-format: { json: { elements_of: a/b~1c } }
+format: json
 compression: base64+gzip
 compat: presto
 start: -90m

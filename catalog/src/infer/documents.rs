@@ -12,7 +12,9 @@ pub(super) fn rows<'a>(content: &'a [u8], format: &JsonFormat) -> Result<Vec<&'a
         JsonRows::Value => Ok(vec![serde_json::from_str::<&RawValue>(text)?.get()]),
         JsonRows::Lines => {
             let lines = text.lines().filter(|line| !line.trim().is_empty());
-            lines.map(|line| serde_json::from_str::<&RawValue>(line).map(RawValue::get)).collect()
+            lines
+                .map(|line| serde_json::from_str::<&RawValue>(line).map(RawValue::get))
+                .collect()
         }
         JsonRows::Values => values(text).map(|values| values.collect())?,
         JsonRows::Elements => {
@@ -39,7 +41,9 @@ fn values(text: &str) -> Result<impl Iterator<Item = Result<&str, serde_json::Er
 
 /// What the keys lead to.
 fn at<'a>(value: &'a str, keys: &[String]) -> Option<&'a str> {
-    let Some((key, rest)) = keys.split_first() else { return Some(value) };
+    let Some((key, rest)) = keys.split_first() else {
+        return Some(value);
+    };
     let fields: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(value).ok()?;
     at(fields.get(key)?.get(), rest)
 }

@@ -2,7 +2,11 @@ use super::*;
 use crate::{JsonRows, TableDefinition};
 
 fn of(documents: &[&str]) -> Inferred {
-    infer_json(documents.iter().map(|text| text.as_bytes()), &Compression::Auto, &JsonFormat::default())
+    infer_json(
+        documents.iter().map(|text| text.as_bytes()),
+        &Compression::Auto,
+        &JsonFormat::default(),
+    )
 }
 
 fn types(documents: &[&str]) -> Vec<(String, String)> {
@@ -91,7 +95,13 @@ fn what_is_proposed_is_a_definition() {
     let types: Vec<&str> = inferred.columns.iter().map(|column| column.column_type.as_str()).collect();
     assert_eq!(
         types,
-        ["bigint", "row<x row<y varchar>, \"odd key\" array<double>>", "json", "array<varchar>", "varchar"]
+        [
+            "bigint",
+            "row<x row<y varchar>, \"odd key\" array<double>>",
+            "json",
+            "array<varchar>",
+            "varchar"
+        ]
     );
     for column in inferred.columns {
         let yaml = format!(
@@ -133,10 +143,15 @@ fn rows_of_a_record() {
         let inferred = infer_json([text.as_bytes()], &Compression::Auto, &format);
         assert_eq!(inferred.reason, None);
         let columns = inferred.columns.into_iter();
-        columns.map(|column| format!("{} {}", column.name, column.column_type)).collect::<Vec<_>>()
+        columns
+            .map(|column| format!("{} {}", column.name, column.column_type))
+            .collect::<Vec<_>>()
     };
     assert_eq!(types("{\"a\":1}\n\n{\"a\":1.5}\n", JsonRows::Lines, &[]), ["a double"]);
     assert_eq!(types("{\"a\":1}{\"b\":true}", JsonRows::Values, &[]), ["a bigint", "b boolean"]);
-    assert_eq!(types("[{\"a\":1},{\"b\":2}] {\"c\":3}", JsonRows::Elements, &[]), ["a bigint", "b bigint", "c bigint"]);
+    assert_eq!(
+        types("[{\"a\":1},{\"b\":2}] {\"c\":3}", JsonRows::Elements, &[]),
+        ["a bigint", "b bigint", "c bigint"]
+    );
     assert_eq!(types("{\"x\":{\"y\":[{\"a\":1}]}}", JsonRows::Elements, &["x", "y"]), ["a bigint"]);
 }

@@ -32,7 +32,9 @@ pub(super) fn set_all(document: &mut Mapping, options: &[(String, Literal)]) -> 
     for (key, literal) in options {
         let key = key.as_str();
         if OWN_CLAUSES.contains(&key) {
-            return Err(EngineError::Invalid(format!("option `{key}`: the statement says that outside of OPTIONS")));
+            return Err(EngineError::Invalid(format!(
+                "option `{key}`: the statement says that outside of OPTIONS"
+            )));
         }
         if key.rsplit('.').next().is_some_and(|last| OF_FILES.contains(&last)) {
             return Err(EngineError::Denied(format!(
@@ -40,7 +42,9 @@ pub(super) fn set_all(document: &mut Mapping, options: &[(String, Literal)]) -> 
             )));
         }
         if !set(document, key, value(literal)) {
-            return Err(EngineError::Invalid(format!("option `{key}` is given twice, or contradicts another")));
+            return Err(EngineError::Invalid(format!(
+                "option `{key}` is given twice, or contradicts another"
+            )));
         }
     }
     Ok(())
@@ -109,8 +113,7 @@ pub(super) fn to_yaml(document: &Mapping) -> Result<String, EngineError> {
 /// The document of a definition: that of its file, or where the file is no YAML, one that says the same.
 pub(super) fn of(definition: &TableDefinition, file: Option<String>) -> Result<Mapping, EngineError> {
     let text = file.unwrap_or_else(|| definition.to_yaml());
-    serde_yaml::from_str(&text)
-        .map_err(|error| EngineError::Internal(format!("a written definition cannot be read: {error}")))
+    serde_yaml::from_str(&text).map_err(|error| EngineError::Internal(format!("a written definition cannot be read: {error}")))
 }
 
 /// The statement that makes the definition.

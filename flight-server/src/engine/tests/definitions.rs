@@ -260,8 +260,14 @@ async fn what_is_not_allowed_is_denied() {
             create("s", ", 'kinesis.role_arn' 'arn:aws:iam::1:role/r'"),
             ErrorCategory::PermissionDenied,
         ),
-        (create("s", ", 'format.avro.schema_file' '/etc/hostname'"), ErrorCategory::PermissionDenied),
-        (create("s", ", 'format.protobuf.descriptor' '/etc/hostname'"), ErrorCategory::PermissionDenied),
+        (
+            create("s", ", 'format.avro.schema_file' '/etc/hostname'"),
+            ErrorCategory::PermissionDenied,
+        ),
+        (
+            create("s", ", 'format.protobuf.descriptor' '/etc/hostname'"),
+            ErrorCategory::PermissionDenied,
+        ),
         (create("s", ", stream 'other'"), ErrorCategory::InvalidArgument),
         (create("s", ", formt 'json'"), ErrorCategory::InvalidArgument),
         (create("s", "").replace("kinesis://", "s3://"), ErrorCategory::InvalidArgument),
