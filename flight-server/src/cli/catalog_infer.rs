@@ -1,5 +1,7 @@
 //! `shardflight catalog infer`: a definition proposed from a sample.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
 use catalog::{DEFAULT_SCHEMA, TableDefinition};
 
@@ -14,12 +16,14 @@ pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
         None => None,
         Some(file) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let read = match file.as_os_str().as_encoded_bytes().ends_with(b"json") {
+            let is_json = file.as_os_str().as_encoded_bytes().ends_with(b"json");
+            let directory = file.parent().unwrap_or(Path::new("."));
+            let read = match is_json {
                 true => TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA),
-                false => TableDefinition::from_yaml(&text),
+                false => TableDefinition::from_yaml_file(&text, DEFAULT_SCHEMA, directory),
             };
             match read {
-                Ok(definition) => Some(definition),
+                Ok(definition) => Some((definition, (!is_json).then_some(text))),
                 Err(error) => bail!("{}: {}", place(file, &error), error.message),
             }
         }
@@ -30,7 +34,8 @@ pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
     let sample = usize::try_from(args.sample.get()).unwrap_or(usize::MAX);
     let table = args.table.clone().unwrap_or_else(|| table_name(&args.stream));
     let principal = Principal::anonymous().to_string();
-    let proposed = engine.propose(&principal, &args.stream, &table, base.as_deref(), sample).await;
+    let base = base.as_ref().map(|(definition, text)| (&**definition, text.clone()));
+    let proposed = engine.propose(&principal, &args.stream, &table, base, sample).await;
     readers.shutdown().await;
     let proposal = proposed?;
     tracing::info!(

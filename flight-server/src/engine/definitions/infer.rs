@@ -49,17 +49,19 @@ pub struct Proposal {
 pub(in super::super) struct InferredStreams(Mutex<BTreeMap<String, (Instant, Arc<TableDefinition>)>>);
 
 impl Engine {
-    /// Proposes a definition of a table over a stream. `base` is a definition to extend: its columns stay as they are.
+    /// Proposes a definition of a table over a stream. `base` is a definition to extend, with its text if that is in our YAML: what it says stays as it
+    /// is.
     pub async fn propose(
         &self,
         principal: &str,
         stream: &str,
         table: &str,
-        base: Option<&TableDefinition>,
+        base: Option<(&TableDefinition, Option<String>)>,
         sample: usize,
     ) -> Result<Proposal, EngineError> {
+        let (base, text) = base.unzip();
         let mut known = match base {
-            Some(base) => document::of(base, None)?,
+            Some(base) => document::of(base, text.flatten())?,
             None => {
                 let mut document = Mapping::new();
                 document.insert("table".into(), table.into());

@@ -152,7 +152,7 @@ async fn columns_are_inferred() {
     // Later records bring more; the definition is extended, and what it says stays.
     world.put(&ids[0], r#"{"size":"large","more":{"x":1}}"#);
     let base = world.engine.catalog().current().tables.values().next().unwrap().clone();
-    let proposal = world.engine.propose("me", "s", "unused", Some(&base), 100).await.unwrap();
+    let proposal = world.engine.propose("me", "s", "unused", Some((&*base, None)), 100).await.unwrap();
     let extended = catalog::TableDefinition::from_yaml(&proposal.yaml).unwrap();
     assert_eq!(extended.columns[..base.columns.len()], base.columns[..]);
     assert_eq!(extended.columns[base.columns.len()].name, "more");
