@@ -139,7 +139,8 @@ async fn keep_fresh(catalog: &DirectoryCatalog, refresh: Duration, stop: &Cancel
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
-                catalog.refreshed().await;
+                // May wait for the file system; the runtime's other threads go on.
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(catalog.refreshed()));
             }
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn set_all(document: &mut Mapping, options: &[(String, Literal)]) -> 
                 "option `{key}`: the statement says that outside of OPTIONS"
             )));
         }
-        if key.rsplit('.').next().is_some_and(|last| OF_FILES.contains(&last)) {
+        if names_a_file(key) {
             return Err(EngineError::Denied(format!(
                 "option `{key}`: files and addresses are not given by statements, they belong into a definition file"
             )));
@@ -149,6 +149,13 @@ pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Res
             flatten(key, value, &mut options);
         }
     }
+    // What files alone may say is nobody's to read either: an external id is as good as a password.
+    let shown = |key: &str| key == "kinesis.region" || !(key.starts_with("kinesis.") || names_a_file(key));
+    let options: Vec<String> = options
+        .into_iter()
+        .filter(|(key, _)| shown(key))
+        .map(|(key, value)| format!("{key} {value}"))
+        .collect();
     if !options.is_empty() {
         add(format_args!("\nOPTIONS (\n  {}\n)", options.join(",\n  ")));
     }
@@ -171,14 +178,18 @@ fn column_clause(column: &Mapping) -> String {
     clause
 }
 
-fn flatten(key: &str, value: &Value, options: &mut Vec<String>) {
+fn names_a_file(key: &str) -> bool {
+    key.rsplit('.').next().is_some_and(|last| OF_FILES.contains(&last))
+}
+
+fn flatten(key: &str, value: &Value, options: &mut Vec<(String, String)>) {
     match value {
         Value::Mapping(inner) => {
             for (name, value) in inner {
                 flatten(&format!("{key}.{}", name.as_str().unwrap_or_default()), value, options);
             }
         }
-        value => options.push(format!("{key} {}", literal(value))),
+        value => options.push((key.to_owned(), literal(value))),
     }
 }
 

@@ -50,12 +50,12 @@ async fn a_table_lives_from_create_to_drop() {
 
     // What is shown makes the same table again.
     let shown = world.run_now("show create table web.hits").await.unwrap().remove(0);
-    let before = world.engine.catalog().current().tables.values().next_back().unwrap().clone();
+    let before = Arc::clone(world.engine.catalog().current().tables.values().next_back().unwrap());
     world
         .run_now(&shown.replace("CREATE EXTERNAL", "CREATE OR REPLACE EXTERNAL"))
         .await
         .unwrap();
-    let after = world.engine.catalog().current().tables.values().next_back().unwrap().clone();
+    let after = Arc::clone(world.engine.catalog().current().tables.values().next_back().unwrap());
     assert_eq!(before, after, "{shown}");
 
     assert_eq!(world.category(CREATE).await, ErrorCategory::AlreadyExists);
@@ -101,6 +101,26 @@ async fn a_ticket_keeps_the_definition_that_it_was_planned_with() {
     assert_eq!(rows, ["0", "1", "2"]);
     world.run_now("drop table t").await.unwrap();
     assert_eq!(world.run(planned.parts[0].clone()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_definition_file_shows_no_secrets() {
+    let world = World::new(1);
+    let yaml = "table: own\nstream: s\nkinesis: { region: r, external_id: hush, role_arn: 'arn:aws:iam::1:role/r' }
+start: -1h\ncolumns:\n  - { name: A b, path: x~1y/0, type: 'map<varchar, double>', hidden: true }\n";
+    std::fs::write(world._directory.path().join("own.yaml"), yaml).unwrap();
+    world.engine.catalog().refresh();
+    let shown = world.run_now("show create table own").await.unwrap().remove(0);
+    let expected = "CREATE EXTERNAL TABLE default.own (
+  \"A b\" map<varchar, double> PATH 'x~1y/0' HIDDEN
+)
+STORED AS KINESIS
+LOCATION 'kinesis://s'
+OPTIONS (
+  kinesis.region 'r',
+  start '-1h'
+)";
+    assert_eq!(shown, expected);
 }
 
 #[tokio::test]
@@ -151,7 +171,7 @@ async fn columns_are_inferred() {
 
     // Later records bring more; the definition is extended, and what it says stays.
     world.put(&ids[0], r#"{"size":"large","more":{"x":1}}"#);
-    let base = world.engine.catalog().current().tables.values().next().unwrap().clone();
+    let base = Arc::clone(world.engine.catalog().current().tables.values().next().unwrap());
     let proposal = world.engine.propose("me", "s", "unused", Some((&*base, None)), 100).await.unwrap();
     let extended = catalog::TableDefinition::from_yaml(&proposal.yaml).unwrap();
     assert_eq!(extended.columns[..base.columns.len()], base.columns[..]);
