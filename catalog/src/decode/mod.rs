@@ -20,6 +20,7 @@
 mod cell;
 mod coerce;
 mod contents;
+mod csv;
 mod decimal;
 mod fixed;
 mod json;
@@ -37,6 +38,7 @@ use arrow::error::ArrowError;
 
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
+use self::json::JsonLike;
 use self::rows::Rows;
 pub(crate) use self::time::Pattern;
 pub use self::verdict::BadRecord;
@@ -79,23 +81,18 @@ trait RowFormat: fmt::Debug + Send {
 /// Whether this version has a decoder for a format.
 pub(crate) fn is_supported(format: &Format) -> bool {
     match format {
-        Format::Json(json) => json.elements_of.is_empty(),
-        Format::Dummy => true,
-        Format::Csv(_)
-        | Format::Raw(_)
-        | Format::Avro(_)
-        | Format::Protobuf(_)
-        | Format::LogLines(_)
-        | Format::Regex(_)
-        | Format::CloudWatchLogs
-        | Format::CloudEvents => false,
+        Format::Json(_) | Format::Csv(_) | Format::CloudWatchLogs | Format::CloudEvents | Format::Dummy => true,
+        Format::Raw(_) | Format::Avro(_) | Format::Protobuf(_) | Format::LogLines(_) | Format::Regex(_) => false,
     }
 }
 
 /// The decoder of a definition's format, for the columns of `rows`; `None` without a message. `always_slow` makes JSON do without arrow-json.
 fn row_format(format: &Format, rows: &Rows, always_slow: bool) -> Result<Option<Box<dyn RowFormat>>, ArrowError> {
     Ok(match format {
-        Format::Json(options) => Some(json::new(options, rows, always_slow)?),
+        Format::Json(options) => Some(json::new(JsonLike::Json(options), rows, always_slow)?),
+        Format::CloudWatchLogs => Some(json::new(JsonLike::CloudWatchLogs, rows, always_slow)?),
+        Format::CloudEvents => Some(json::new(JsonLike::CloudEvents, rows, always_slow)?),
+        Format::Csv(options) => Some(Box::new(csv::Csv::new(options, rows))),
         Format::Dummy => None,
         other => return Err(ArrowError::NotYetImplemented(format!("format {}", other.name()))),
     })

@@ -35,6 +35,8 @@ pub(super) struct Rows {
     records: usize,
     /// The record of each row, once a record has had none or several.
     origins: Option<Vec<u32>>,
+    /// Rows of the next record so far.
+    open: usize,
     repeated: usize,
     /// Bytes of verdicts.
     told: usize,
@@ -60,6 +62,7 @@ impl Rows {
             rows: 0,
             records: 0,
             origins: None,
+            open: 0,
             repeated: 0,
             told: 0,
             refused: Vec::new(),
@@ -163,18 +166,21 @@ impl Rows {
 
     /// The next record has so many more rows, whose values have been added. [`Self::end_record`] ends it.
     pub(super) fn rows_of(&mut self, rows: usize) -> Result<(), DecodeError> {
-        let origins = self.origins.get_or_insert_with(|| (0..self.records).map(record_index).collect());
-        origins.extend(std::iter::repeat_n(record_index(self.records), rows));
+        self.open += rows;
         self.rows += rows;
         self.check()
     }
 
     /// All rows of the next record have been told of.
     pub(super) fn end_record(&mut self) {
+        let rows = std::mem::take(&mut self.open);
+        if rows != 1 || self.origins.is_some() {
+            let origins = self.origins.get_or_insert_with(|| (0..self.records).map(record_index).collect());
+            origins.extend(std::iter::repeat_n(record_index(self.records), rows));
+        }
         self.records += 1;
     }
 
-    #[expect(dead_code, reason = "for envelopes")]
     /// Counts bytes of values that stand once in a record and in each of its rows.
     pub(super) fn repeat(&mut self, bytes: usize) -> Result<(), DecodeError> {
         self.repeated = self.repeated.saturating_add(bytes);
@@ -221,7 +227,7 @@ impl Rows {
         let bad = by_row(std::mem::take(&mut self.bad));
         let records = self.origins.take().map(UInt32Array::from);
         let too_large = self.too_large();
-        (self.rows, self.records, self.repeated, self.told) = (0, 0, 0, 0);
+        self.start_again();
         let mut columns = Vec::with_capacity(self.sinks.len());
         let mut failed = false;
         for sink in &mut self.sinks {
@@ -236,12 +242,16 @@ impl Rows {
         Ok(Decoded { columns, bad, records })
     }
 
+    fn start_again(&mut self) {
+        (self.rows, self.records, self.open, self.repeated, self.told) = (0, 0, 0, 0, 0);
+    }
+
     /// Drops everything since the last [`Self::finish`].
     pub(super) fn forget(&mut self) {
         self.sinks.iter_mut().for_each(Sink::forget);
         self.bad.clear();
         self.origins = None;
-        (self.rows, self.records, self.repeated, self.told) = (0, 0, 0, 0);
+        self.start_again();
     }
 }
 

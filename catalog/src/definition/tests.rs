@@ -381,8 +381,8 @@ fn presto_mistakes() {
             "needs a `formatHint`",
         ),
         (
-            r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"custom-date-time","formatHint":"hh:mm"}"#,
-            "`hh` is not supported yet",
+            r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"custom-date-time","formatHint":"yy-MM-dd"}"#,
+            "`yy` is not supported yet",
         ),
         (r#"{"name":"a","mapping":"a","type":"BIGINT","hidden":"maybe"}"#, "hidden"),
     ] {

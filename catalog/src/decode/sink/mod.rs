@@ -4,6 +4,8 @@
 //! ([`Sink::append_array`]). What a typed value becomes is what its text would become.
 
 mod nested;
+#[cfg(test)]
+mod tests;
 mod typed;
 mod values;
 
