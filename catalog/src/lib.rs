@@ -16,4 +16,4 @@ pub use definition::{
     ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, Start, TableDefinition, TableName, UTC,
 };
 pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing};
-pub use infer::{Inferred, InferredColumn, infer_json};
+pub use infer::{Inferred, InferredColumn, infer, infer_json};

@@ -5,13 +5,16 @@
 //! timestamp or a UUID if every text of the field is one of the same kind. A sample proves nothing about later records: what does not fit is a bad
 //! field then, as the definition's `bad_records` says.
 
+mod csv;
 mod documents;
 mod instants;
 mod propose;
 mod shape;
 
+use std::sync::Arc;
+
 use crate::compression::Inflater;
-use crate::{Compression, JsonFormat};
+use crate::{Compression, Format, JsonFormat, TableDefinition};
 
 pub use propose::InferredColumn;
 
@@ -26,6 +29,18 @@ pub struct Inferred {
     pub unreadable: usize,
     /// Why the first of those is not.
     pub reason: Option<String>,
+}
+
+/// Infers columns from records of a format; what else the definition says, its columns apart, holds of them. The error is a sentence.
+pub fn infer(records: &[&[u8]], definition: &Arc<TableDefinition>) -> Result<Inferred, String> {
+    match &definition.format {
+        Format::Json(json) => Ok(infer_json(records.iter().copied(), &definition.compression, json)),
+        Format::Csv(csv) => csv::infer(records, definition, csv),
+        other => Err(format!(
+            "columns are inferred from JSON and CSV; for format `{}` they are given",
+            other.name()
+        )),
+    }
 }
 
 /// Infers columns from records of JSON: of their rows, as the format has them.

@@ -18,8 +18,10 @@ const MILLIS: std::ops::Range<i64> = 978_307_200_000..4_102_444_800_000;
 pub struct InferredColumn {
     /// Name in SQL: lower case, so that it needs no quotes.
     pub name: String,
-    /// Keys that lead to the field; empty = the whole document.
+    /// Keys that lead to the field; empty = the whole document. Of a CSV header one name.
     pub path: Vec<String>,
+    /// Field of a CSV line without header, from 0.
+    pub index: Option<usize>,
     /// Type, as definitions write it.
     pub column_type: String,
     /// Pattern of a timestamp given as text, where it needs one.
@@ -39,6 +41,7 @@ pub(super) fn columns(shape: &Shape) -> Vec<InferredColumn> {
             false => vec![InferredColumn {
                 name: "document".to_owned(),
                 path: Vec::new(),
+                index: None,
                 column_type: supported(if whole.0 == "varchar" { whole.0 } else { "json".to_owned() }),
                 format: None,
                 unseen: false,
@@ -50,12 +53,28 @@ pub(super) fn columns(shape: &Shape) -> Vec<InferredColumn> {
         InferredColumn {
             name: name(key, &mut names),
             path: vec![key.clone()],
+            index: None,
             column_type,
             format,
             unseen: field.is_nothing(),
         }
     });
     columns.collect()
+}
+
+/// The column of a CSV field, which its header names or does not.
+pub(super) fn field(index: usize, header: Option<&str>, shape: &Shape, names: &mut BTreeSet<String>) -> InferredColumn {
+    let named = header.filter(|name| !name.is_empty());
+    let own = named.map_or_else(|| format!("c{}", index + 1), str::to_owned);
+    let (column_type, format) = type_of(&own, shape, 0);
+    InferredColumn {
+        name: name(&own, names),
+        path: named.map(str::to_owned).into_iter().collect(),
+        index: named.is_none().then_some(index),
+        column_type,
+        format,
+        unseen: shape.is_nothing(),
+    }
 }
 
 impl Shape {

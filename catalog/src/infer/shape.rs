@@ -41,6 +41,29 @@ impl Shape {
         See(self).deserialize(&mut serde_json::Deserializer::from_slice(document))
     }
 
+    /// Adds a value of a format that has only texts: a text that is a number or a boolean is one. An empty text is none.
+    pub(super) fn see_text(&mut self, text: &str) {
+        let text = text.trim();
+        let is_number = text.bytes().next_back().is_some_and(|last| last.is_ascii_digit() || last == b'.');
+        if text.is_empty() {
+        } else if let Ok(value) = text.parse::<i64>() {
+            self.integer(value);
+        } else if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") {
+            self.booleans += 1;
+        } else if is_number && !text.starts_with('+') && text.parse::<u64>().is_ok() {
+            self.large += 1;
+        } else if is_number && text.parse::<f64>().is_ok_and(f64::is_finite) {
+            self.fractions += 1;
+        } else {
+            self.text(text);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.text_kinds = Texts::of(text, (self.texts > 0).then_some(self.text_kinds));
+        self.texts += 1;
+    }
+
     fn field(&mut self, key: &str) -> Option<&mut Self> {
         let at = match self.fields.iter().position(|(known, _)| known == key) {
             Some(at) => at,
@@ -130,9 +153,7 @@ impl<'de> Visitor<'de> for See<'_> {
         Ok(())
     }
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let kinds = Texts::of(text, self.0.texts.gt(&0).then_some(self.0.text_kinds));
-        self.0.text_kinds = kinds;
-        self.0.texts += 1;
+        self.0.text(text);
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {

@@ -155,3 +155,49 @@ fn rows_of_a_record() {
     );
     assert_eq!(types("{\"x\":{\"y\":[{\"a\":1}]}}", JsonRows::Elements, &["x", "y"]), ["a bigint"]);
 }
+
+/// Name, place and type of each column that is proposed for these records of CSV.
+fn csv(options: &str, records: &[&str]) -> Vec<String> {
+    let definition = TableDefinition::from_yaml(&format!(
+        "table: t\nstream: s\nformat: {{ csv: {{ {options} }} }}\ncolumns:\n  - {{ name: a, type: varchar }}\n"
+    ));
+    let records: Vec<&[u8]> = records.iter().map(|text| text.as_bytes()).collect();
+    let inferred = infer(&records, &definition.unwrap()).unwrap();
+    assert_eq!(inferred.unreadable, 0, "{:?}", inferred.reason);
+    let columns = inferred.columns.iter().map(|column| {
+        let place = column.index.map_or_else(|| column.path.concat(), |index| index.to_string());
+        format!("{} <- {place}: {}", column.name, column.column_type)
+    });
+    columns.collect()
+}
+
+#[test]
+fn fields_of_csv() {
+    assert_eq!(
+        csv("", &["1,2.5,true,\"a,b\",2024-07-01,,007\n-3,,false,x,2024-07-02,,8"]),
+        [
+            "c1 <- 0: bigint",
+            "c2 <- 1: double",
+            "c3 <- 2: boolean",
+            "c4 <- 3: varchar",
+            "c5 <- 4: date",
+            "c6 <- 5: varchar",
+            "c7 <- 6: bigint"
+        ]
+    );
+    assert_eq!(
+        csv(
+            "header: true, delimiter: ';'",
+            &[
+                "Id;Start Time;note\n1;2024-07-01T10:00:00.5Z;a",
+                "Id;Start Time;note\n18446744073709551615;;1"
+            ]
+        ),
+        [
+            "id <- Id: decimal(20,0)",
+            "start_time <- Start Time: timestamp(ms)",
+            "note <- note: varchar"
+        ]
+    );
+    assert!(csv("", &[]).is_empty());
+}

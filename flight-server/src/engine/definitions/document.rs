@@ -89,16 +89,30 @@ pub(super) fn column(column: &DdlColumn) -> Result<Mapping, EngineError> {
     Ok(document)
 }
 
-pub(super) fn inferred_column(column: &InferredColumn) -> Mapping {
+/// `in_documents`: paths lead into documents, rather than being names.
+pub(super) fn inferred_column(column: &InferredColumn, in_documents: bool) -> Mapping {
     let mut document = Mapping::new();
     document.insert("name".into(), column.name.as_str().into());
-    let keys: Vec<String> = column.path.iter().map(|key| escaped(key)).collect();
-    document.insert("path".into(), if keys.is_empty() { "/".into() } else { keys.join("/").into() });
+    match column.index {
+        Some(index) => document.insert("index".into(), index.into()),
+        None => document.insert("path".into(), path(column, in_documents).into()),
+    };
     document.insert("type".into(), column.column_type.as_str().into());
     if let Some(format) = &column.format {
         document.insert("format".into(), format.as_str().into());
     }
     document
+}
+
+fn path(column: &InferredColumn, in_documents: bool) -> String {
+    if !in_documents {
+        return column.path.concat();
+    }
+    let keys: Vec<String> = column.path.iter().map(|key| escaped(key)).collect();
+    match keys.is_empty() {
+        true => "/".to_owned(),
+        false => keys.join("/"),
+    }
 }
 
 /// A key in a path (RFC 6901).

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{DEFAULT_SCHEMA, Format, Inferred, TableDefinition, TableName, infer_json};
+use catalog::{DEFAULT_SCHEMA, Inferred, TableDefinition, TableName, infer};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
@@ -88,7 +88,7 @@ impl Engine {
         let mut unseen = Vec::new();
         for column in &inferred.columns {
             // A field that columns reach into is known.
-            if paths.iter().any(|path| path.starts_with(&column.path)) {
+            if taken.contains(&column.index) || column.index.is_none() && paths.iter().any(|path| path.starts_with(&column.path)) {
                 continue;
             }
             let mut column = column.clone();
@@ -99,7 +99,7 @@ impl Engine {
             if column.unseen {
                 unseen.push(column.name.clone());
             }
-            columns.push(document::inferred_column(&column).into());
+            columns.push(document::inferred_column(&column, in_documents(&known)).into());
         }
         known.insert("columns".into(), columns.into());
         let text = document::to_yaml(&known)?;
@@ -124,7 +124,7 @@ impl Engine {
         let columns: Vec<Value> = inferred
             .columns
             .iter()
-            .map(|column| document::inferred_column(column).into())
+            .map(|column| document::inferred_column(column, true).into())
             .collect();
         document.insert("columns".into(), columns.into());
         Ok(())
@@ -143,12 +143,6 @@ impl Engine {
         complete.remove("event_time");
         let definition = TableDefinition::from_yaml(&document::to_yaml(&complete)?)
             .map_err(|error| EngineError::Invalid(format!("the definition is not valid: {}", error.message)))?;
-        let Format::Json(json) = &definition.format else {
-            return Err(EngineError::Invalid(format!(
-                "columns are inferred from JSON; for format `{}` they are given",
-                definition.format.name()
-            )));
-        };
         let batches = self.sample(principal, stream, document.get("kinesis"), sample).await?;
         let mut messages: Vec<&[u8]> = Vec::new();
         for batch in &batches {
@@ -158,7 +152,7 @@ impl Engine {
                 .ok_or_else(|| EngineError::Internal("a sample is not of bytes".into()))?;
             messages.extend(column.iter().flatten());
         }
-        let inferred = infer_json(messages, &definition.compression, json);
+        let inferred = infer(&messages, &definition).map_err(EngineError::Invalid)?;
         match (&inferred.reason, inferred.columns.is_empty()) {
             (_, false) => Ok(inferred),
             (None, true) if inferred.records == 0 => Err(EngineError::FailedPrecondition(format!(
@@ -246,7 +240,7 @@ impl Engine {
             Ok(inferred) => inferred
                 .columns
                 .iter()
-                .map(|column| document::inferred_column(column).into())
+                .map(|column| document::inferred_column(column, true).into())
                 .collect::<Vec<Value>>(),
             // Hidden columns are there whatever the records are.
             Err(EngineError::FailedPrecondition(_)) => Vec::new(),
@@ -265,4 +259,13 @@ impl Engine {
         kept.insert(stream.to_owned(), (Instant::now(), Arc::clone(&definition)));
         Ok(definition)
     }
+}
+
+/// Whether paths of a definition's columns lead into documents.
+fn in_documents(document: &Mapping) -> bool {
+    let format = match document.get("format") {
+        Some(Value::Mapping(named)) => named.keys().next().and_then(Value::as_str),
+        other => other.and_then(Value::as_str),
+    };
+    format.is_none_or(|format| !format.eq_ignore_ascii_case("csv"))
 }

@@ -180,6 +180,32 @@ async fn columns_are_inferred() {
 }
 
 #[tokio::test]
+async fn columns_of_csv_are_inferred() {
+    let world = World::new(1);
+    let id = world.source.shard_ids()[0].clone();
+    world.put(&id, "Id;when/at;x\n1;2024-07-01 10:00:00;a");
+    world.put(&id, "Id;when/at;x\n2;2024-07-01 11:00:00;b");
+    let create = "create external table c stored as kinesis location 'kinesis://s' options ('format.csv.header' true, format 'csv', 'format.csv.delimiter' ';')";
+    world.run_now(create).await.unwrap();
+    assert_eq!(
+        world.run_now("describe c").await.unwrap(),
+        ["id|bigint|YES|NULL", "when_at|timestamp(s)|YES|NULL", "x|varchar|YES|NULL"]
+    );
+    let shown = world.run_now("show create table c").await.unwrap().remove(0);
+    assert!(
+        shown.contains("PATH 'when/at'") && shown.contains("format.csv.header true"),
+        "{shown}"
+    );
+    world.run_now(&shown.replace("CREATE", "CREATE OR REPLACE")).await.unwrap();
+    assert_eq!(
+        world
+            .category("create external table r stored as kinesis location 'kinesis://s' options (format 'cloudevents')")
+            .await,
+        ErrorCategory::InvalidArgument
+    );
+}
+
+#[tokio::test]
 async fn a_stream_needs_no_definition() {
     let world = World::with_rows(3, 30);
     let sql = "select sum(s.n), count(distinct _shard_id) from kinesis_stream('elsewhere') s";
