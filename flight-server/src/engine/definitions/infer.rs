@@ -80,6 +80,8 @@ impl Engine {
             .flat_map(|base| &base.columns)
             .map(|column| column.path.as_slice())
             .collect();
+        let known_columns = base.map_or(&[][..], |base| &base.columns);
+        let taken: Vec<usize> = known_columns.iter().filter_map(|column| column.index).collect();
         let mut names: Vec<String> = base
             .iter()
             .flat_map(|base| &base.columns)
@@ -88,7 +90,11 @@ impl Engine {
         let mut unseen = Vec::new();
         for column in &inferred.columns {
             // A field that columns reach into is known.
-            if taken.contains(&column.index) || column.index.is_none() && paths.iter().any(|path| path.starts_with(&column.path)) {
+            let is_known = match column.index {
+                Some(index) => taken.contains(&index),
+                None => paths.iter().any(|path| path.starts_with(&column.path)),
+            };
+            if is_known {
                 continue;
             }
             let mut column = column.clone();
