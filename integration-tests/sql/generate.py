@@ -237,6 +237,18 @@ def json_cases():
         [(sum(row[3] in (403, 404) for row in LOG),)]
     yield "I", "select id from orders where _message->>'note' is not null and not _message->>'note' like 'f%'", \
         [(row["id"],) for row in orders if row.get("note") is not None and not row["note"].startswith("f")]
+    # Columns of type json and row, over the same records.
+    yield "IT", "select customer, json_extract_scalar(address, '$.city') from addresses", city
+    yield "IT", "select customer, address->>'city' from addresses", city
+    yield "IT", "select customer, parts['city'] from addresses", city
+    yield "II", "select customer, json_size(address, '$') from addresses", \
+        [(row["customer"], len(row["address"]) if "address" in row else None) for row in customers]
+    # A stream that a definition names needs none.
+    yield "IT", "select s.customer, s.name from kinesis_stream('customers') s", [(row["customer"], row["name"]) for row in customers]
+    yield "IT", "select customer, address['city'] from kinesis_stream('customers')", city
+    yield "IT", "select o.id, c.name from kinesis_stream('orders') o join customers c on o.customer = c.customer where o._shard_id is not null", \
+        [(o["id"], c["name"]) for o in orders for c in customers if o.get("customer") == c["customer"]]
+    yield "I", "select count(*) from kinesis_stream('vacant')", [(0,)]
     valid = Counter()
     for line in (HERE / "records" / "trouble.ndjson").read_text(encoding="utf-8").splitlines():
         try:

@@ -158,6 +158,33 @@ columns:
         let definition = TableDefinition::from_yaml(all).unwrap();
         let written = definition.to_yaml();
         assert_eq!(TableDefinition::from_yaml_in(&written, "other").unwrap(), definition, "{written}");
+        let column = "table: t\nstream: s\ncolumns:\n  - { name: a, type: bigint }\n";
+        for format in [
+            "ndjson",
+            "json: { rows: values }",
+            "json: { elements_of: a/b~1c }",
+            "csv",
+            "csv: { delimiter: tab, quote: none, header: false, null: '-', trim: true, comment: '#' }",
+            "csv: { escape: '\\', delimiter: ';' }",
+            "cloudwatch_logs",
+            "cloudevents",
+        ] {
+            let format = if format.contains(' ') {
+                format!("{{ {format} }}")
+            } else {
+                format.to_owned()
+            };
+            let definition = TableDefinition::from_yaml(&format!("{column}format: {format}\n")).unwrap();
+            assert_eq!(
+                TableDefinition::from_yaml(&definition.to_yaml()).unwrap(),
+                definition,
+                "{}",
+                definition.to_yaml()
+            );
+        }
+        let header = "table: t\nstream: s\nformat: { csv: { header: true } }\ncolumns:\n  - { name: a, path: 'x/~y', type: bigint }\n  - { name: b, index: 7, type: bigint }\n";
+        let definition = TableDefinition::from_yaml(header).unwrap();
+        assert_eq!(TableDefinition::from_yaml(&definition.to_yaml()).unwrap(), definition);
         let dummy = TableDefinition::from_yaml("table: d\nstream: s\nformat: dummy\n").unwrap();
         assert_eq!(TableDefinition::from_yaml(&dummy.to_yaml()).unwrap(), dummy);
     }

@@ -24,9 +24,12 @@ pub enum CatalogWriteError {
     /// No table of the name is there.
     #[error("table {0} does not exist")]
     Missing(TableName),
+    /// The catalog cannot be listed, so that nobody knows what is in it.
+    #[error(transparent)]
+    Unlisted(DefinitionError),
     /// The definition is not one.
     #[error(transparent)]
-    Definition(#[from] DefinitionError),
+    Definition(DefinitionError),
     /// The file that the definition would have is there, and defines something else or nothing.
     #[error("{0} is there already, and does not define this table: `catalog check` says what is in it")]
     Occupied(PathBuf),
@@ -57,9 +60,9 @@ impl DirectoryCatalog {
     /// See [`CatalogWriteError`]; then nothing was changed, but for [`CatalogWriteError::File`] and [`CatalogWriteError::Store`], after which old
     /// files of the same table may be left beside the new one.
     pub async fn put(&self, text: &str, existing: Existing) -> Result<Arc<CatalogSnapshot>, CatalogWriteError> {
-        let definition = self.parse_yaml(text)?;
+        let definition = self.parse_yaml(text).map_err(CatalogWriteError::Definition)?;
         let _turn = self.turn.lock().await;
-        let known = self.look().await;
+        let known = self.listed().await?;
         if known.tables.contains_key(&definition.name) && existing == Existing::Refuse {
             return Err(CatalogWriteError::Exists(definition.name.clone()));
         }
@@ -81,7 +84,7 @@ impl DirectoryCatalog {
     /// [`CatalogWriteError::Missing`], and what file system or object storage refuse.
     pub async fn remove(&self, name: &TableName) -> Result<Arc<CatalogSnapshot>, CatalogWriteError> {
         let _turn = self.turn.lock().await;
-        self.look().await;
+        self.listed().await?;
         let files = self.files_of(name);
         if files.is_empty() {
             return Err(CatalogWriteError::Missing(name.clone()));
@@ -91,6 +94,15 @@ impl DirectoryCatalog {
             self.remove_file(file).await?;
         }
         Ok(self.look().await)
+    }
+
+    /// The catalog, if it is known what is in it now.
+    async fn listed(&self) -> Result<Arc<CatalogSnapshot>, CatalogWriteError> {
+        let known = self.look().await;
+        match &self.state.lock().unlisted {
+            Some(unlisted) => Err(CatalogWriteError::Unlisted(unlisted.error.clone())),
+            None => Ok(known),
+        }
     }
 
     /// The text of a table's definition, if it is in our YAML.
@@ -242,6 +254,18 @@ mod tests {
         catalog.remove(&named("u")).await.unwrap();
         assert!(!directory.path().join("b.yaml").exists());
         assert!(directory.path().join("t.yaml").exists());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_listed_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tables");
+        fs::write(&path, "a file in its place").unwrap();
+        let catalog = DirectoryCatalog::new(&path, "default");
+        let refused = catalog.put(&yaml("t", "a"), Existing::Refuse).await;
+        assert!(matches!(refused, Err(CatalogWriteError::Unlisted(_))));
+        assert!(matches!(catalog.remove(&named("t")).await, Err(CatalogWriteError::Unlisted(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a file in its place");
     }
 
     #[tokio::test]

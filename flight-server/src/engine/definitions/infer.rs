@@ -130,7 +130,7 @@ impl Engine {
         let columns: Vec<Value> = inferred
             .columns
             .iter()
-            .map(|column| document::inferred_column(column, true).into())
+            .map(|column| document::inferred_column(column, in_documents(document)).into())
             .collect();
         document.insert("columns".into(), columns.into());
         Ok(())

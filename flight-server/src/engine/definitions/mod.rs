@@ -182,7 +182,7 @@ fn write_error(error: CatalogWriteError) -> EngineError {
         CatalogWriteError::Missing(name) => EngineError::NotFound(format!("table `{CATALOG}.{name}` not found")),
         CatalogWriteError::Definition(error) => EngineError::Invalid(format!("the definition is not valid: {}", error.message)),
         error @ CatalogWriteError::Occupied(_) => EngineError::FailedPrecondition(error.to_string()),
-        error @ (CatalogWriteError::File { .. } | CatalogWriteError::Store { .. }) => {
+        error @ (CatalogWriteError::Unlisted(_) | CatalogWriteError::File { .. } | CatalogWriteError::Store { .. }) => {
             EngineError::Unavailable(format!("the catalog cannot be written: {error}"))
         }
     }

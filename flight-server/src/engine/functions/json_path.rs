@@ -190,7 +190,67 @@ impl Visitor<'_> for IsKey<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-c.\"\\[ ]{0,2}", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Every value of a document, with the path that leads to it.
+    fn all<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>) {
+        found.push((path.to_owned(), value));
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    all(item, &format!("{path}[{index}]"), found);
+                }
+            }
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    let key = key.replace('\\', "\\\\").replace('"', "\\\"");
+                    all(field, &format!("{path}[\"{key}\"]"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_found_by_its_path(document in any_json()) {
+            let mut values = Vec::new();
+            all(&document, "$", &mut values);
+            let text = serde_json::to_string_pretty(&document).expect("JSON");
+            for (path, value) in values {
+                let raw = found(&text, &path);
+                let read: Option<Value> = raw.map(|raw| serde_json::from_str(raw).expect("JSON"));
+                prop_assert_eq!(read.as_ref(), Some(value), "{}", path);
+                let raw = raw.unwrap_or_default();
+                prop_assert_eq!(compact(raw), serde_json::to_string(value).expect("JSON"));
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_much(path in any::<String>(), text in any::<String>()) {
+            if let (Ok(steps), Some(document)) = (parse(&path), document(&text)) {
+                find(document, &steps);
+            }
+        }
+    }
 
     fn found<'a>(text: &'a str, path: &str) -> Option<&'a str> {
         Some(find(document(text)?, &parse(path).expect("a path"))?.get())
