@@ -16,6 +16,8 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 mod type_parser;
+mod write;
+mod write_format;
 mod yaml;
 
 use std::collections::HashMap;
