@@ -16,6 +16,7 @@ mod functions;
 mod hidden;
 mod metadata;
 mod named_shards;
+mod option_text;
 mod options;
 mod parts;
 mod pin;
