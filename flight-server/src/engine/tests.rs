@@ -76,20 +76,12 @@ impl World {
     }
 
     fn configured(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
-        let rules = DefinitionRules {
-            changes: true,
-            streams: AllowedStreams::all(),
-        };
-        Self::made(source, TABLE, configure, rules)
+        Self::made(source, TABLE, configure, DefinitionRules::all())
     }
 
     /// A process of its own with another table over a stream.
     fn defined(source: Arc<MemorySource>, definition: &str) -> Self {
-        let rules = DefinitionRules {
-            changes: true,
-            streams: AllowedStreams::all(),
-        };
-        Self::made(source, definition, |config| config, rules)
+        Self::made(source, definition, |config| config, DefinitionRules::all())
     }
 
     /// A world in which statements may do less.

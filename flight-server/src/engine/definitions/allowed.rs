@@ -40,6 +40,14 @@ impl AllowedStreams {
 }
 
 impl DefinitionRules {
+    /// Everything: for who has the streams to himself.
+    pub fn all() -> Self {
+        Self {
+            changes: true,
+            streams: AllowedStreams::all(),
+        }
+    }
+
     /// Whether definitions may be changed by statements.
     pub(super) fn check_change(&self) -> Result<(), EngineError> {
         match self.changes {

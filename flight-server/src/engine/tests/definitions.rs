@@ -42,7 +42,7 @@ async fn a_table_lives_from_create_to_drop() {
         world.rows(&format!("{all} sum(id), count(word) from web.hits")).await.unwrap(),
         ["45|10"]
     );
-    assert_eq!(world.files(), ["t.yaml", "web.hits.yaml"]);
+    assert_eq!(world.files(), ["table.yaml", "web.hits.yaml"]);
     assert_eq!(
         world.run_now("describe web.hits").await.unwrap(),
         ["id|bigint|YES|its number", "word|varchar|YES|NULL"]
@@ -80,7 +80,7 @@ async fn a_table_lives_from_create_to_drop() {
         .unwrap();
 
     world.run_now("drop table web.hits").await.unwrap();
-    assert_eq!(world.files(), ["t.yaml"]);
+    assert_eq!(world.files(), ["table.yaml"]);
     assert_eq!(world.category("drop table web.hits").await, ErrorCategory::NotFound);
     world.run_now("drop table if exists web.hits").await.unwrap();
     assert_eq!(world.category("describe web.hits").await, ErrorCategory::NotFound);
@@ -135,7 +135,7 @@ async fn preparing_changes_nothing() {
         let prepared = world.engine.prepare(&world.session, sql, &OptionValues::default()).await.unwrap();
         assert_eq!((prepared.is_update, prepared.schema.is_none()), (is_update, is_update), "{sql}");
     }
-    assert_eq!(world.files(), ["t.yaml"]);
+    assert_eq!(world.files(), ["table.yaml"]);
 }
 
 #[tokio::test]
