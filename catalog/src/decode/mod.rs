@@ -23,7 +23,10 @@ mod contents;
 mod decimal;
 mod fixed;
 mod json;
+mod log_lines;
 mod presto;
+mod raw;
+mod regex;
 mod rows;
 mod sink;
 mod time;
@@ -37,6 +40,9 @@ use arrow::error::ArrowError;
 
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
+pub(crate) use self::log_lines::{TIME as LOG_TIME, TIME_PATTERN as LOG_TIME_PATTERN, check_part as check_log_part};
+pub(crate) use self::raw::check as check_raw;
+pub(crate) use self::regex::{check_group, compile as compile_regex};
 use self::rows::Rows;
 pub(crate) use self::time::Pattern;
 pub use self::verdict::BadRecord;
@@ -80,15 +86,8 @@ trait RowFormat: fmt::Debug + Send {
 pub(crate) fn is_supported(format: &Format) -> bool {
     match format {
         Format::Json(json) => json.elements_of.is_empty(),
-        Format::Dummy => true,
-        Format::Csv(_)
-        | Format::Raw(_)
-        | Format::Avro(_)
-        | Format::Protobuf(_)
-        | Format::LogLines(_)
-        | Format::Regex(_)
-        | Format::CloudWatchLogs
-        | Format::CloudEvents => false,
+        Format::Dummy | Format::Raw(_) | Format::LogLines(_) | Format::Regex(_) => true,
+        Format::Csv(_) | Format::Avro(_) | Format::Protobuf(_) | Format::CloudWatchLogs | Format::CloudEvents => false,
     }
 }
 
@@ -96,6 +95,9 @@ pub(crate) fn is_supported(format: &Format) -> bool {
 fn row_format(format: &Format, rows: &Rows, always_slow: bool) -> Result<Option<Box<dyn RowFormat>>, ArrowError> {
     Ok(match format {
         Format::Json(options) => Some(json::new(options, rows, always_slow)?),
+        Format::Raw(options) => Some(raw::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::LogLines(kind) => Some(log_lines::new(*kind, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::Regex(options) => Some(regex::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
         Format::Dummy => None,
         other => return Err(ArrowError::NotYetImplemented(format!("format {}", other.name()))),
     })

@@ -171,6 +171,8 @@ impl Rows {
 
     /// All rows of the next record have been told of.
     pub(super) fn end_record(&mut self) {
+        // A record without rows is told by the others'.
+        self.origins.get_or_insert_with(|| (0..self.records).map(record_index).collect());
         self.records += 1;
     }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use arrow::datatypes::TimeUnit;
+use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
+
+use super::compiled::Compiled;
 
 /// Row format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,8 +122,10 @@ pub struct RawField {
 /// What bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RawEncoding {
-    /// Text or bytes; into a number type a signed byte.
+    /// A signed byte into a boolean, integer or floating point type; text or bytes into any other.
     Byte,
+    /// Text or bytes, into every type.
+    Text,
     /// Signed, 2 bytes.
     Short,
     /// Signed, 4 bytes.
@@ -198,6 +203,31 @@ pub enum LogLines {
 pub struct RegexFormat {
     /// The expression; columns are its named groups.
     pub pattern: String,
+    /// What it has to match.
+    pub rows: RegexRows,
+    #[serde(skip)]
+    pub(crate) compiled: Compiled<Regex>,
+}
+
+/// What a regular expression has to match.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RegexRows {
+    /// A record as a whole, but for a line end at its end: one row.
+    #[default]
+    Record,
+    /// Each line of a record that is not blank: a row each.
+    Lines,
+}
+
+impl RegexFormat {
+    /// Not compiled yet.
+    pub fn new(pattern: impl Into<String>, rows: RegexRows) -> Self {
+        Self {
+            pattern: pattern.into(),
+            rows,
+            compiled: Compiled::default(),
+        }
+    }
 }
 
 impl Format {

@@ -6,7 +6,7 @@ use super::check;
 use super::cursor::Cursor;
 use super::format::{
     AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat, ProtobufFraming, RawFormat,
-    RegexFormat,
+    RegexFormat, RegexRows,
 };
 use super::node::{Node, Problem};
 
@@ -75,10 +75,8 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
         Word::Avro => Format::Avro(avro(&options, directory)?),
         Word::Protobuf => Format::Protobuf(protobuf(&options, directory)?),
         Word::Regex => {
-            options.check_keys(&["pattern"], &[])?;
-            Format::Regex(RegexFormat {
-                pattern: options.require("pattern")?.non_empty_text()?.to_owned(),
-            })
+            options.check_keys(&["pattern", "rows"], &[])?;
+            Format::Regex(regex(&options)?)
         }
         plain => {
             options.check_keys(&[], &[])?;
@@ -242,6 +240,17 @@ fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFo
         message: options.require("message")?.non_empty_text()?.to_owned(),
         descriptor: read(&options.require("descriptor")?, directory)?,
     })
+}
+
+fn regex(options: &Cursor<'_>) -> Result<RegexFormat, Problem> {
+    let pattern = options.require("pattern")?;
+    let rows = match options.get("rows")? {
+        Some(rows) => rows.choice(&[("record", RegexRows::Record), ("lines", RegexRows::Lines)], &[])?,
+        None => RegexRows::Record,
+    };
+    let format = RegexFormat::new(pattern.non_empty_text()?, rows);
+    crate::decode::compile_regex(&format).map_err(|message| pattern.keyed_problem(message))?;
+    Ok(format)
 }
 
 /// A file named in a definition.

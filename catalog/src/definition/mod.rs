@@ -3,6 +3,7 @@
 mod check;
 mod column_syntax;
 mod column_type;
+mod compiled;
 mod cursor;
 mod fingerprint;
 mod format;
@@ -31,7 +32,7 @@ pub use column_type::{ColumnType, UTC};
 pub use fingerprint::Fingerprint;
 pub use format::{
     AvroFormat, AvroFraming, Compat, CsvFormat, Endian, FieldFormat, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat,
-    ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat,
+    ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows,
 };
 pub use promises::{EventTime, Partitioning};
 pub use start::Start;

@@ -396,8 +396,8 @@ fn presto_mistakes() {
             "`fields` is missing",
         ),
         (
-            r#"{"tableName":"t","streamName":"s","message":{"dataFormat":"raw","fields":[]}}"#,
-            "`raw` is not supported yet",
+            r#"{"tableName":"t","streamName":"s","message":{"dataFormat":"avro","fields":[]}}"#,
+            "`avro` is not supported yet",
         ),
         (
             r#"{"tableName":"t","streamName":"s","message":{"dataFormat":"json","compressionCodec":"LZO","fields":[]}}"#,
