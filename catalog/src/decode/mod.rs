@@ -17,20 +17,24 @@
 //! A refused value is NULL and makes its row bad; of an array, map or row only the part that is refused is NULL. An undecodable record is one row that is NULL
 //! in all columns. A record may have no row, one or many; a row is judged by itself.
 
+mod avro;
 mod cell;
 mod coerce;
 mod contents;
 mod decimal;
 mod fixed;
+mod framing;
 mod json;
 mod log_lines;
 mod presto;
+mod protobuf;
 mod raw;
 mod regex;
 mod rows;
 mod sink;
 mod time;
 mod verdict;
+mod written;
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,9 +42,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
 use arrow::error::ArrowError;
 
+pub(crate) use self::avro::{Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro};
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
 pub(crate) use self::log_lines::{TIME as LOG_TIME, TIME_PATTERN as LOG_TIME_PATTERN, check_part as check_log_part};
+pub(crate) use self::protobuf::{Types as ProtobufTypes, check_path as check_protobuf_path, compile as compile_protobuf};
 pub(crate) use self::raw::check as check_raw;
 pub(crate) use self::regex::{check_group, compile as compile_regex};
 use self::rows::Rows;
@@ -86,8 +92,8 @@ trait RowFormat: fmt::Debug + Send {
 pub(crate) fn is_supported(format: &Format) -> bool {
     match format {
         Format::Json(json) => json.elements_of.is_empty(),
-        Format::Dummy | Format::Raw(_) | Format::LogLines(_) | Format::Regex(_) => true,
-        Format::Csv(_) | Format::Avro(_) | Format::Protobuf(_) | Format::CloudWatchLogs | Format::CloudEvents => false,
+        Format::Dummy | Format::Avro(_) | Format::Protobuf(_) | Format::Raw(_) | Format::LogLines(_) | Format::Regex(_) => true,
+        Format::Csv(_) | Format::CloudWatchLogs | Format::CloudEvents => false,
     }
 }
 
@@ -96,6 +102,8 @@ fn row_format(format: &Format, rows: &Rows, always_slow: bool) -> Result<Option<
     Ok(match format {
         Format::Json(options) => Some(json::new(options, rows, always_slow)?),
         Format::Raw(options) => Some(raw::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::Avro(options) => Some(avro::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::Protobuf(options) => Some(protobuf::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
         Format::LogLines(kind) => Some(log_lines::new(*kind, rows).map_err(ArrowError::InvalidArgumentError)?),
         Format::Regex(options) => Some(regex::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
         Format::Dummy => None,

@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use super::Decoded;
 use super::cell::Cell;
 use super::contents::DecodeError;
-use super::sink::{Refusal, Sink};
+use super::sink::{Refusal, Sink, Told};
 use super::verdict::{BadRecord, by_row, path_text};
 use crate::{ColumnDefinition, TableDefinition};
 
@@ -129,6 +129,13 @@ impl Rows {
         Ok(())
     }
 
+    /// Adds a value of several parts to a column; `append` adds exactly one to its sink.
+    pub(super) fn parts(&mut self, place: usize, append: impl FnOnce(&mut Sink) -> Told) {
+        if let Some(refusal) = append(&mut self.sinks[place]) {
+            self.refuse(place, self.sinks[place].len().saturating_sub(1), &refusal);
+        }
+    }
+
     /// Judges a row, before or after its values are added. What is said here of a row is said before what is said of its values, if it is said first.
     pub(super) fn judge(&mut self, row: usize, reason: impl Into<String>) {
         let error = reason.into();
@@ -176,7 +183,6 @@ impl Rows {
         self.records += 1;
     }
 
-    #[expect(dead_code, reason = "for envelopes")]
     /// Counts bytes of values that stand once in a record and in each of its rows.
     pub(super) fn repeat(&mut self, bytes: usize) -> Result<(), DecodeError> {
         self.repeated = self.repeated.saturating_add(bytes);
@@ -188,7 +194,11 @@ impl Rows {
     }
 
     fn check(&self) -> Result<(), DecodeError> {
-        if self.told > MOST_REPEATED || self.rows > MOST_CELLS || self.sinks.iter().map(Sink::cells).sum::<usize>() > MOST_CELLS {
+        if self.told > MOST_REPEATED
+            || self.sinks.iter().any(Sink::is_long)
+            || self.rows > MOST_CELLS
+            || self.sinks.iter().map(Sink::cells).sum::<usize>() > MOST_CELLS
+        {
             return Err(self.too_large());
         }
         Ok(())

@@ -112,6 +112,8 @@ pub(super) struct ColumnPlaces<'a, 'n> {
 pub(super) fn place(format: &Format, column: &ColumnDefinition) -> Result<(), String> {
     let name = column.path.first().map_or("", String::as_str);
     match format {
+        Format::Avro(avro) => crate::decode::check_avro_path(avro, &column.path),
+        Format::Protobuf(protobuf) => crate::decode::check_protobuf_path(protobuf, &column.path),
         Format::LogLines(lines) => crate::decode::check_log_part(*lines, name),
         Format::Regex(regex) => crate::decode::check_group(regex, name),
         _ => Ok(()),

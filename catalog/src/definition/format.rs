@@ -7,6 +7,7 @@ use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::compiled::Compiled;
+use crate::decode::{AvroWriters, ProtobufTypes};
 
 /// Row format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -143,10 +144,22 @@ pub enum RawEncoding {
 pub struct AvroFormat {
     /// What stands around a datum.
     pub framing: AvroFraming,
-    /// The writer's schema as JSON text; containers and registries bring their own.
-    pub schema: Option<String>,
-    /// A file of schemas by id, or the URL of a registry.
-    pub registry: Option<String>,
+    /// Writers' schemas as JSON text, each after its id: Confluent's number, Glue's UUID, nothing where there is one schema or its fingerprint is its id.
+    /// Containers bring their own.
+    pub schemas: Vec<(String, String)>,
+    #[serde(skip)]
+    pub(crate) compiled: Compiled<AvroWriters>,
+}
+
+impl AvroFormat {
+    /// Not compiled yet.
+    pub fn new(framing: AvroFraming, schemas: Vec<(String, String)>) -> Self {
+        Self {
+            framing,
+            schemas,
+            compiled: Compiled::default(),
+        }
+    }
 }
 
 /// What stands around an Avro datum.
@@ -173,6 +186,20 @@ pub struct ProtobufFormat {
     pub message: String,
     /// A `FileDescriptorSet`, as bytes.
     pub descriptor: Vec<u8>,
+    #[serde(skip)]
+    pub(crate) compiled: Compiled<ProtobufTypes>,
+}
+
+impl ProtobufFormat {
+    /// Not compiled yet.
+    pub fn new(framing: ProtobufFraming, message: impl Into<String>, descriptor: Vec<u8>) -> Self {
+        Self {
+            framing,
+            message: message.into(),
+            descriptor,
+            compiled: Compiled::default(),
+        }
+    }
 }
 
 /// What stands around a Protocol Buffers message.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use super::avro_syntax;
 use super::check;
 use super::cursor::Cursor;
 use super::format::{
-    AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat, ProtobufFraming, RawFormat,
-    RegexFormat, RegexRows,
+    CsvFormat, Endian, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat, ProtobufFraming, RawFormat, RegexFormat, RegexRows,
 };
 use super::node::{Node, Problem};
 
@@ -72,7 +72,7 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
                 endian: endian(&options)?.unwrap_or_default(),
             })
         }
-        Word::Avro => Format::Avro(avro(&options, directory)?),
+        Word::Avro => Format::Avro(avro_syntax::avro(&options, directory)?),
         Word::Protobuf => Format::Protobuf(protobuf(&options, directory)?),
         Word::Regex => {
             options.check_keys(&["pattern", "rows"], &[])?;
@@ -190,37 +190,6 @@ pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
     place.get("endian")?.map(|endian| endian.choice(ENDIANS, &[])).transpose()
 }
 
-fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<AvroFormat, Problem> {
-    options.check_keys(&["framing", "schema", "schema_file", "registry"], &[])?;
-    let framing = match options.get("framing")? {
-        Some(framing) => framing.choice(
-            &[
-                ("datum", AvroFraming::Datum),
-                ("single_object", AvroFraming::SingleObject),
-                ("container", AvroFraming::Container),
-                ("confluent", AvroFraming::Confluent),
-                ("glue", AvroFraming::Glue),
-            ],
-            &[],
-        )?,
-        None => AvroFraming::Datum,
-    };
-    let schema = match (options.get("schema")?, options.get("schema_file")?) {
-        (Some(_), Some(file)) => return Err(file.keyed_problem("give `schema` or `schema_file`, not both")),
-        (Some(schema), None) => Some(schema.non_empty_text()?.to_owned()),
-        (None, Some(file)) => {
-            let bytes = read(&file, directory)?;
-            Some(String::from_utf8(bytes).map_err(|_| file.keyed_problem("the file is not UTF-8"))?)
-        }
-        (None, None) => None,
-    };
-    let registry = options
-        .get("registry")?
-        .map(|place| place.non_empty_text().map(str::to_owned))
-        .transpose()?;
-    Ok(AvroFormat { framing, schema, registry })
-}
-
 fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFormat, Problem> {
     options.check_keys(&["framing", "message", "descriptor"], &[])?;
     let framing = match options.get("framing")? {
@@ -235,11 +204,10 @@ fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFo
         )?,
         None => ProtobufFraming::None,
     };
-    Ok(ProtobufFormat {
-        framing,
-        message: options.require("message")?.non_empty_text()?.to_owned(),
-        descriptor: read(&options.require("descriptor")?, directory)?,
-    })
+    let (message, descriptor) = (options.require("message")?, options.require("descriptor")?);
+    let format = ProtobufFormat::new(framing, message.non_empty_text()?, read(&descriptor, directory)?);
+    crate::decode::compile_protobuf(&format).map_err(|problem| message.keyed_problem(problem))?;
+    Ok(format)
 }
 
 fn regex(options: &Cursor<'_>) -> Result<RegexFormat, Problem> {
@@ -254,7 +222,7 @@ fn regex(options: &Cursor<'_>) -> Result<RegexFormat, Problem> {
 }
 
 /// A file named in a definition.
-fn read(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<u8>, Problem> {
+pub(super) fn read(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<u8>, Problem> {
     use std::io::Read;
     let name = place.non_empty_text()?;
     let path = match directory {

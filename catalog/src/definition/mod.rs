@@ -1,5 +1,6 @@
 //! The model of a table definition; both spellings (YAML, Presto/Trino JSON) become this.
 
+mod avro_syntax;
 mod check;
 mod column_syntax;
 mod column_type;

@@ -167,7 +167,7 @@ fn mistakes_are_found_where_they_stand() {
             "`a` is a bigint",
         ),
         (with_line("partitioning: partition_keys"), 3, 15, "did you mean `partition_key`?"),
-        (with_line("format: avro"), 3, 9, "format: `avro` is not supported yet"),
+        (with_line("format: cloudevents"), 3, 9, "format: `cloudevents` is not supported yet"),
         (with_line("format: jsno"), 3, 9, "did you mean `json`?"),
         (
             with_line("compression: gzib"),

@@ -140,7 +140,7 @@ impl Lines {
                     continue;
                 }
             };
-            rows.cell(place, if found == b"-" { Cell::Null } else { Cell::Bytes(found) });
+            rows.cell(place, if found == b"-" { Cell::Null } else { Cell::of_text(found) });
         }
     }
 }
@@ -148,7 +148,7 @@ impl Lines {
 fn quoted(place: usize, text: &[u8], rows: &mut Rows) {
     match text {
         b"-" => rows.cell(place, Cell::Null),
-        text => rows.cell(place, Cell::Bytes(&line::unescaped(text))),
+        text => rows.cell(place, Cell::of_text(&line::unescaped(text))),
     }
 }
 
@@ -164,7 +164,7 @@ fn request(place: usize, part: Part, text: &[u8], rows: &mut Rows) {
         (Part::Protocol, Some((.., protocol))) => protocol,
         (_, Some((_, path, _))) => Some(path),
     };
-    rows.cell(place, found.map_or(Cell::Null, Cell::Bytes));
+    rows.cell(place, found.map_or(Cell::Null, Cell::of_text));
 }
 
 /// A record's lines that are not blank, without their ends.

@@ -15,7 +15,7 @@ use super::RowFormat;
 use super::cell::Cell;
 use super::contents::DecodeError;
 use super::rows::Rows;
-use crate::{ColumnType, Endian, RawEncoding, RawField, RawFormat};
+use crate::{ColumnType, Endian, FieldFormat, RawEncoding, RawField, RawFormat};
 
 /// A row a record.
 #[derive(Debug)]
@@ -38,7 +38,10 @@ enum Reading {
     Number(RawEncoding),
     /// A number that is a boolean: whether it is not 0.
     Truth(RawEncoding),
+    /// Bytes, which may be text.
     Bytes,
+    /// Text that stands for bytes.
+    Encoded,
 }
 
 /// The format of a definition, for the columns of `rows`.
@@ -50,7 +53,11 @@ pub(super) fn new(format: &RawFormat, rows: &Rows) -> Result<Box<dyn RowFormat>,
                 .raw
                 .ok_or_else(|| format!("column {}: a raw column needs its bytes", column.name))?;
             check(&raw, &column.column_type)?;
-            Ok(Field::new(&raw, &column.column_type, format.endian))
+            let mut field = Field::new(&raw, &column.column_type, format.endian);
+            if matches!(column.format, Some(FieldFormat::Base64 | FieldFormat::Hex)) {
+                field.reading = Reading::Encoded;
+            }
+            Ok(field)
         })
         .collect::<Result<_, String>>()?;
     Ok(Box::new(Raw { fields }))
@@ -75,7 +82,7 @@ impl Field {
         let reading = check::reading(raw.encoding, column_type);
         let end = match reading {
             Reading::Number(encoding) | Reading::Truth(encoding) => raw.start.checked_add(check::size(encoding)),
-            Reading::Bytes => raw.end,
+            Reading::Bytes | Reading::Encoded => raw.end,
         };
         Self {
             start: raw.start,
@@ -94,6 +101,7 @@ impl Field {
     fn cell<'a>(&self, bytes: &'a [u8]) -> Cell<'a> {
         match self.reading {
             Reading::Bytes => Cell::Bytes(bytes),
+            Reading::Encoded => Cell::of_text(bytes),
             Reading::Number(encoding) => number(encoding, self.endian, bytes),
             Reading::Truth(encoding) => match number(encoding, self.endian, bytes) {
                 Cell::Integer(value) => Cell::Boolean(value != 0),

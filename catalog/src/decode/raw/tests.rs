@@ -104,9 +104,11 @@ fn numbers_and_text_convert_by_the_rules_of_their_type() {
   - { name: price, type: 'decimal(8,2)', bytes: '14:20', encoding: text }
   - { name: count, type: integer, bytes: '14:17', encoding: text }
   - { name: id, type: uuid, bytes: '20:36' }
+  - { name: hex, type: varbinary, bytes: '36:40', format: hex }
 ";
     let mut record = b"\x01\x00\x00\x00\x01\x8b\xcf\xe5\x68\x00\x04\x03\x02\x01123.45".to_vec();
     record.extend(0..16);
+    record.extend(b"00fF");
     let decoded = decode(&table("raw", columns), &[&record]);
     assert!(decoded.columns[0].is_null(0), "256 is no tinyint");
     assert_eq!(decoded.bad.len(), 1);
@@ -125,6 +127,7 @@ fn numbers_and_text_convert_by_the_rules_of_their_type() {
         12_345
     );
     assert_eq!(decoded.columns[4].as_primitive::<Int32Type>().value(0), 123);
+    assert_eq!(decoded.columns[6].as_binary::<i32>().value(0), b"\x00\xff");
     assert_eq!(
         decoded.columns[5].as_string::<i32>().value(0),
         "00010203-0405-0607-0809-0a0b0c0d0e0f"

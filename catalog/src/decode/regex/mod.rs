@@ -122,7 +122,7 @@ impl Matches {
         }
         for (place, group) in self.groups.iter().enumerate() {
             let cell = match self.locations.get(*group) {
-                Some((start, end)) => Cell::Bytes(&text[start..end]),
+                Some((start, end)) => Cell::of_text(&text[start..end]),
                 None => Cell::Null,
             };
             rows.cell(place, cell);

@@ -4,6 +4,7 @@
 //! ([`Sink::append_array`]). What a typed value becomes is what its text would become.
 
 mod nested;
+mod shape;
 mod typed;
 mod values;
 
@@ -14,6 +15,7 @@ use arrow::compute::concat;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
+pub(super) use self::shape::{Growth, Shape, Told, keep_first};
 use self::values::Values;
 use super::cell::Cell;
 use super::verdict::shown;
@@ -30,6 +32,8 @@ pub(super) struct Sink {
     pieces: Vec<ArrayRef>,
     /// Values in `pieces`.
     in_pieces: usize,
+    /// How many of them were closed because they are long.
+    long_pieces: usize,
     data_type: DataType,
     /// What a value should have been: `a bigint`.
     expected: String,
@@ -75,6 +79,7 @@ impl Sink {
             values: Values::new(column_type, format, compat)?,
             pieces: Vec::new(),
             in_pieces: 0,
+            long_pieces: 0,
             data_type: column_type.data_type(),
             expected,
             takes_json,
@@ -95,6 +100,11 @@ impl Sink {
     /// Scalars held, those in arrays and rows too.
     pub(super) fn cells(&self) -> usize {
         self.in_pieces + self.values.cells()
+    }
+
+    /// Whether there is more text than one array holds.
+    pub(super) fn is_long(&self) -> bool {
+        self.long_pieces > 1
     }
 
     /// Makes room for so many values.
@@ -148,7 +158,7 @@ impl Sink {
     /// # Errors
     /// More text than one array holds.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        self.in_pieces = 0;
+        (self.in_pieces, self.long_pieces) = (0, 0);
         if let Some(error) = self.failed.take() {
             self.forget();
             return Err(error);
@@ -166,7 +176,7 @@ impl Sink {
 
     /// Drops the values added since the last [`Self::finish`].
     pub(super) fn forget(&mut self) {
-        self.in_pieces = 0;
+        (self.in_pieces, self.long_pieces) = (0, 0);
         self.pieces.clear();
         self.failed = None;
         if let Err(error) = self.values.finish(&self.data_type) {
@@ -195,6 +205,7 @@ impl Sink {
     /// An array of text panics beyond 31 bits, so it is closed before.
     fn split_text(&mut self) {
         if self.values.text_bytes() > MOST_TEXT {
+            self.long_pieces += 1;
             self.close_piece();
         }
     }
