@@ -4,6 +4,7 @@
 
 mod avro;
 mod log_lines;
+mod protobuf;
 
 use std::fs;
 use std::path::{Path, PathBuf};
