@@ -149,7 +149,7 @@ impl Parser {
             "record" | "error" => {
                 let (full, namespace) = name_of(attributes, namespace)?;
                 let id = self.add(None)?;
-                self.name(full.clone(), id)?;
+                self.name(&full, id)?;
                 let fields = list(attributes, "fields", &full)?
                     .iter()
                     .map(|field| {
@@ -172,7 +172,7 @@ impl Parser {
                     .collect::<Option<Vec<_>>>()
                     .ok_or_else(|| format!("the symbols of {full} are not all texts"))?;
                 let id = self.add(Some(Node::Enum(symbols)))?;
-                self.name(full, id)?;
+                self.name(&full, id)?;
                 Ok(id)
             }
             "fixed" => {
@@ -183,7 +183,7 @@ impl Parser {
                     .and_then(|size| usize::try_from(size).ok())
                     .ok_or_else(|| format!("{full} has no size"))?;
                 let id = self.add(Some(fixed(attributes, size)))?;
-                self.name(full, id)?;
+                self.name(&full, id)?;
                 Ok(id)
             }
             "array" => {
@@ -203,8 +203,8 @@ impl Parser {
         }
     }
 
-    fn name(&mut self, full: String, id: Id) -> Result<(), String> {
-        match self.named.insert(full.clone(), id) {
+    fn name(&mut self, full: &str, id: Id) -> Result<(), String> {
+        match self.named.insert(full.to_owned(), id) {
             None => Ok(()),
             Some(_) => Err(format!("type `{full}` is defined twice")),
         }

@@ -90,7 +90,9 @@ fn closings(text: &[u8], escapes: bool) -> impl Iterator<Item = (&[u8], &[u8])> 
 }
 
 /// Request, status, bytes, and the rest.
-fn request(text: &[u8], escapes: bool) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
+type Middle<'a> = (&'a [u8], &'a [u8], &'a [u8], &'a [u8]);
+
+fn request(text: &[u8], escapes: bool) -> Option<Middle<'_>> {
     closings(text, escapes).find_map(|(request, rest)| {
         let (status, rest) = word(rest.strip_prefix(b" ")?)?;
         let end = memchr(b' ', rest).unwrap_or(rest.len());
@@ -173,8 +175,11 @@ fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     Some((byte, rest))
 }
 
-/// Method, target and protocol of a request; `None` if it does not begin with a method. HTTP/0.9 knows no protocol.
-pub(super) fn split_request(request: &[u8]) -> Option<(&[u8], &[u8], Option<&[u8]>)> {
+/// Method, target and protocol. HTTP/0.9 knows no protocol.
+type Request<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+
+/// The parts of a request; `None` if it does not begin with a method.
+pub(super) fn split_request(request: &[u8]) -> Option<Request<'_>> {
     let (method, rest) = word(request)?;
     // RFC 9110, section 5.6.2: a method is a token.
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
