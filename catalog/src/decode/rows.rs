@@ -105,13 +105,23 @@ impl Rows {
 
     /// Adds some of these texts to a column.
     pub(super) fn texts(&mut self, place: usize, texts: &StringArray, range: Range<usize>) {
-        let sink = &mut self.sinks[place];
-        let (row, first) = (sink.len(), range.start);
-        self.refused.clear();
-        sink.append_run(texts, range, &mut self.refused);
-        let refused = std::mem::take(&mut self.refused);
-        for index in &refused {
-            let refusal = self.sinks[place].refusal(Cell::Text(texts.value(*index)));
+        let (row, first) = (self.sinks[place].len(), range.start);
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_run(texts, range, &mut refused);
+        self.refuse_all(place, row, first, refused, |index| Some(texts.value(index)));
+    }
+
+    /// Adds so many texts to a column, each by its index. They are at most some MiB together.
+    pub(super) fn texts_by_index<'a>(&mut self, place: usize, count: usize, text: impl Fn(usize) -> Option<&'a str>) {
+        let row = self.sinks[place].len();
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_texts(0..count, &text, &mut refused);
+        self.refuse_all(place, row, 0, refused, text);
+    }
+
+    fn refuse_all<'a>(&mut self, place: usize, row: usize, first: usize, mut refused: Vec<usize>, text: impl Fn(usize) -> Option<&'a str>) {
+        for index in refused.drain(..) {
+            let refusal = self.sinks[place].refusal(Cell::Text(text(index).unwrap_or_default()));
             self.refuse(place, row + index - first, &refusal);
         }
         self.refused = refused;
