@@ -45,8 +45,9 @@ impl<'a> Cell<'a> {
             Self::Bytes(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
             Self::Boolean(value) => Cow::Borrowed(if value { "true" } else { "false" }),
             Self::Integer(value) => Cow::Owned(value.to_string()),
-            Self::Double(value) => Cow::Owned(value.to_string()),
-            Self::Real(value) => Cow::Owned(value.to_string()),
+            // The shortest text that is the number, always with a point or an exponent.
+            Self::Double(value) => Cow::Owned(format!("{value:?}")),
+            Self::Real(value) => Cow::Owned(format!("{value:?}")),
             Self::Date(days) => Cow::Owned(NaiveDate::from_epoch_days(days)?.to_string()),
             Self::Time(nanos) => {
                 let nanos = u64::try_from(nanos).ok()?;

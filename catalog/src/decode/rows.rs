@@ -35,6 +35,8 @@ pub(super) struct Rows {
     records: usize,
     /// The record of each row, once a record has had none or several.
     origins: Option<Vec<u32>>,
+    /// Rows of the next record so far.
+    open: usize,
     repeated: usize,
     /// Bytes of verdicts.
     told: usize,
@@ -60,6 +62,7 @@ impl Rows {
             rows: 0,
             records: 0,
             origins: None,
+            open: 0,
             repeated: 0,
             told: 0,
             refused: Vec::new(),
@@ -102,13 +105,23 @@ impl Rows {
 
     /// Adds some of these texts to a column.
     pub(super) fn texts(&mut self, place: usize, texts: &StringArray, range: Range<usize>) {
-        let sink = &mut self.sinks[place];
-        let (row, first) = (sink.len(), range.start);
-        self.refused.clear();
-        sink.append_run(texts, range, &mut self.refused);
-        let refused = std::mem::take(&mut self.refused);
-        for index in &refused {
-            let refusal = self.sinks[place].refusal(Cell::Text(texts.value(*index)));
+        let (row, first) = (self.sinks[place].len(), range.start);
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_run(texts, range, &mut refused);
+        self.refuse_all(place, row, first, refused, |index| Some(texts.value(index)));
+    }
+
+    /// Adds so many texts to a column, each by its index. They are at most some MiB together.
+    pub(super) fn texts_by_index<'a>(&mut self, place: usize, count: usize, text: impl Fn(usize) -> Option<&'a str>) {
+        let row = self.sinks[place].len();
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_texts(0..count, &text, &mut refused);
+        self.refuse_all(place, row, 0, refused, text);
+    }
+
+    fn refuse_all<'a>(&mut self, place: usize, row: usize, first: usize, mut refused: Vec<usize>, text: impl Fn(usize) -> Option<&'a str>) {
+        for index in refused.drain(..) {
+            let refusal = self.sinks[place].refusal(Cell::Text(text(index).unwrap_or_default()));
             self.refuse(place, row + index - first, &refusal);
         }
         self.refused = refused;
@@ -170,16 +183,18 @@ impl Rows {
 
     /// The next record has so many more rows, whose values have been added. [`Self::end_record`] ends it.
     pub(super) fn rows_of(&mut self, rows: usize) -> Result<(), DecodeError> {
-        let origins = self.origins.get_or_insert_with(|| (0..self.records).map(record_index).collect());
-        origins.extend(std::iter::repeat_n(record_index(self.records), rows));
+        self.open += rows;
         self.rows += rows;
         self.check()
     }
 
     /// All rows of the next record have been told of.
     pub(super) fn end_record(&mut self) {
-        // A record without rows is told by the others'.
-        self.origins.get_or_insert_with(|| (0..self.records).map(record_index).collect());
+        let rows = std::mem::take(&mut self.open);
+        if rows != 1 || self.origins.is_some() {
+            let origins = self.origins.get_or_insert_with(|| (0..self.records).map(record_index).collect());
+            origins.extend(std::iter::repeat_n(record_index(self.records), rows));
+        }
         self.records += 1;
     }
 
@@ -233,7 +248,7 @@ impl Rows {
         let bad = by_row(std::mem::take(&mut self.bad));
         let records = self.origins.take().map(UInt32Array::from);
         let too_large = self.too_large();
-        (self.rows, self.records, self.repeated, self.told) = (0, 0, 0, 0);
+        self.start_again();
         let mut columns = Vec::with_capacity(self.sinks.len());
         let mut failed = false;
         for sink in &mut self.sinks {
@@ -248,12 +263,16 @@ impl Rows {
         Ok(Decoded { columns, bad, records })
     }
 
+    fn start_again(&mut self) {
+        (self.rows, self.records, self.open, self.repeated, self.told) = (0, 0, 0, 0, 0);
+    }
+
     /// Drops everything since the last [`Self::finish`].
     pub(super) fn forget(&mut self) {
         self.sinks.iter_mut().for_each(Sink::forget);
         self.bad.clear();
         self.origins = None;
-        (self.rows, self.records, self.repeated, self.told) = (0, 0, 0, 0);
+        self.start_again();
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
     };
     let empty = Node::Map(Vec::new());
     let options = options.unwrap_or_else(|| place.of(&empty));
-    let format = match word {
+    Ok(match word {
         Word::Json => Format::Json(json(&options)?),
         Word::Csv => Format::Csv(csv(&options)?),
         Word::Raw => {
@@ -92,16 +92,7 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
                 _ => Format::Dummy,
             }
         }
-    };
-    supported(place, format)
-}
-
-/// Formats that have no decoder yet are refused where they are named.
-pub(super) fn supported(place: &Cursor<'_>, format: Format) -> Result<Format, Problem> {
-    match crate::decode::is_supported(&format) {
-        true => Ok(format),
-        false => Err(place.keyed_problem(format!("`{}` is not supported yet", format.name()))),
-    }
+    })
 }
 
 fn json(options: &Cursor<'_>) -> Result<JsonFormat, Problem> {

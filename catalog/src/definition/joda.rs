@@ -1,6 +1,7 @@
 //! Joda-Time patterns (`formatHint`) as strftime patterns.
 
-/// Translates the letters `yyyy MM MMM dd HH mm ss SSS Z ZZ EEE`, quoted text and literals; the error names what it cannot.
+/// Translates letters, quoted text and literals; the error names what it cannot. (Letters: Joda-Time's `DateTimeFormat`. There `Y` is the year of era, not the
+/// year of weeks; two digits of a year mean another century each year, so they are refused.)
 pub(super) fn to_strftime(joda: &str) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = joda;
@@ -11,20 +12,33 @@ pub(super) fn to_strftime(joda: &str) -> Result<String, String> {
             let run = rest.chars().take_while(|c| *c == first).count();
             let letters = &rest[..run];
             out.push_str(match letters {
-                "yyyy" => "%Y",
+                "yyyy" | "YYYY" | "y" | "Y" => "%Y",
                 "MM" => "%m",
+                "M" => "%-m",
                 "MMM" => "%b",
+                "MMMM" => "%B",
                 "dd" => "%d",
+                "d" => "%-d",
+                "D" | "DDD" => "%j",
                 "HH" => "%H",
+                "H" => "%-H",
+                "hh" => "%I",
+                "h" => "%-I",
+                "a" => "%p",
                 "mm" => "%M",
+                "m" => "%-M",
                 "ss" => "%S",
+                "s" => "%-S",
                 "SSS" => "%3f",
+                "SSSSSS" => "%6f",
+                "SSSSSSSSS" => "%9f",
                 "Z" => "%z",
                 "ZZ" => "%:z",
-                "EEE" => "%a",
+                "E" | "EE" | "EEE" => "%a",
+                "EEEE" => "%A",
                 _ => {
                     return Err(format!(
-                        "`{joda}`: `{letters}` is not supported yet (supported: yyyy MM MMM dd HH mm ss SSS Z ZZ EEE)"
+                        "`{joda}`: `{letters}` is not supported yet (supported: yyyy M MM MMM MMMM d dd D H HH h hh a m mm s ss SSS SSSSSS SSSSSSSSS Z ZZ EEE EEEE)"
                     ));
                 }
             });
@@ -74,6 +88,8 @@ mod tests {
             ("dd/MMM/yyyy:HH:mm:ss Z", "%d/%b/%Y:%H:%M:%S %z"),
             ("yyyy-MM-dd'T'HH:mm:ss.SSSZZ", "%Y-%m-%dT%H:%M:%S.%3f%:z"),
             ("EEE MMM dd HH:mm:ss Z yyyy", "%a %b %d %H:%M:%S %z %Y"),
+            ("d MMMM YYYY, h:mm a", "%-d %B %Y, %-I:%M %p"),
+            ("yyyy-MM-dd HH:mm:ss.SSSSSS", "%Y-%m-%d %H:%M:%S.%6f"),
             ("yyyy 'o''clock' '' %", "%Y o'clock ' %%"),
         ] {
             assert_eq!(to_strftime(joda).as_deref(), Ok(strftime));
@@ -82,8 +98,8 @@ mod tests {
 
     #[test]
     fn others_are_named() {
-        assert!(to_strftime("YYYY-MM-dd").unwrap_err().contains("`YYYY` is not supported yet"));
-        assert!(to_strftime("hh:mm a").unwrap_err().contains("`hh`"));
+        assert!(to_strftime("yy-MM-dd").unwrap_err().contains("`yy` is not supported yet"));
+        assert!(to_strftime("xxxx-'W'ww").unwrap_err().contains("`xxxx`"));
         assert!(to_strftime("yyyy 'x").unwrap_err().contains("quote"));
     }
 }

@@ -56,7 +56,7 @@ fn one_bad_file_hides_no_other() {
     let errors = fixture.errors();
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert_eq!(errors[0].0, "b.yml");
-    assert!(errors[0].1.contains("not supported yet"));
+    assert!(errors[0].1.contains("`columns` is missing"));
     assert_eq!(errors[1], ("latin1.yaml".to_owned(), "the file is not UTF-8".to_owned()));
     assert_eq!(fixture.catalog.current().errors[1].error.line, Some(2));
 }

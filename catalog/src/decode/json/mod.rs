@@ -11,16 +11,24 @@
 mod batch;
 mod document;
 mod documents;
+mod embedded;
+mod envelope;
 mod fan_out;
+#[cfg(test)]
+mod fan_out_tests;
 mod projection;
+mod required;
+mod scan;
 mod split;
 #[cfg(test)]
 mod tests;
 mod value;
+mod waiting;
 
 use arrow::error::ArrowError;
 
 use self::documents::Documents;
+use self::envelope::Envelope;
 use self::fan_out::FanOut;
 pub(super) use self::value::{BROKEN, Found, compact, elements, entries, fields, is_json, number};
 use super::RowFormat;
@@ -28,13 +36,26 @@ use super::contents::DecodeError;
 use super::rows::Rows;
 use crate::{JsonFormat, JsonRows};
 
-/// The format of a definition, for the columns of `rows`.
-pub(super) fn new(format: &JsonFormat, rows: &Rows, always_slow: bool) -> Result<Box<dyn RowFormat>, ArrowError> {
+/// A JSON format, for the columns of `rows`. `always_slow` makes it do without arrow-json.
+pub(super) fn new(format: JsonLike<'_>, rows: &Rows, always_slow: bool) -> Result<Box<dyn RowFormat>, ArrowError> {
     let columns: Vec<(usize, &[String])> = (0..rows.width()).map(|place| (place, &*rows.column(place).path)).collect();
-    Ok(match format.rows {
-        JsonRows::Value => Box::new(OneEach(Documents::new(&columns, rows, always_slow)?)),
-        _ => Box::new(FanOut::new(format, &columns, rows, always_slow)?),
+    Ok(match format {
+        JsonLike::Json(JsonFormat { rows: JsonRows::Value, .. }) => Box::new(OneEach(Documents::new(&columns, rows, always_slow)?)),
+        JsonLike::Json(JsonFormat { rows: split, elements_of }) if elements_of.is_empty() => {
+            Box::new(FanOut::new(*split, &columns, rows, always_slow)?)
+        }
+        JsonLike::Json(JsonFormat { elements_of, .. }) => Box::new(Envelope::new(elements_of, &columns, rows, always_slow)?),
+        JsonLike::CloudWatchLogs => Box::new(Envelope::of_cloudwatch_logs(&columns, rows, always_slow)?),
+        JsonLike::CloudEvents => Box::new(FanOut::of_cloudevents(&columns, rows, always_slow)?),
     })
+}
+
+/// Formats that are JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum JsonLike<'f> {
+    Json(&'f JsonFormat),
+    CloudWatchLogs,
+    CloudEvents,
 }
 
 /// A record is a document is a row.

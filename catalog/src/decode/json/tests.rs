@@ -14,7 +14,7 @@ use crate::{BadRecord, Decoded, Decoder, TableDefinition};
 fn table(columns: &[(&str, &str, &str)]) -> Arc<TableDefinition> {
     let mut yaml = "table: t\nstream: s\ncolumns:\n".to_owned();
     for (name, path, column_type) in columns {
-        yaml.push_str(&format!("  - {{ name: {name}, path: '{path}', type: {column_type} }}\n"));
+        yaml.push_str(&format!("  - {{ name: {name}, path: '{path}', type: '{column_type}' }}\n"));
     }
     if columns.is_empty() {
         yaml.push_str("  []\n");
@@ -296,6 +296,30 @@ fn columns_in_any_order_of_a_patterned_table_over_many_chunks() {
 }
 
 #[test]
+fn array_indexes_and_keys_that_look_like_them() {
+    let table = table(&[
+        ("x", "a/1/b", "varchar"),
+        ("y", "a/01", "varchar"),
+        ("z", "a", "json"),
+        ("w", "a/18446744073709551616", "bigint"),
+    ]);
+    let decoded = decode(
+        &table,
+        &[
+            br#"{"a":[0,{"b":"one"}]}"#,
+            br#"{"a":{"1":{"b":"key"},"01":"zero"}}"#,
+            br#"{"a":[]}"#,
+            br#"{"a":"text"}"#,
+        ],
+    );
+    let text = |column: usize| decoded.columns[column].as_string::<i32>().iter().collect::<Vec<_>>();
+    assert_eq!(text(0), [Some("one"), Some("key"), None, None]);
+    assert_eq!(text(1), [None, Some("zero"), None, None]);
+    assert_eq!(text(2)[2..], [Some("[]"), Some("\"text\"")]);
+    assert!(decoded.bad.is_empty());
+}
+
+#[test]
 fn a_column_that_is_not_there() {
     assert!(
         Decoder::new(&table(&[("a", "a", "bigint")]), &[1])
@@ -348,6 +372,13 @@ fn odd_table() -> Arc<TableDefinition> {
         ("c8", "b", "tinyint"),
         ("c9", "c/c/a", "real"),
         ("c10", "/", "varchar"),
+        ("c11", "a", "json"),
+        ("c12", "c", "map<varchar, varchar>"),
+        ("c13", "b", "array<bigint>"),
+        ("c14", "c/a", "row<a bigint, b json>"),
+        ("c15", "a/0/b", "varchar"),
+        ("c16", "b", "decimal(20,3)"),
+        ("c17", "c/b/1", "bigint"),
     ])
 }
 
@@ -356,7 +387,7 @@ proptest! {
 
     /// Fast and slow way give the same rows and the same verdicts.
     #[test]
-    fn both_ways_agree(documents in prop::collection::vec(document(), 1..12), columns in prop::sample::subsequence((0..10).collect::<Vec<usize>>(), 0..=10)) {
+    fn both_ways_agree(documents in prop::collection::vec(document(), 1..12), columns in prop::sample::subsequence((0..17).collect::<Vec<usize>>(), 0..=17)) {
         let table = odd_table();
         let payloads: BinaryArray = documents.iter().map(|text| Some(text.as_bytes())).collect();
         let fast = Decoder::new(&table, &columns).unwrap().decode(&payloads).unwrap();

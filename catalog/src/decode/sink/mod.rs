@@ -5,6 +5,8 @@
 
 mod nested;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod typed;
 mod values;
 
@@ -118,7 +120,16 @@ impl Sink {
             self.take_over(std::sync::Arc::new(texts.clone()));
             return;
         }
-        self.values.append_run(texts, rows, refused);
+        if texts.null_count() == 0 {
+            self.append_texts(rows, |row| Some(texts.value(row)), refused);
+        } else {
+            self.append_texts(rows, |row| texts.is_valid(row).then(|| texts.value(row)), refused);
+        }
+    }
+
+    /// Adds the texts of these rows, each by its index; of those whose text does not convert the index is added to `refused`.
+    pub(super) fn append_texts<'a>(&mut self, rows: Range<usize>, text: impl Fn(usize) -> Option<&'a str>, refused: &mut Vec<usize>) {
+        self.values.append_texts(rows, text, refused);
         self.split_text();
     }
 
