@@ -51,6 +51,7 @@ fn readers(config: &Config) -> ReaderConfig {
         memory_bytes: config.reader.memory.resolve(),
         calls_per_second: Some(config.reader.calls_per_second),
         bytes_per_second: Some(config.reader.bytes_per_second.0),
+        follow_lag_bytes: config.reader.follow_lag.0,
         idle_stop: config.reader.idle_stop,
         fan_out: config.reader.fan_out.reader_config(),
         ..ReaderConfig::default()

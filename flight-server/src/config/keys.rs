@@ -44,6 +44,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("idle_stop", Text),
             ("calls_per_second", Plain),
             ("bytes_per_second", Text),
+            ("follow_lag", Text),
             ("warm", NotYet),
             ("fan_out", Section(&[("consumer", Text), ("use", Text)])),
         ]),

@@ -124,6 +124,8 @@ pub struct ReaderSection {
     pub calls_per_second: f64,
     /// Bytes a second and shard; AWS allows 2 MB to all consumers together.
     pub bytes_per_second: ByteCount,
+    /// Bytes of a shard that a FOLLOW statement may leave lying, once it had caught up.
+    pub follow_lag: ByteCount,
     /// Enhanced fan-out.
     #[serde(deserialize_with = "section")]
     pub fan_out: FanOutSection,
@@ -166,6 +168,7 @@ impl Default for ReaderSection {
             idle_stop: Duration::from_secs(600),
             calls_per_second: 2.0,
             bytes_per_second: ByteCount(1_000_000),
+            follow_lag: ByteCount(256 << 20),
             fan_out: FanOutSection::default(),
         }
     }
@@ -292,6 +295,7 @@ impl Config {
         }
         for (key, bytes) in [
             ("reader.bytes_per_second", self.reader.bytes_per_second),
+            ("reader.follow_lag", self.reader.follow_lag),
             ("query.max_bytes", self.query.max_bytes),
             ("query.spill_disk", self.query.spill_disk),
             ("segments.disk", self.segments.disk),

@@ -106,6 +106,9 @@ const EVERY_KEY: &[Case] = &[
         "2MB",
         |c| c.reader.bytes_per_second = ByteCount(2_000_000),
     ),
+    ("reader: { follow_lag: 64MiB }", "SHARDFLIGHT_READER__FOLLOW_LAG", "64MiB", |c| {
+        c.reader.follow_lag = ByteCount(64 << 20)
+    }),
     (
         "reader: { fan_out: { consumer: one } }",
         "SHARDFLIGHT_READER__FAN_OUT__CONSUMER",

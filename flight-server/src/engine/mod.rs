@@ -15,6 +15,7 @@ mod functions;
 mod hidden;
 mod metadata;
 mod named_shards;
+mod option_text;
 mod options;
 mod pin;
 mod plan;

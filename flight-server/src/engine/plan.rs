@@ -470,7 +470,7 @@ fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &Total, stat
     let mut said = json!({
         "query_id": query_id,
         "rows": Value::Null,
-        "bytes_cached": total.bytes_in_memory,
+        "bytes_cached": total.bytes_cached(),
         "bytes_read": 0,
         "bytes_to_read": total.bytes_to_read,
         "planning_ms": statement.facts.elapsed().as_millis() as u64,

@@ -1,9 +1,11 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod equivalence;
 mod explain;
 mod fetch_ahead;
 mod limits;
 mod pruning;
+mod several_rows;
 mod system;
 
 use std::collections::BTreeMap;
@@ -73,8 +75,17 @@ impl World {
     }
 
     fn configured(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
+        Self::made(source, TABLE, configure)
+    }
+
+    /// A process of its own with another table over a stream.
+    fn defined(source: Arc<MemorySource>, definition: &str) -> Self {
+        Self::made(source, definition, |config| config)
+    }
+
+    fn made(source: Arc<MemorySource>, definition: &str, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("t.yaml"), TABLE).unwrap();
+        std::fs::write(directory.path().join("table.yaml"), definition).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
         catalog.refresh();
         let readers = Readers::new(configure(ReaderConfig {

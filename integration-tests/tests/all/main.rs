@@ -8,6 +8,7 @@ mod faults;
 mod follow;
 mod large_record;
 mod metrics;
+mod progress;
 mod promises;
 mod rooms;
 mod sql_cases;
