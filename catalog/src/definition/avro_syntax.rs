@@ -1,10 +1,8 @@
 //! Options of `avro`.
 
-use std::path::Path;
-
+use super::beside::Beside;
 use super::cursor::Cursor;
 use super::format::{AvroFormat, AvroFraming};
-use super::format_syntax::read;
 use super::node::{Node, Problem};
 
 const FRAMINGS: &[(&str, AvroFraming)] = &[
@@ -16,7 +14,7 @@ const FRAMINGS: &[(&str, AvroFraming)] = &[
 ];
 
 /// Files that the options name are read now.
-pub(super) fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<AvroFormat, Problem> {
+pub(super) fn avro(options: &Cursor<'_>, beside: &Beside) -> Result<AvroFormat, Problem> {
     options.check_keys(&["framing", "schema", "schema_file", "registry"], &[])?;
     let framing = match options.get("framing")? {
         Some(framing) => framing.choice(FRAMINGS, &[])?,
@@ -26,7 +24,7 @@ pub(super) fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<Avr
         (Some(_), Some(file)) => return Err(file.keyed_problem("give `schema` or `schema_file`, not both")),
         (Some(schema), None) => Some((schema_text(schema.node), schema)),
         (None, Some(file)) => {
-            let text = String::from_utf8(read(&file, directory)?).map_err(|_| file.keyed_problem("the file is not UTF-8"))?;
+            let text = String::from_utf8(beside.read(&file)?).map_err(|_| file.keyed_problem("the file is not UTF-8"))?;
             Some((text, file))
         }
         (None, None) => None,
@@ -51,7 +49,7 @@ pub(super) fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<Avr
     };
     let mut schemas: Vec<(String, String)> = schema.into_iter().map(|(text, _)| (String::new(), text)).collect();
     if let Some(registry) = &registry {
-        schemas.extend(entries(registry, directory)?);
+        schemas.extend(entries(registry, beside)?);
     }
     let format = AvroFormat::new(framing, schemas);
     crate::decode::compile_avro(&format).map_err(|message| place.keyed_problem(message))?;
@@ -59,7 +57,7 @@ pub(super) fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<Avr
 }
 
 /// Schemas by id: in the definition, or in a file of JSON or YAML. A list has no ids.
-fn entries(registry: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<(String, String)>, Problem> {
+fn entries(registry: &Cursor<'_>, beside: &Beside) -> Result<Vec<(String, String)>, Problem> {
     let from_file;
     let node = match registry.node {
         Node::Text(text) if text.starts_with("http://") || text.starts_with("https://") => {
@@ -68,7 +66,7 @@ fn entries(registry: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<(Strin
             ));
         }
         Node::Text(_) => {
-            let text = String::from_utf8(read(registry, directory)?).map_err(|_| registry.keyed_problem("the file is not UTF-8"))?;
+            let text = String::from_utf8(beside.read(registry)?).map_err(|_| registry.keyed_problem("the file is not UTF-8"))?;
             from_file = Node::from_json(&text)
                 .or_else(|_| Node::from_yaml(&text))
                 .map_err(|error| registry.keyed_problem(format!("the file is neither JSON nor YAML: {error}")))?;

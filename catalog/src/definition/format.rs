@@ -260,11 +260,14 @@ impl RegexFormat {
 impl Format {
     /// Whether a record may have no row, or several. Where not, rows are records.
     pub fn may_fan_out(&self) -> bool {
-        let rows_are_records = matches!(
-            self,
-            Self::Json(JsonFormat { rows: JsonRows::Value, .. }) | Self::Raw(_) | Self::Dummy
-        );
-        !rows_are_records
+        match self {
+            Self::Json(json) => json.rows != JsonRows::Value,
+            Self::Avro(avro) => avro.framing == AvroFraming::Container,
+            Self::Protobuf(protobuf) => protobuf.framing == ProtobufFraming::Delimited,
+            Self::Regex(regex) => regex.rows != RegexRows::Record,
+            Self::Raw(_) | Self::Dummy => false,
+            Self::Csv(_) | Self::LogLines(_) | Self::CloudWatchLogs | Self::CloudEvents => true,
+        }
     }
 
     /// The word for it in a definition.

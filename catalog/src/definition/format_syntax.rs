@@ -1,8 +1,7 @@
 //! Formats as our YAML writes them: `format: csv`, or with options `format: { csv: { delimiter: ";" } }`.
 
-use std::path::Path;
-
 use super::avro_syntax;
+use super::beside::Beside;
 use super::check;
 use super::cursor::Cursor;
 use super::format::{
@@ -41,11 +40,8 @@ const WORDS: &[(&str, Word)] = &[
     ("dummy", Word::Dummy),
 ];
 
-/// Bytes of the largest schema or descriptor set that is read.
-const MOST_FILE_BYTES: u64 = 4 << 20;
-
-/// The format at this place; files that it names are read now, relative to `directory`, and become part of the definition.
-pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Format, Problem> {
+/// The format at this place; files that it names are read now, and become part of the definition.
+pub(super) fn format(place: &Cursor<'_>, beside: &Beside) -> Result<Format, Problem> {
     let (word, options) = match place.node {
         Node::Map(entries) => {
             let [(name, _)] = &entries[..] else {
@@ -72,8 +68,8 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
                 endian: endian(&options)?.unwrap_or_default(),
             })
         }
-        Word::Avro => Format::Avro(avro_syntax::avro(&options, directory)?),
-        Word::Protobuf => Format::Protobuf(protobuf(&options, directory)?),
+        Word::Avro => Format::Avro(avro_syntax::avro(&options, beside)?),
+        Word::Protobuf => Format::Protobuf(protobuf(&options, beside)?),
         Word::Regex => {
             options.check_keys(&["pattern", "rows"], &[])?;
             Format::Regex(regex(&options)?)
@@ -181,7 +177,7 @@ pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
     place.get("endian")?.map(|endian| endian.choice(ENDIANS, &[])).transpose()
 }
 
-fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFormat, Problem> {
+fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Problem> {
     options.check_keys(&["framing", "message", "descriptor"], &[])?;
     let framing = match options.get("framing")? {
         Some(framing) => framing.choice(
@@ -196,7 +192,7 @@ fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFo
         None => ProtobufFraming::None,
     };
     let (message, descriptor) = (options.require("message")?, options.require("descriptor")?);
-    let format = ProtobufFormat::new(framing, message.non_empty_text()?, read(&descriptor, directory)?);
+    let format = ProtobufFormat::new(framing, message.non_empty_text()?, beside.read(&descriptor)?);
     crate::decode::compile_protobuf(&format).map_err(|problem| message.keyed_problem(problem))?;
     Ok(format)
 }
@@ -210,24 +206,4 @@ fn regex(options: &Cursor<'_>) -> Result<RegexFormat, Problem> {
     let format = RegexFormat::new(pattern.non_empty_text()?, rows);
     crate::decode::compile_regex(&format).map_err(|message| pattern.keyed_problem(message))?;
     Ok(format)
-}
-
-/// A file named in a definition.
-pub(super) fn read(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<u8>, Problem> {
-    use std::io::Read;
-    let name = place.non_empty_text()?;
-    let path = match directory {
-        Some(directory) => directory.join(name),
-        None if Path::new(name).is_absolute() => name.into(),
-        None => return Err(place.keyed_problem(format!("`{name}`: a definition that is in no file cannot name files beside it"))),
-    };
-    let cannot = |error: std::io::Error| place.keyed_problem(format!("cannot read `{}`: {error}", path.display()));
-    let mut bytes = Vec::new();
-    std::fs::File::open(&path)
-        .and_then(|file| file.take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MOST_FILE_BYTES {
-        return Err(place.keyed_problem(format!("`{}` is larger than {} MiB", path.display(), MOST_FILE_BYTES >> 20)));
-    }
-    Ok(bytes)
 }

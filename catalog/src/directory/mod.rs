@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+use crate::definition::Beside;
 use crate::{DefinitionError, TableDefinition, TableName};
 
 /// A file changed that recently may change again within the same tick of its modification time, so it is read at every refresh.
@@ -57,6 +58,8 @@ struct FileState {
     stamp: Option<Stamp>,
     /// Read when the file was old enough for its stamp to tell every later change.
     settled: bool,
+    /// Files that the definition names, each with its stamp.
+    beside: Vec<(PathBuf, Option<Stamp>)>,
     content: Result<String, DefinitionError>,
     outcome: Result<Arc<TableDefinition>, DefinitionError>,
     since: SystemTime,
@@ -66,6 +69,19 @@ struct FileState {
 struct Stamp {
     modified: SystemTime,
     length: u64,
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Option<Self> {
+        metadata.modified().ok().map(|modified| Self {
+            modified,
+            length: metadata.len(),
+        })
+    }
+}
+
+fn stamp_of(file: &Path) -> Option<Stamp> {
+    fs::metadata(file).ok().as_ref().and_then(Stamp::of)
 }
 
 impl DirectoryCatalog {
@@ -124,7 +140,7 @@ impl DirectoryCatalog {
             let known = files.get_mut(&path);
             if known
                 .as_ref()
-                .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == stamp)
+                .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == stamp && known.beside_is_the_same())
             {
                 continue;
             }
@@ -132,37 +148,54 @@ impl DirectoryCatalog {
             let settled = stamp.is_some_and(|stamp| now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED));
             let content = read(&path, stamp);
             match known {
-                Some(known) if known.content == content => {
+                Some(known) if known.content == content && known.beside.is_empty() => {
                     known.stamp = stamp;
                     known.settled = settled;
                 }
-                _ => {
-                    changed = true;
+                known => {
+                    let beside = Beside::new(Some(&self.path));
                     let outcome = match &content {
-                        Ok(text) => self.parse(&path, text),
+                        Ok(text) => self.parse(&path, text, &beside),
                         Err(error) => Err(error.clone()),
                     };
-                    files.insert(
-                        path,
-                        FileState {
-                            stamp,
-                            settled,
-                            content,
-                            outcome,
-                            since: now,
-                        },
-                    );
+                    let same = known.filter(|known| known.content == content && known.outcome == outcome);
+                    changed |= same.is_none();
+                    let since = same.map_or(now, |known| known.since);
+                    // Stamps are taken after the files were read, so a file that is written in between is not settled.
+                    let beside: Vec<(PathBuf, Option<Stamp>)> = beside
+                        .into_named()
+                        .into_iter()
+                        .map(|file| (file.clone(), stamp_of(&file)))
+                        .collect();
+                    let is_old = |stamp: &Option<Stamp>| {
+                        stamp.is_some_and(|stamp| now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED))
+                    };
+                    let state = FileState {
+                        stamp,
+                        settled: settled && beside.iter().all(|(_, stamp)| is_old(stamp)),
+                        beside,
+                        content,
+                        outcome,
+                        since,
+                    };
+                    files.insert(path, state);
                 }
             }
         }
         changed
     }
 
-    fn parse(&self, path: &Path, text: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
+    fn parse(&self, path: &Path, text: &str, beside: &Beside) -> Result<Arc<TableDefinition>, DefinitionError> {
         match is_json(path) {
             true => TableDefinition::from_presto_json(text, &self.default_schema),
-            false => TableDefinition::from_yaml_file(text, &self.default_schema, &self.path),
+            false => TableDefinition::from_yaml_beside(text, &self.default_schema, beside),
         }
+    }
+}
+
+impl FileState {
+    fn beside_is_the_same(&self) -> bool {
+        self.beside.iter().all(|(file, stamp)| stamp_of(file) == *stamp)
     }
 }
 
@@ -190,13 +223,7 @@ fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stamp>>> {
         match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => {}
             Ok(metadata) => {
-                found.insert(
-                    path,
-                    metadata.modified().ok().map(|modified| Stamp {
-                        modified,
-                        length: metadata.len(),
-                    }),
-                );
+                found.insert(path, Stamp::of(&metadata));
             }
             Err(_) => {
                 // Reading it will fail and say why, unless it is gone by then.
