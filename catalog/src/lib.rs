@@ -13,7 +13,7 @@ pub use decode::{BadRecord, DecodeError, Decoded, Decoder, MOST_INFLATED_IN_ALL}
 pub use definition::{
     AvroFormat, AvroFraming, BadRecords, ColumnDefinition, ColumnType, Compat, CsvFormat, DEFAULT_SCHEMA, DefinitionError, Endian,
     EventTime, FieldFormat, Fingerprint, Format, HIDDEN_COLUMNS, JsonFormat, JsonRows, KinesisOverrides, LogLines, Partitioning,
-    ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, Start, TableDefinition, TableName, UTC,
+    ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows, Start, TableDefinition, TableName, UTC,
 };
 pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing};
 pub use infer::{Inferred, InferredColumn, infer, infer_json};

@@ -51,6 +51,9 @@ fn examples_are_true() {
     let mut examples = 0;
     for entry in fs::read_dir(&pages).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
         let page = fs::read_to_string(&path).unwrap();
         let blocks = blocks(&page);
         let mut of_page = 0;

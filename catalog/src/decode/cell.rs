@@ -32,6 +32,11 @@ pub(super) enum Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
+    /// Text, if these bytes are.
+    pub(super) fn of_text(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or(Self::Bytes(bytes), Self::Text)
+    }
+
     /// The text that a value converts as; `None` for NULL, and for bytes that are no text.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         Some(match self {

@@ -17,18 +17,25 @@
 //! A refused value is NULL and makes its row bad; of an array, map or row only the part that is refused is NULL. An undecodable record is one row that is NULL
 //! in all columns. A record may have no row, one or many; a row is judged by itself.
 
+mod avro;
 mod cell;
 mod coerce;
 mod contents;
 mod csv;
 mod decimal;
 mod fixed;
+mod framing;
 mod json;
+mod log_lines;
 mod presto;
+mod protobuf;
+mod raw;
+mod regex;
 mod rows;
 mod sink;
 mod time;
 mod verdict;
+mod written;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,9 +43,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
 use arrow::error::ArrowError;
 
+pub(crate) use self::avro::{Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro};
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
 use self::json::JsonLike;
+pub(crate) use self::log_lines::{TIME as LOG_TIME, TIME_PATTERN as LOG_TIME_PATTERN, check_part as check_log_part};
+pub(crate) use self::protobuf::{Types as ProtobufTypes, check_path as check_protobuf_path, compile as compile_protobuf};
+pub(crate) use self::raw::check as check_raw;
+pub(crate) use self::regex::{check_group, compile as compile_regex};
 use self::rows::Rows;
 pub(crate) use self::time::Pattern;
 pub use self::verdict::BadRecord;
@@ -78,14 +90,6 @@ trait RowFormat: fmt::Debug + Send {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError>;
 }
 
-/// Whether this version has a decoder for a format.
-pub(crate) fn is_supported(format: &Format) -> bool {
-    match format {
-        Format::Json(_) | Format::Csv(_) | Format::CloudWatchLogs | Format::CloudEvents | Format::Dummy => true,
-        Format::Raw(_) | Format::Avro(_) | Format::Protobuf(_) | Format::LogLines(_) | Format::Regex(_) => false,
-    }
-}
-
 /// The decoder of a definition's format, for the columns of `rows`; `None` without a message. `always_slow` makes JSON do without arrow-json.
 fn row_format(format: &Format, rows: &Rows, always_slow: bool) -> Result<Option<Box<dyn RowFormat>>, ArrowError> {
     Ok(match format {
@@ -93,8 +97,12 @@ fn row_format(format: &Format, rows: &Rows, always_slow: bool) -> Result<Option<
         Format::CloudWatchLogs => Some(json::new(JsonLike::CloudWatchLogs, rows, always_slow)?),
         Format::CloudEvents => Some(json::new(JsonLike::CloudEvents, rows, always_slow)?),
         Format::Csv(options) => Some(Box::new(csv::Csv::new(options, rows))),
+        Format::Raw(options) => Some(raw::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::Avro(options) => Some(avro::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::Protobuf(options) => Some(protobuf::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::LogLines(kind) => Some(log_lines::new(*kind, rows).map_err(ArrowError::InvalidArgumentError)?),
+        Format::Regex(options) => Some(regex::new(options, rows).map_err(ArrowError::InvalidArgumentError)?),
         Format::Dummy => None,
-        other => return Err(ArrowError::NotYetImplemented(format!("format {}", other.name()))),
     })
 }
 

@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use super::Decoded;
 use super::cell::Cell;
 use super::contents::DecodeError;
-use super::sink::{Refusal, Sink};
+use super::sink::{Refusal, Sink, Told};
 use super::verdict::{BadRecord, by_row, path_text};
 use crate::{ColumnDefinition, TableDefinition};
 
@@ -105,13 +105,23 @@ impl Rows {
 
     /// Adds some of these texts to a column.
     pub(super) fn texts(&mut self, place: usize, texts: &StringArray, range: Range<usize>) {
-        let sink = &mut self.sinks[place];
-        let (row, first) = (sink.len(), range.start);
-        self.refused.clear();
-        sink.append_run(texts, range, &mut self.refused);
-        let refused = std::mem::take(&mut self.refused);
-        for index in &refused {
-            let refusal = self.sinks[place].refusal(Cell::Text(texts.value(*index)));
+        let (row, first) = (self.sinks[place].len(), range.start);
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_run(texts, range, &mut refused);
+        self.refuse_all(place, row, first, refused, |index| Some(texts.value(index)));
+    }
+
+    /// Adds so many texts to a column, each by its index. They are at most some MiB together.
+    pub(super) fn texts_by_index<'a>(&mut self, place: usize, count: usize, text: impl Fn(usize) -> Option<&'a str>) {
+        let row = self.sinks[place].len();
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_texts(0..count, &text, &mut refused);
+        self.refuse_all(place, row, 0, refused, text);
+    }
+
+    fn refuse_all<'a>(&mut self, place: usize, row: usize, first: usize, mut refused: Vec<usize>, text: impl Fn(usize) -> Option<&'a str>) {
+        for index in refused.drain(..) {
+            let refusal = self.sinks[place].refusal(Cell::Text(text(index).unwrap_or_default()));
             self.refuse(place, row + index - first, &refusal);
         }
         self.refused = refused;
@@ -130,6 +140,13 @@ impl Rows {
             self.refuse(place, *row, refusal);
         }
         Ok(())
+    }
+
+    /// Adds a value of several parts to a column; `append` adds exactly one to its sink.
+    pub(super) fn parts(&mut self, place: usize, append: impl FnOnce(&mut Sink) -> Told) {
+        if let Some(refusal) = append(&mut self.sinks[place]) {
+            self.refuse(place, self.sinks[place].len().saturating_sub(1), &refusal);
+        }
     }
 
     /// Judges a row, before or after its values are added. What is said here of a row is said before what is said of its values, if it is said first.
@@ -192,7 +209,11 @@ impl Rows {
     }
 
     fn check(&self) -> Result<(), DecodeError> {
-        if self.told > MOST_REPEATED || self.rows > MOST_CELLS || self.sinks.iter().map(Sink::cells).sum::<usize>() > MOST_CELLS {
+        if self.told > MOST_REPEATED
+            || self.sinks.iter().any(Sink::is_long)
+            || self.rows > MOST_CELLS
+            || self.sinks.iter().map(Sink::cells).sum::<usize>() > MOST_CELLS
+        {
             return Err(self.too_large());
         }
         Ok(())

@@ -268,6 +268,9 @@ impl TimestampParser {
 
 fn plain_instant(text: &str) -> Option<(i64, u32)> {
     let text = text.trim_ascii();
+    if let Some(instant) = usual_instant(text.as_bytes()) {
+        return Some(instant);
+    }
     // A date holds a second `-` (or a `T`, a `:`), a number does not; so no text is both.
     if let Some(millis) = coerce::integer(text) {
         let nanos = u32::try_from(millis.rem_euclid(1000)).ok()? * 1_000_000;
@@ -280,6 +283,34 @@ fn plain_instant(text: &str) -> Option<(i64, u32)> {
     }
     let instant = string_to_datetime(&Utc, text).ok()?;
     Some((instant.timestamp(), instant.timestamp_subsec_nanos()))
+}
+
+/// The usual spelling, `2016-07-10T12:03:56` with a blank for the `T`, a `Z`, and whole digits of a fraction at will; all others are left to arrow's parser.
+fn usual_instant(text: &[u8]) -> Option<(i64, u32)> {
+    let (head, tail) = text.split_first_chunk::<19>()?;
+    let shape = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if shape.iter().any(|(at, byte)| head[*at] != *byte) || !matches!(head[10], b'T' | b' ') {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        head[range].iter().try_fold(0_u32, |value, byte| {
+            byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
+        })
+    };
+    let below = |limit: u32, at: usize| number(at..at + 2).filter(|value| *value < limit);
+    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0..4)?).ok()?, number(5..7)?, number(8..10)?)?;
+    let seconds = below(24, 11)? * 3600 + below(60, 14)? * 60 + below(60, 17)?;
+    let tail = tail.strip_suffix(b"Z").unwrap_or(tail);
+    let nanos = match tail.split_first() {
+        None => 0,
+        Some((b'.', digits)) if (1..=9).contains(&digits.len()) => {
+            digits.iter().chain(&[b'0'; 8]).take(9).try_fold(0_u32, |value, byte| {
+                byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
+            })?
+        }
+        Some(_) => return None,
+    };
+    Some((i64::from(days_since_epoch(date)) * 86_400 + i64::from(seconds), nanos))
 }
 
 fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
@@ -422,6 +453,36 @@ mod tests {
             None,
             "beyond 64 bits of nanoseconds"
         );
+    }
+
+    #[test]
+    fn the_usual_spelling_is_read_as_arrow_reads_it() {
+        for text in [
+            "2016-07-10T12:03:56",
+            "2016-07-10 12:03:56Z",
+            "2016-07-10T12:03:56.1",
+            "1969-12-31T23:59:59.123456789Z",
+            "0001-01-01 00:00:00",
+            "2000-02-29T00:00:00.000Z",
+        ] {
+            let arrow = string_to_datetime(&Utc, text).unwrap();
+            assert_eq!(
+                usual_instant(text.as_bytes()),
+                Some((arrow.timestamp(), arrow.timestamp_subsec_nanos())),
+                "{text}"
+            );
+        }
+        for text in [
+            "2016-07-10T12:03",
+            "2016-07-10T24:00:00",
+            "2016-07-10T12:03:60",
+            "2016-02-30T12:03:56",
+            "2016-07-10T12:03:56+02:00",
+            "2016-07-10T12:03:56.",
+            "2016-07-10T12:03:56.1x",
+        ] {
+            assert_eq!(usual_instant(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

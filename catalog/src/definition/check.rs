@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::node::Problem;
-use super::{ColumnDefinition, ColumnType, FieldFormat, TableName};
+use super::{ColumnDefinition, ColumnType, FieldFormat, Format, TableName};
 use crate::decode::Pattern;
 
 /// Hidden columns of every table: names that no data column may have.
@@ -108,6 +108,18 @@ pub(super) struct ColumnPlaces<'a, 'n> {
     pub(super) format: Option<&'a Cursor<'n>>,
 }
 
+/// Whether a format has what a column names.
+pub(super) fn place(format: &Format, column: &ColumnDefinition) -> Result<(), String> {
+    let name = column.path.first().map_or("", String::as_str);
+    match format {
+        Format::Avro(avro) => crate::decode::check_avro_path(avro, &column.path),
+        Format::Protobuf(protobuf) => crate::decode::check_protobuf_path(protobuf, &column.path),
+        Format::LogLines(lines) => crate::decode::check_log_part(*lines, name),
+        Format::Regex(regex) => crate::decode::check_group(regex, name),
+        _ => Ok(()),
+    }
+}
+
 /// Adds a column after all checks.
 pub(super) fn add_column(
     columns: &mut Vec<ColumnDefinition>,
@@ -135,6 +147,10 @@ pub(super) fn add_column(
             "the whole document (`/`) is a varchar, a json or a nested type, not a {}",
             column.column_type
         )));
+    }
+    if let Some(raw) = &column.raw {
+        crate::decode::check_raw(raw, &column.column_type)
+            .map_err(|message| places.path.unwrap_or(places.column).keyed_problem(message))?;
     }
     if let Some(format) = &column.format {
         let place = places.format.unwrap_or(places.column);

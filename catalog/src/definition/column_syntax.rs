@@ -13,6 +13,7 @@ const RAW_KEYS: &[&str] = &["name", "bytes", "encoding", "endian", "type", "form
 
 pub(super) const ENCODINGS: &[(&str, RawEncoding)] = &[
     ("byte", RawEncoding::Byte),
+    ("text", RawEncoding::Text),
     ("short", RawEncoding::Short),
     ("int", RawEncoding::Int),
     ("long", RawEncoding::Long),
@@ -53,6 +54,16 @@ pub(super) fn column(item: &Cursor<'_>, format: &Format, columns: &mut Vec<Colum
         hidden: item.get("hidden")?.map(|hidden| hidden.boolean()).transpose()?.unwrap_or(false),
         comment: check::text_at(item, "comment")?,
     };
+    let column = match (format, &column.format) {
+        (Format::LogLines(_), None) if column.path[..] == [crate::decode::LOG_TIME] && is_instant(&column.column_type) => {
+            ColumnDefinition {
+                format: Some(FieldFormat::Pattern(crate::decode::LOG_TIME_PATTERN.to_owned())),
+                ..column
+            }
+        }
+        _ => column,
+    };
+    check::place(format, &column).map_err(|message| path.as_ref().unwrap_or(&name).keyed_problem(message))?;
     check::add_column(
         columns,
         column,
@@ -63,6 +74,10 @@ pub(super) fn column(item: &Cursor<'_>, format: &Format, columns: &mut Vec<Colum
             format: field_format.as_ref(),
         },
     )
+}
+
+fn is_instant(column_type: &ColumnType) -> bool {
+    matches!(column_type, ColumnType::Timestamp(_) | ColumnType::TimestampWithZone(_))
 }
 
 /// Whether a path leads into a document; otherwise it is a name.

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use arrow::datatypes::TimeUnit;
+use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
+
+use super::compiled::Compiled;
+use crate::decode::{AvroWriters, ProtobufTypes};
 
 /// Row format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,8 +123,10 @@ pub struct RawField {
 /// What bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RawEncoding {
-    /// Text or bytes; into a number type a signed byte.
+    /// A signed byte into a boolean, integer or floating point type; text or bytes into any other.
     Byte,
+    /// Text or bytes, into every type.
+    Text,
     /// Signed, 2 bytes.
     Short,
     /// Signed, 4 bytes.
@@ -138,10 +144,22 @@ pub enum RawEncoding {
 pub struct AvroFormat {
     /// What stands around a datum.
     pub framing: AvroFraming,
-    /// The writer's schema as JSON text; containers and registries bring their own.
-    pub schema: Option<String>,
-    /// A file of schemas by id, or the URL of a registry.
-    pub registry: Option<String>,
+    /// Writers' schemas as JSON text, each after its id: Confluent's number, Glue's UUID, nothing where there is one schema or its fingerprint is its id.
+    /// Containers bring their own.
+    pub schemas: Vec<(String, String)>,
+    #[serde(skip)]
+    pub(crate) compiled: Compiled<AvroWriters>,
+}
+
+impl AvroFormat {
+    /// Not compiled yet.
+    pub fn new(framing: AvroFraming, schemas: Vec<(String, String)>) -> Self {
+        Self {
+            framing,
+            schemas,
+            compiled: Compiled::default(),
+        }
+    }
 }
 
 /// What stands around an Avro datum.
@@ -168,6 +186,20 @@ pub struct ProtobufFormat {
     pub message: String,
     /// A `FileDescriptorSet`, as bytes.
     pub descriptor: Vec<u8>,
+    #[serde(skip)]
+    pub(crate) compiled: Compiled<ProtobufTypes>,
+}
+
+impl ProtobufFormat {
+    /// Not compiled yet.
+    pub fn new(framing: ProtobufFraming, message: impl Into<String>, descriptor: Vec<u8>) -> Self {
+        Self {
+            framing,
+            message: message.into(),
+            descriptor,
+            compiled: Compiled::default(),
+        }
+    }
 }
 
 /// What stands around a Protocol Buffers message.
@@ -198,16 +230,44 @@ pub enum LogLines {
 pub struct RegexFormat {
     /// The expression; columns are its named groups.
     pub pattern: String,
+    /// What it has to match.
+    pub rows: RegexRows,
+    #[serde(skip)]
+    pub(crate) compiled: Compiled<Regex>,
+}
+
+/// What a regular expression has to match.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RegexRows {
+    /// A record as a whole, but for a line end at its end: one row.
+    #[default]
+    Record,
+    /// Each line of a record that is not blank: a row each.
+    Lines,
+}
+
+impl RegexFormat {
+    /// Not compiled yet.
+    pub fn new(pattern: impl Into<String>, rows: RegexRows) -> Self {
+        Self {
+            pattern: pattern.into(),
+            rows,
+            compiled: Compiled::default(),
+        }
+    }
 }
 
 impl Format {
     /// Whether a record may have no row, or several. Where not, rows are records.
     pub fn may_fan_out(&self) -> bool {
-        let rows_are_records = matches!(
-            self,
-            Self::Json(JsonFormat { rows: JsonRows::Value, .. }) | Self::Raw(_) | Self::Dummy
-        );
-        !rows_are_records
+        match self {
+            Self::Json(json) => json.rows != JsonRows::Value,
+            Self::Avro(avro) => avro.framing == AvroFraming::Container,
+            Self::Protobuf(protobuf) => protobuf.framing == ProtobufFraming::Delimited,
+            Self::Regex(regex) => regex.rows != RegexRows::Record,
+            Self::Raw(_) | Self::Dummy => false,
+            Self::Csv(_) | Self::LogLines(_) | Self::CloudWatchLogs | Self::CloudEvents => true,
+        }
     }
 
     /// The word for it in a definition.

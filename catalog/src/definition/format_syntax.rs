@@ -1,12 +1,11 @@
 //! Formats as our YAML writes them: `format: csv`, or with options `format: { csv: { delimiter: ";" } }`.
 
-use std::path::Path;
-
+use super::avro_syntax;
+use super::beside::Beside;
 use super::check;
 use super::cursor::Cursor;
 use super::format::{
-    AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat, ProtobufFraming, RawFormat,
-    RegexFormat,
+    CsvFormat, Endian, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat, ProtobufFraming, RawFormat, RegexFormat, RegexRows,
 };
 use super::node::{Node, Problem};
 
@@ -41,11 +40,8 @@ const WORDS: &[(&str, Word)] = &[
     ("dummy", Word::Dummy),
 ];
 
-/// Bytes of the largest schema or descriptor set that is read.
-const MOST_FILE_BYTES: u64 = 4 << 20;
-
-/// The format at this place; files that it names are read now, relative to `directory`, and become part of the definition.
-pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Format, Problem> {
+/// The format at this place; files that it names are read now, and become part of the definition.
+pub(super) fn format(place: &Cursor<'_>, beside: &Beside) -> Result<Format, Problem> {
     let (word, options) = match place.node {
         Node::Map(entries) => {
             let [(name, _)] = &entries[..] else {
@@ -63,7 +59,7 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
     };
     let empty = Node::Map(Vec::new());
     let options = options.unwrap_or_else(|| place.of(&empty));
-    let format = match word {
+    Ok(match word {
         Word::Json => Format::Json(json(&options)?),
         Word::Csv => Format::Csv(csv(&options)?),
         Word::Raw => {
@@ -72,13 +68,11 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
                 endian: endian(&options)?.unwrap_or_default(),
             })
         }
-        Word::Avro => Format::Avro(avro(&options, directory)?),
-        Word::Protobuf => Format::Protobuf(protobuf(&options, directory)?),
+        Word::Avro => Format::Avro(avro_syntax::avro(&options, beside)?),
+        Word::Protobuf => Format::Protobuf(protobuf(&options, beside)?),
         Word::Regex => {
-            options.check_keys(&["pattern"], &[])?;
-            Format::Regex(RegexFormat {
-                pattern: options.require("pattern")?.non_empty_text()?.to_owned(),
-            })
+            options.check_keys(&["pattern", "rows"], &[])?;
+            Format::Regex(regex(&options)?)
         }
         plain => {
             options.check_keys(&[], &[])?;
@@ -94,16 +88,7 @@ pub(super) fn format(place: &Cursor<'_>, directory: Option<&Path>) -> Result<For
                 _ => Format::Dummy,
             }
         }
-    };
-    supported(place, format)
-}
-
-/// Formats that have no decoder yet are refused where they are named.
-pub(super) fn supported(place: &Cursor<'_>, format: Format) -> Result<Format, Problem> {
-    match crate::decode::is_supported(&format) {
-        true => Ok(format),
-        false => Err(place.keyed_problem(format!("`{}` is not supported yet", format.name()))),
-    }
+    })
 }
 
 fn json(options: &Cursor<'_>) -> Result<JsonFormat, Problem> {
@@ -192,38 +177,7 @@ pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
     place.get("endian")?.map(|endian| endian.choice(ENDIANS, &[])).transpose()
 }
 
-fn avro(options: &Cursor<'_>, directory: Option<&Path>) -> Result<AvroFormat, Problem> {
-    options.check_keys(&["framing", "schema", "schema_file", "registry"], &[])?;
-    let framing = match options.get("framing")? {
-        Some(framing) => framing.choice(
-            &[
-                ("datum", AvroFraming::Datum),
-                ("single_object", AvroFraming::SingleObject),
-                ("container", AvroFraming::Container),
-                ("confluent", AvroFraming::Confluent),
-                ("glue", AvroFraming::Glue),
-            ],
-            &[],
-        )?,
-        None => AvroFraming::Datum,
-    };
-    let schema = match (options.get("schema")?, options.get("schema_file")?) {
-        (Some(_), Some(file)) => return Err(file.keyed_problem("give `schema` or `schema_file`, not both")),
-        (Some(schema), None) => Some(schema.non_empty_text()?.to_owned()),
-        (None, Some(file)) => {
-            let bytes = read(&file, directory)?;
-            Some(String::from_utf8(bytes).map_err(|_| file.keyed_problem("the file is not UTF-8"))?)
-        }
-        (None, None) => None,
-    };
-    let registry = options
-        .get("registry")?
-        .map(|place| place.non_empty_text().map(str::to_owned))
-        .transpose()?;
-    Ok(AvroFormat { framing, schema, registry })
-}
-
-fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFormat, Problem> {
+fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Problem> {
     options.check_keys(&["framing", "message", "descriptor"], &[])?;
     let framing = match options.get("framing")? {
         Some(framing) => framing.choice(
@@ -237,29 +191,19 @@ fn protobuf(options: &Cursor<'_>, directory: Option<&Path>) -> Result<ProtobufFo
         )?,
         None => ProtobufFraming::None,
     };
-    Ok(ProtobufFormat {
-        framing,
-        message: options.require("message")?.non_empty_text()?.to_owned(),
-        descriptor: read(&options.require("descriptor")?, directory)?,
-    })
+    let (message, descriptor) = (options.require("message")?, options.require("descriptor")?);
+    let format = ProtobufFormat::new(framing, message.non_empty_text()?, beside.read(&descriptor)?);
+    crate::decode::compile_protobuf(&format).map_err(|problem| message.keyed_problem(problem))?;
+    Ok(format)
 }
 
-/// A file named in a definition.
-fn read(place: &Cursor<'_>, directory: Option<&Path>) -> Result<Vec<u8>, Problem> {
-    use std::io::Read;
-    let name = place.non_empty_text()?;
-    let path = match directory {
-        Some(directory) => directory.join(name),
-        None if Path::new(name).is_absolute() => name.into(),
-        None => return Err(place.keyed_problem(format!("`{name}`: a definition that is in no file cannot name files beside it"))),
+fn regex(options: &Cursor<'_>) -> Result<RegexFormat, Problem> {
+    let pattern = options.require("pattern")?;
+    let rows = match options.get("rows")? {
+        Some(rows) => rows.choice(&[("record", RegexRows::Record), ("lines", RegexRows::Lines)], &[])?,
+        None => RegexRows::Record,
     };
-    let cannot = |error: std::io::Error| place.keyed_problem(format!("cannot read `{}`: {error}", path.display()));
-    let mut bytes = Vec::new();
-    std::fs::File::open(&path)
-        .and_then(|file| file.take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MOST_FILE_BYTES {
-        return Err(place.keyed_problem(format!("`{}` is larger than {} MiB", path.display(), MOST_FILE_BYTES >> 20)));
-    }
-    Ok(bytes)
+    let format = RegexFormat::new(pattern.non_empty_text()?, rows);
+    crate::decode::compile_regex(&format).map_err(|message| pattern.keyed_problem(message))?;
+    Ok(format)
 }

@@ -1,8 +1,11 @@
 //! The model of a table definition; both spellings (YAML, Presto/Trino JSON) become this.
 
+mod avro_syntax;
+mod beside;
 mod check;
 mod column_syntax;
 mod column_type;
+mod compiled;
 mod cursor;
 mod fingerprint;
 mod format;
@@ -28,12 +31,13 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use beside::Beside;
 pub use check::HIDDEN_COLUMNS;
 pub use column_type::{ColumnType, UTC};
 pub use fingerprint::Fingerprint;
 pub use format::{
     AvroFormat, AvroFraming, Compat, CsvFormat, Endian, FieldFormat, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat,
-    ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat,
+    ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows,
 };
 pub use promises::{EventTime, Partitioning};
 pub use start::Start;
@@ -153,13 +157,18 @@ impl TableDefinition {
 
     /// As [`Self::from_yaml`], with the schema of definitions that name none.
     pub fn from_yaml_in(text: &str, default_schema: &str) -> Result<Arc<Self>, DefinitionError> {
-        yaml::parse(text, default_schema, None).map(Arc::new)
+        yaml::parse(text, default_schema, &Beside::new(None)).map(Arc::new)
     }
 
     /// As [`Self::from_yaml_in`], of a file in that directory: files that the definition names are found beside it. They are read now, and what is in
-    /// them becomes part of the definition.
+    /// them becomes part of the definition; a catalog reads both again when they change.
     pub fn from_yaml_file(text: &str, default_schema: &str, directory: &Path) -> Result<Arc<Self>, DefinitionError> {
-        yaml::parse(text, default_schema, Some(directory)).map(Arc::new)
+        Self::from_yaml_beside(text, default_schema, &Beside::new(Some(directory)))
+    }
+
+    /// As [`Self::from_yaml_file`], and tells which files that was.
+    pub(crate) fn from_yaml_beside(text: &str, default_schema: &str, beside: &Beside) -> Result<Arc<Self>, DefinitionError> {
+        yaml::parse(text, default_schema, beside).map(Arc::new)
     }
 
     /// A Presto/Trino table description, tolerant of unknown keys.

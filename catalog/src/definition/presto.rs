@@ -6,7 +6,6 @@ use super::check::{self, ColumnPlaces};
 use super::column_syntax::{self, ENCODINGS};
 use super::cursor::Cursor;
 use super::format::TWITTER_PATTERN;
-use super::format_syntax;
 use super::node::{Node, Problem};
 use super::yaml::COMPATS;
 use super::{
@@ -80,20 +79,17 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
     let mut columns = Vec::new();
     if let Some(message) = root.get_non_null("message")? {
         let place = message.require("dataFormat")?;
-        format = format_syntax::supported(
-            &place,
-            match place.choice(FORMATS, FORMATS_LATER)? {
-                MessageFormat::Json => Format::Json(JsonFormat::default()),
-                // What opencsv does unasked, and an empty field is NULL.
-                MessageFormat::Csv => Format::Csv(CsvFormat {
-                    escape: Some(b'\\'),
-                    null: Some(String::new()),
-                    ..CsvFormat::default()
-                }),
-                MessageFormat::Raw => Format::Raw(RawFormat::default()),
-                MessageFormat::Dummy => Format::Dummy,
-            },
-        )?;
+        format = match place.choice(FORMATS, FORMATS_LATER)? {
+            MessageFormat::Json => Format::Json(JsonFormat::default()),
+            // What opencsv does unasked, and an empty field is NULL.
+            MessageFormat::Csv => Format::Csv(CsvFormat {
+                escape: Some(b'\\'),
+                null: Some(String::new()),
+                ..CsvFormat::default()
+            }),
+            MessageFormat::Raw => Format::Raw(RawFormat::default()),
+            MessageFormat::Dummy => Format::Dummy,
+        };
         if let Some(codec) = message.get_non_null("compressionCodec")? {
             compression = match codec.choice(CODECS, &[])? {
                 MessageCodec::Uncompressed => Compression::None,

@@ -167,7 +167,6 @@ fn mistakes_are_found_where_they_stand() {
             "`a` is a bigint",
         ),
         (with_line("partitioning: partition_keys"), 3, 15, "did you mean `partition_key`?"),
-        (with_line("format: avro"), 3, 9, "format: `avro` is not supported yet"),
         (with_line("format: jsno"), 3, 9, "did you mean `json`?"),
         (
             with_line("compression: gzib"),
@@ -396,8 +395,8 @@ fn presto_mistakes() {
             "`fields` is missing",
         ),
         (
-            r#"{"tableName":"t","streamName":"s","message":{"dataFormat":"raw","fields":[]}}"#,
-            "`raw` is not supported yet",
+            r#"{"tableName":"t","streamName":"s","message":{"dataFormat":"avro","fields":[]}}"#,
+            "`avro` is not supported yet",
         ),
         (
             r#"{"tableName":"t","streamName":"s","message":{"dataFormat":"json","compressionCodec":"LZO","fields":[]}}"#,

@@ -2,7 +2,7 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::format::{AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, ProtobufFraming, RawEncoding, RawField};
+use super::format::{AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, ProtobufFraming, RawEncoding, RawField};
 use super::write::{Keys, path};
 
 pub(super) fn format(format: &Format) -> Value {
@@ -19,8 +19,7 @@ pub(super) fn format(format: &Format) -> Value {
                 AvroFraming::Confluent => keys.text("framing", "confluent"),
                 AvroFraming::Glue => keys.text("framing", "glue"),
             }
-            keys.some("schema", avro.schema.as_ref());
-            keys.some("registry", avro.registry.as_ref());
+            avro_schemas(avro, &mut keys);
         }
         Format::Protobuf(protobuf) => {
             match protobuf.framing {
@@ -41,6 +40,26 @@ pub(super) fn format(format: &Format) -> Value {
     let mut named = Mapping::new();
     named.insert(format.name().into(), keys.0.into());
     named.into()
+}
+
+/// One without an id is `schema`, unless the framing wants a registry.
+fn avro_schemas(avro: &AvroFormat, keys: &mut Keys) {
+    let registered = matches!(avro.framing, AvroFraming::Confluent | AvroFraming::Glue);
+    match &avro.schemas[..] {
+        [] => {}
+        [(id, schema)] if id.is_empty() && !registered => keys.text("schema", schema),
+        schemas if schemas.iter().all(|(id, _)| id.is_empty()) => {
+            let schemas: Vec<Value> = schemas.iter().map(|(_, schema)| schema.as_str().into()).collect();
+            keys.value("registry", schemas.into());
+        }
+        schemas => {
+            let mut by_id = Mapping::new();
+            for (id, schema) in schemas {
+                by_id.insert(id.as_str().into(), schema.as_str().into());
+            }
+            keys.value("registry", by_id.into());
+        }
+    }
 }
 
 fn json_keys(json: &JsonFormat, keys: &mut Keys) {
@@ -92,6 +111,7 @@ pub(super) fn raw_keys(raw: &RawField, keys: &mut Keys) {
         "encoding",
         match raw.encoding {
             RawEncoding::Byte => "byte",
+            RawEncoding::Text => "text",
             RawEncoding::Short => "short",
             RawEncoding::Int => "int",
             RawEncoding::Long => "long",

@@ -1,7 +1,6 @@
 //! Our own spelling of a definition: strict YAML.
 
-use std::path::Path;
-
+use super::beside::Beside;
 use super::check;
 use super::column_syntax::column;
 use super::cursor::Cursor;
@@ -34,12 +33,12 @@ const BAD_RECORDS: &[(&str, BadRecords)] = &[
     ("fail", BadRecords::Fail),
 ];
 
-pub(super) fn parse(text: &str, default_schema: &str, directory: Option<&Path>) -> Result<TableDefinition, DefinitionError> {
+pub(super) fn parse(text: &str, default_schema: &str, beside: &Beside) -> Result<TableDefinition, DefinitionError> {
     let node = Node::from_yaml(text)?;
-    table(&Cursor::root(&node), default_schema, directory).map_err(|problem| problem.in_yaml(text))
+    table(&Cursor::root(&node), default_schema, beside).map_err(|problem| problem.in_yaml(text))
 }
 
-fn table(root: &Cursor<'_>, default_schema: &str, directory: Option<&Path>) -> Result<TableDefinition, Problem> {
+fn table(root: &Cursor<'_>, default_schema: &str, beside: &Beside) -> Result<TableDefinition, Problem> {
     if *root.node == Node::Null {
         return Err(root.problem("the definition is empty"));
     }
@@ -47,7 +46,7 @@ fn table(root: &Cursor<'_>, default_schema: &str, directory: Option<&Path>) -> R
     let name = check::table_name(&root.require("table")?, root.get("schema")?.as_ref(), default_schema)?;
     let stream = check::stream(&root.require("stream")?)?;
     let format = match root.get("format")? {
-        Some(format) => format_syntax::format(&format, directory)?,
+        Some(format) => format_syntax::format(&format, beside)?,
         None => Format::Json(JsonFormat::default()),
     };
     let compression = match root.get("compression")? {

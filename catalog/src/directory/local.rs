@@ -26,14 +26,7 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stam
         match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => {}
             Ok(metadata) => {
-                found.insert(
-                    path,
-                    metadata.modified().ok().map(|modified| Stamp {
-                        modified,
-                        length: metadata.len(),
-                        tag: None,
-                    }),
-                );
+                found.insert(path, stamp(&metadata));
             }
             Err(_) => {
                 // Reading it will fail and say why, unless it is gone by then.
@@ -42,6 +35,19 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stam
         }
     }
     Ok(found)
+}
+
+fn stamp(metadata: &fs::Metadata) -> Option<Stamp> {
+    metadata.modified().ok().map(|modified| Stamp {
+        modified,
+        length: metadata.len(),
+        tag: None,
+    })
+}
+
+/// `None` where there is no file.
+pub(super) fn stamp_of(file: &Path) -> Option<Stamp> {
+    fs::metadata(file).ok().as_ref().and_then(stamp)
 }
 
 pub(super) fn read(path: &Path, stamp: Option<&Stamp>) -> Result<String, DefinitionError> {

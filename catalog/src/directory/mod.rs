@@ -14,6 +14,7 @@ use object_store::path::Path as ObjectPath;
 use parking_lot::Mutex;
 
 pub use self::write::{CatalogWriteError, Existing};
+use crate::definition::Beside;
 use crate::{DefinitionError, TableDefinition, TableName};
 
 /// A file changed that recently may change again within the same tick of its modification time, so it is read at every refresh.
@@ -75,6 +76,8 @@ struct FileState {
     stamp: Option<Stamp>,
     /// Read when the file was old enough for its stamp to tell every later change.
     settled: bool,
+    /// Files that the definition names, each with its stamp.
+    beside: Vec<(PathBuf, Option<Stamp>)>,
     content: Result<String, DefinitionError>,
     outcome: Result<Arc<TableDefinition>, DefinitionError>,
     since: SystemTime,
@@ -86,6 +89,13 @@ struct Stamp {
     length: u64,
     /// What object storage calls this content; with one, no change goes unseen.
     tag: Option<String>,
+}
+
+impl Stamp {
+    /// Whether every later change will show in it.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        self.tag.is_some() || now.duration_since(self.modified).is_ok_and(|age| age >= SETTLED)
+    }
 }
 
 type Found = BTreeMap<PathBuf, Option<Stamp>>;
@@ -214,48 +224,55 @@ impl DirectoryCatalog {
         for (path, content) in contents {
             let stamp = found.get(&path).cloned().flatten();
             let now = SystemTime::now();
-            let settled = stamp
-                .as_ref()
-                .is_some_and(|stamp| stamp.tag.is_some() || now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED));
+            let settled = stamp.as_ref().is_some_and(|stamp| stamp.is_settled(now));
             match files.get_mut(&path) {
-                Some(known) if known.content == content => {
+                Some(known) if known.content == content && known.beside.is_empty() => {
                     known.stamp = stamp;
                     known.settled = settled;
                 }
-                _ => {
-                    changed = true;
+                known => {
+                    let beside = Beside::new(self.directory());
                     let outcome = match &content {
-                        Ok(text) => self.parse(&path, text),
+                        Ok(text) => self.parse(&path, text, &beside),
                         Err(error) => Err(error.clone()),
                     };
-                    files.insert(
-                        path,
-                        FileState {
-                            stamp,
-                            settled,
-                            content,
-                            outcome,
-                            since: now,
-                        },
-                    );
+                    let same = known.filter(|known| known.content == content && known.outcome == outcome);
+                    changed |= same.is_none();
+                    let since = same.map_or(now, |known| known.since);
+                    // Stamps are taken after the files were read, so a file that is written in between is not settled.
+                    let beside: Vec<(PathBuf, Option<Stamp>)> = beside
+                        .into_named()
+                        .into_iter()
+                        .map(|file| (file.clone(), local::stamp_of(&file)))
+                        .collect();
+                    let is_old = |stamp: &Option<Stamp>| stamp.as_ref().is_some_and(|stamp| stamp.is_settled(now));
+                    let state = FileState {
+                        stamp,
+                        settled: settled && beside.iter().all(|(_, stamp)| is_old(stamp)),
+                        beside,
+                        content,
+                        outcome,
+                        since,
+                    };
+                    files.insert(path, state);
                 }
             }
         }
         changed
     }
 
-    fn parse(&self, path: &Path, text: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
+    fn parse(&self, path: &Path, text: &str, beside: &Beside) -> Result<Arc<TableDefinition>, DefinitionError> {
         match is_json(path) {
             true => TableDefinition::from_presto_json(text, &self.default_schema),
-            false => self.parse_yaml(text),
+            false => TableDefinition::from_yaml_beside(text, &self.default_schema, beside),
         }
     }
 
-    /// Files that a definition names are looked for beside it, where there are files.
-    fn parse_yaml(&self, text: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
+    /// Where the files are that definitions name.
+    fn directory(&self) -> Option<&Path> {
         match &self.place {
-            Place::Directory(directory) => TableDefinition::from_yaml_file(text, &self.default_schema, directory),
-            Place::Store { .. } => TableDefinition::from_yaml_in(text, &self.default_schema),
+            Place::Directory(directory) => Some(directory),
+            Place::Store { .. } => None,
         }
     }
 }
@@ -265,10 +282,16 @@ fn outdated(files: &BTreeMap<PathBuf, FileState>, found: &Found) -> Vec<PathBuf>
     let unchanged = |path: &PathBuf, stamp: &Option<Stamp>| {
         files
             .get(path)
-            .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == *stamp)
+            .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == *stamp && known.beside_is_the_same())
     };
     let found = found.iter().filter(|(path, stamp)| !unchanged(path, stamp));
     found.map(|(path, _)| path.clone()).collect()
+}
+
+impl FileState {
+    fn beside_is_the_same(&self) -> bool {
+        self.beside.iter().all(|(file, stamp)| local::stamp_of(file) == *stamp)
+    }
 }
 
 fn is_json(path: &Path) -> bool {

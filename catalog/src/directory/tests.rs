@@ -163,3 +163,31 @@ fn a_directory_that_cannot_be_listed_keeps_what_is_known() {
     let snapshot = catalog.refresh();
     assert!(snapshot.tables.is_empty() && snapshot.errors.is_empty());
 }
+
+/// A definition is read again when a file that it names changes, appears or goes.
+#[test]
+fn named_files_are_watched() {
+    let fixture = Fixture::new();
+    let schema = |field: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{field}","type":"long"}}]}}"#);
+    let past = SystemTime::now() - Duration::from_secs(60);
+    let definition = "table: t\nstream: s\nformat: { avro: { schema_file: t.avsc } }\ncolumns:\n  - { name: a, type: bigint }\n";
+    fixture.write("t.yaml", definition);
+    fixture.write("other.yaml", yaml("other", "x"));
+    set_modified(&fixture.path("t.yaml"), past);
+    assert_eq!(fixture.tables(), ["web.other"]);
+    assert!(fixture.errors()[0].1.contains("cannot read"));
+    fixture.write("t.avsc", schema("a"));
+    set_modified(&fixture.path("t.avsc"), past);
+    assert_eq!(fixture.tables(), ["web.other", "web.t"]);
+    let first = fixture.catalog.current();
+    assert!(Arc::ptr_eq(&first, &fixture.catalog.refresh()), "nothing has changed");
+    fixture.write("t.avsc", schema("b"));
+    set_modified(&fixture.path("t.avsc"), past + Duration::from_secs(1));
+    let errors = fixture.errors();
+    assert!(errors[0].1.contains("no schema has a value at `a`"), "{errors:?}");
+    fixture.write("t.avsc", schema("a"));
+    set_modified(&fixture.path("t.avsc"), past + Duration::from_secs(2));
+    assert_eq!(fixture.tables(), ["web.other", "web.t"]);
+    fs::remove_file(fixture.path("t.avsc")).unwrap();
+    assert_eq!(fixture.tables(), ["web.other"]);
+}

@@ -1,6 +1,7 @@
 //! Lines and their fields, as csv-core finds them.
 
 use std::fmt;
+use std::ops::Range;
 
 use csv_core::ReadRecordResult;
 
@@ -134,10 +135,10 @@ impl Lines {
         self.used
     }
 
-    /// Finds lines that are not text.
-    pub(super) fn check_text(&mut self) {
+    /// Finds lines that are not text; false if some are not.
+    pub(super) fn check_text(&mut self) -> bool {
         if std::str::from_utf8(&self.buffer[..self.used]).is_ok() {
-            return;
+            return true;
         }
         let ends = self
             .lines
@@ -152,6 +153,19 @@ impl Lines {
                 line.problem.get_or_insert(NO_TEXT);
             }
         }
+        false
+    }
+
+    /// All lines as one text, if they are.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.buffer[..self.used]).ok()
+    }
+
+    /// Where a field lies in [`Self::text`], if the line has it.
+    #[inline]
+    pub(super) fn range(&self, row: usize, field: usize) -> Option<Range<usize>> {
+        let line = self.lines.get(row).filter(|line| field < line.fields)?;
+        self.range_of(line, field)
     }
 
     /// Lines that are no rows of values, and why.
@@ -188,12 +202,17 @@ impl Lines {
 
     #[inline]
     fn bytes_of(&self, line: &Line, field: usize) -> Option<&[u8]> {
+        self.buffer.get(self.range_of(line, field)?)
+    }
+
+    #[inline]
+    fn range_of(&self, line: &Line, field: usize) -> Option<Range<usize>> {
         let start = match field {
             0 => 0,
             _ => *self.ends.get(line.first_end + field - 1)?,
         };
         let end = *self.ends.get(line.first_end + field)?;
-        self.buffer.get(line.start + start..line.start + end)
+        Some(line.start + start..line.start + end)
     }
 
     pub(super) fn clear(&mut self) {

@@ -86,7 +86,7 @@ impl Csv {
     /// Adds the lines that wait to the columns. They have one header.
     fn flush(&mut self, rows: &mut Rows) {
         let first = rows.len();
-        self.lines.check_text();
+        let is_text = self.lines.check_text();
         for (row, problem) in self.lines.problems() {
             rows.judge(first + row, problem);
         }
@@ -100,10 +100,19 @@ impl Csv {
                 }
             }
         }
+        let text = if is_text { self.lines.text() } else { None };
         for (place, column) in self.columns.iter().enumerate() {
+            if let Some(text) = text.filter(|text| column.is_whole(text, &self.lines)) {
+                let field = |row| {
+                    let field = text.get(self.lines.range(row, column.field?)?)?;
+                    column.value(field, &self.options)
+                };
+                rows.texts_by_index(place, self.lines.len(), field);
+                continue;
+            }
             for row in 0..self.lines.len() {
-                let text = column.field.and_then(|field| self.lines.field(row, field));
-                rows.cell(place, column.cell(text, &self.options));
+                let bytes = column.field.and_then(|field| self.lines.field(row, field));
+                rows.cell(place, column.cell(bytes, &self.options));
             }
         }
         self.lines.clear();
@@ -111,21 +120,26 @@ impl Csv {
 }
 
 impl Column {
+    /// Whether its fields are text one by one: a delimiter may stand within the bytes of a character, which is whole again without it.
+    fn is_whole(&self, text: &str, lines: &Lines) -> bool {
+        let Some(field) = self.field else { return true };
+        text.is_ascii() || (0..lines.len()).all(|row| lines.range(row, field).is_none_or(|range| text.get(range).is_some()))
+    }
+
+    /// What a field says; `None` = NULL.
     #[inline]
+    fn value<'a>(&self, field: &'a str, options: &CsvFormat) -> Option<&'a str> {
+        let text = if options.trim { field.trim_ascii() } else { field };
+        let is_null = options.null.as_deref() == Some(text) || text.is_empty() && !self.keeps_empty;
+        (!is_null).then_some(text)
+    }
+
     fn cell<'a>(&self, field: Option<&'a [u8]>, options: &CsvFormat) -> Cell<'a> {
-        let Some(mut field) = field else { return Cell::Null };
-        if options.trim {
-            field = field.trim_ascii();
+        let Some(field) = field else { return Cell::Null };
+        match std::str::from_utf8(field) {
+            Ok(text) => self.value(text, options).map_or(Cell::Null, Cell::Text),
+            Err(_) => Cell::Bytes(field),
         }
-        // A line is text as a whole, but a delimiter may stand within a character of several bytes that is none.
-        let Ok(text) = std::str::from_utf8(field) else {
-            return Cell::Bytes(field);
-        };
-        let is_null = match &options.null {
-            Some(null) => text == null || text.is_empty() && !self.keeps_empty,
-            None => text.is_empty() && !self.keeps_empty,
-        };
-        if is_null { Cell::Null } else { Cell::Text(text) }
     }
 }
 

@@ -3,58 +3,61 @@
 use serde_json::value::RawValue;
 
 use super::projection::PathTree;
-use super::value::{Found, element, picked};
+use super::scan::Items;
+use super::value::{Found, picked};
 
-/// Finds the columns of a tree in a payload: one entry for each of `columns`. The error is the reason why the payload is no document.
-pub(super) fn find<'a>(payload: &'a [u8], tree: &PathTree, columns: usize) -> Result<Vec<Found<'a>>, String> {
-    let raw = document(payload)?;
-    let mut found = vec![Found::Nothing; columns];
-    walk(raw, tree, &mut found).map_err(|error| reason(&error))?;
-    Ok(found)
+/// Finds the columns of a tree in a payload and puts them in their places. The error is the reason why the payload is no document.
+pub(super) fn find<'a>(payload: &'a [u8], tree: &PathTree, found: &mut [Found<'a>]) -> Result<(), String> {
+    walk(document(payload)?, tree, found);
+    Ok(())
 }
 
 /// The one JSON value of a payload, without blanks around.
 pub(super) fn document(payload: &[u8]) -> Result<&str, String> {
-    if payload.iter().all(|b| b" \t\r\n".contains(b)) {
+    if payload.trim_ascii().is_empty() {
         return Err("the record is empty".to_owned());
     }
-    let text = std::str::from_utf8(payload).map_err(|error| format!("not valid UTF-8 at byte {}", error.valid_up_to()))?;
+    let text = text(payload)?;
     Ok(serde_json::from_str::<&RawValue>(text).map_err(|error| reason(&error))?.get())
 }
 
-fn reason(error: &serde_json::Error) -> String {
+/// A payload as text.
+pub(super) fn text(payload: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(payload).map_err(|error| format!("not valid UTF-8 at byte {}", error.valid_up_to()))
+}
+
+/// Why a text is not JSON.
+pub(super) fn reason(error: &serde_json::Error) -> String {
     format!("not valid JSON: {error}")
 }
 
-/// What stands in a value at the places of a tree.
-pub(super) fn walk<'a>(raw: &'a str, tree: &PathTree, found: &mut [Found<'a>]) -> Result<(), serde_json::Error> {
+/// What stands in a value, which is JSON, at the places of a tree.
+pub(super) fn walk<'a>(raw: &'a str, tree: &PathTree, found: &mut [Found<'a>]) {
     for column in &tree.columns {
         found[column.place] = Found::new(raw, column.takes_json);
     }
     if tree.children.is_empty() {
-        return Ok(());
+        return;
     }
     match raw.as_bytes().first() {
         Some(b'{') => {
             let position = |key: &str| tree.children.iter().position(|child| child.key == key);
-            for (child, value) in tree.children.iter().zip(picked(raw, position, tree.children.len())?) {
+            let values = picked(raw, position, tree.children.len()).unwrap_or_default();
+            for (child, value) in tree.children.iter().zip(values) {
                 if let Some(value) = value {
-                    walk(value, child, found)?;
+                    walk(value, child, found);
                 }
             }
         }
         Some(b'[') => {
             for child in &tree.children {
-                if let Some(index) = child.index()
-                    && let Some(value) = element(raw, index)?
-                {
-                    walk(value, child, found)?;
+                if let Some(value) = child.index().and_then(|index| Items::of(raw)?.nth(index)) {
+                    walk(value, child, found);
                 }
             }
         }
         _ => {}
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -73,6 +76,11 @@ mod tests {
             tree.insert(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>(), wanted);
         }
         tree
+    }
+
+    fn find<'a>(payload: &'a [u8], tree: &PathTree, columns: usize) -> Result<Vec<Found<'a>>, String> {
+        let mut found = vec![Found::Nothing; columns];
+        super::find(payload, tree, &mut found).map(|()| found)
     }
 
     #[test]

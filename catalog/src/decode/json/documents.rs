@@ -14,15 +14,13 @@ use super::value::{BROKEN, Found};
 /// Decodes documents into some of the requested columns.
 #[derive(Debug)]
 pub(super) struct Documents {
-    /// Everything requested, for serde_json.
-    all: PathTree,
-    /// Requested columns that serde_json reads in every document.
-    documents: PathTree,
-    document_columns: Vec<usize>,
-    batch: BatchReader,
+    /// The columns by their paths, for serde_json.
+    tree: PathTree,
+    /// Reads all of the columns of most documents; `None` where serde_json has to read each document anyway.
+    batch: Option<BatchReader>,
+    places: Vec<usize>,
     /// Number of requested columns, those of others too.
     width: usize,
-    always_slow: bool,
 }
 
 /// A document read by serde_json: what was found for each requested column, or why it is undecodable.
@@ -31,74 +29,53 @@ type Careful<'a> = Result<Vec<Found<'a>>, String>;
 impl Documents {
     /// For these columns and their paths, of as many as `rows` has. `always_slow` leaves nothing to arrow-json.
     pub(super) fn new(columns: &[(usize, &[String])], rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
-        let (mut all, mut documents, mut document_columns, mut scalars) =
-            (PathTree::default(), PathTree::default(), Vec::new(), Vec::new());
+        let mut tree = PathTree::default();
+        let mut fast = !always_slow;
         for (place, path) in columns {
             let wanted = Wanted {
                 place: *place,
                 takes_json: rows.takes_json(*place),
             };
-            all.insert(path, wanted);
-            // arrow-json has one type for a field, so a field that is also a parent of another column is read apart; and it has no way into an array.
+            tree.insert(path, wanted);
+            // arrow-json has one type for a field, so it cannot read one that is also a parent of another column; and it has no way into an array.
             let is_parent = columns.iter().any(|(_, other)| other.len() > path.len() && other.starts_with(path));
-            let indexes = path.iter().any(|key| projection::index(key).is_some());
-            if is_parent || indexes || path.is_empty() || wanted.takes_json {
-                documents.insert(path, wanted);
-                document_columns.push(*place);
-            } else {
-                scalars.push((*place, *path));
-            }
+            let has_index = path.iter().any(|key| projection::index(key).is_some());
+            fast &= !(is_parent || has_index || path.is_empty() || wanted.takes_json);
         }
         Ok(Self {
-            batch: BatchReader::new(FastPlan::new(&scalars))?,
-            all,
-            documents,
-            document_columns,
+            batch: fast.then(|| BatchReader::new(FastPlan::new(columns))).transpose()?,
+            tree,
+            places: columns.iter().map(|(place, _)| *place).collect(),
             width: rows.width(),
-            always_slow,
         })
     }
 
     /// Adds a row for each of at most [`super::super::contents::CHUNK_ROWS`] documents.
     pub(super) fn decode(&mut self, documents: &[&[u8]], rows: &mut Rows) {
-        let first = rows.len();
-        let mut slow = vec![self.always_slow; documents.len()];
-        let root = if self.always_slow {
-            None
-        } else {
-            self.batch.read(documents, &mut slow)
+        let Some(batch) = &mut self.batch else {
+            self.decode_slowly(documents, rows);
+            return;
         };
-        let mut read: Vec<Vec<Found<'_>>> = Vec::new();
-        let mut careful: Vec<(usize, Careful<'_>)> = Vec::new();
-        for (row, payload) in documents.iter().enumerate() {
-            if !slow[row] && !self.document_columns.is_empty() {
-                match document::find(payload, &self.documents, self.width) {
-                    Ok(found) => read.push(found),
-                    Err(reason) => {
-                        read.push(Vec::new());
-                        careful.push((row, Err(reason)));
-                    }
-                }
-                continue;
-            }
-            if !self.document_columns.is_empty() {
-                read.push(Vec::new());
-            }
-            if slow[row] {
-                careful.push((row, document::find(payload, &self.all, self.width)));
-            }
-        }
+        let mut slow = vec![false; documents.len()];
+        let root = batch.read(documents, &mut slow);
+        let careful: Vec<(usize, Careful<'_>)> = (0..documents.len())
+            .filter(|row| slow[*row])
+            .map(|row| {
+                let mut found = vec![Found::Nothing; self.width];
+                let read = document::find(documents[row], &self.tree, &mut found);
+                (row, read.map(|()| found))
+            })
+            .collect();
         for (row, result) in &careful {
             if let Err(reason) = result {
-                rows.judge(first + row, reason.clone());
+                rows.judge(rows.len() + row, reason.clone());
             }
         }
-        self.append_scalars(root.as_ref(), documents.len(), &careful, rows);
-        self.append_documents(&read, &careful, rows);
+        self.append_batch(root.as_ref(), documents.len(), &careful, rows);
     }
 
-    fn append_scalars(&self, root: Option<&ArrayRef>, count: usize, careful: &[(usize, Careful<'_>)], rows: &mut Rows) {
-        for leaf in self.batch.leaves() {
+    fn append_batch(&self, root: Option<&ArrayRef>, count: usize, careful: &[(usize, Careful<'_>)], rows: &mut Rows) {
+        for leaf in self.batch.iter().flat_map(BatchReader::leaves) {
             let texts = root.and_then(|root| leaf.texts(root));
             for place in &leaf.columns {
                 let mut next = 0;
@@ -109,7 +86,7 @@ impl Documents {
                 };
                 for (row, result) in careful {
                     run(rows, next..*row);
-                    append(rows, *place, found_at(result, *place));
+                    append(rows, *place, result.as_ref().ok().and_then(|found| found.get(*place)));
                     next = row + 1;
                 }
                 run(rows, next..count);
@@ -117,22 +94,21 @@ impl Documents {
         }
     }
 
-    fn append_documents(&self, documents: &[Vec<Found<'_>>], careful: &[(usize, Careful<'_>)], rows: &mut Rows) {
-        for place in &self.document_columns {
-            let mut careful = careful.iter().peekable();
-            for (row, found) in documents.iter().enumerate() {
-                let found = match careful.next_if(|(careful_row, _)| *careful_row == row) {
-                    Some((_, result)) => found_at(result, *place),
-                    None => found.get(*place),
-                };
-                append(rows, *place, found);
+    fn decode_slowly(&self, documents: &[&[u8]], rows: &mut Rows) {
+        let first = rows.len();
+        let mut found = vec![Found::Nothing; self.width * documents.len()];
+        for (row, document) in documents.iter().enumerate() {
+            let of_row = &mut found[row * self.width..(row + 1) * self.width];
+            if let Err(reason) = document::find(document, &self.tree, of_row) {
+                rows.judge(first + row, reason);
+            }
+        }
+        for place in &self.places {
+            for row in 0..documents.len() {
+                append(rows, *place, found.get(row * self.width + place));
             }
         }
     }
-}
-
-fn found_at<'r, 'a>(result: &'r Careful<'a>, place: usize) -> Option<&'r Found<'a>> {
-    result.as_ref().ok().and_then(|found| found.get(place))
 }
 
 /// A row that is undecodable has its verdict, and gets NULL.

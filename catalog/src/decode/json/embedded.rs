@@ -38,11 +38,15 @@ impl Embedded {
     pub(super) fn decode(&mut self, documents: &[&[u8]], rows: &mut Rows) {
         let texts: Vec<Cow<'_, str>> = documents
             .iter()
-            .map(|document| match document::find(document, &self.text, 1).as_deref() {
-                Ok([Found::Scalar(text)]) if text.trim_ascii_start().starts_with('{') => text.clone(),
-                Ok([Found::Json(object)]) if object.starts_with('{') => Cow::Borrowed(*object),
+            .map(|document| {
+                let mut found = [Found::Nothing];
                 // What is wrong with the document itself is said where it is decoded.
-                _ => Cow::Borrowed("{}"),
+                let _read = document::find(document, &self.text, &mut found);
+                match found {
+                    [Found::Scalar(text)] if text.trim_ascii_start().starts_with('{') => text,
+                    [Found::Json(object)] if object.starts_with('{') => Cow::Borrowed(object),
+                    _ => Cow::Borrowed("{}"),
+                }
             })
             .collect();
         let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();

@@ -1,6 +1,7 @@
 //! Documents that hold an array whose elements are rows; what stands beside the array is repeated on each of them.
 
 use arrow::error::ArrowError;
+use serde::de::IgnoredAny;
 
 use super::super::RowFormat;
 use super::super::contents::DecodeError;
@@ -126,30 +127,35 @@ impl Envelope {
 
 impl RowFormat for Envelope {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
-        let places = self.extra.kind + 1;
-        let mut waiting = Waiting::new(&mut self.elements);
+        let Self {
+            elements,
+            outer,
+            extra,
+            list: path,
+            control,
+        } = self;
+        let places = extra.kind + 1;
+        let mut waiting = Waiting::new(elements);
         for record in records {
             for value in Values::new(record) {
                 let mut found = vec![Found::Nothing; places];
-                let read = document::document(value)
-                    .and_then(|raw| document::walk(raw, &self.outer, &mut found).map_err(|error| format!("not valid JSON: {error}")));
-                if let Err(reason) = read {
+                if let Err(reason) = read(value, outer, extra.list, &mut found) {
                     waiting.push(Err(&reason), rows)?;
                     continue;
                 }
-                if let (Some(control), Found::Scalar(kind)) = (self.control, &found[self.extra.kind])
+                if let (Some(control), Found::Scalar(kind)) = (*control, &found[extra.kind])
                     && kind == control
                 {
                     continue;
                 }
-                let list = match &found[self.extra.list] {
+                let list = match &found[extra.list] {
                     Found::Json(list) if list.starts_with('[') => *list,
                     _ => {
-                        waiting.push(Err(&format!("{}: there is no array", self.list.join("/"))), rows)?;
+                        waiting.push(Err(&format!("{}: there is no array", path.join("/"))), rows)?;
                         continue;
                     }
                 };
-                found.truncate(self.extra.list);
+                found.truncate(extra.list);
                 waiting.envelope(found);
                 for element in Elements::new(list.as_bytes()) {
                     waiting.push(element, rows)?;
@@ -159,4 +165,20 @@ impl RowFormat for Envelope {
         }
         waiting.flush(rows)
     }
+}
+
+/// Finds what stands at the places of a tree. What is in the list is checked later, element by element; here the rest is.
+fn read<'a>(value: &'a [u8], tree: &PathTree, list: usize, found: &mut [Found<'a>]) -> Result<(), String> {
+    let raw = document::text(value)?;
+    document::walk(raw, tree, found);
+    let parsed = match &found[list] {
+        Found::Json(elements) if elements.starts_with('[') && elements.ends_with(']') => {
+            // The list is a part of the text, so it lies between these.
+            let start = elements.as_ptr() as usize - raw.as_ptr() as usize;
+            let (before, after) = (raw.get(..start), raw.get(start + elements.len()..));
+            serde_json::from_str::<IgnoredAny>(&[before.unwrap_or_default(), "[]", after.unwrap_or_default()].concat())
+        }
+        _ => serde_json::from_str::<IgnoredAny>(raw),
+    };
+    parsed.map(drop).map_err(|error| document::reason(&error))
 }

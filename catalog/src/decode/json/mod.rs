@@ -18,6 +18,7 @@ mod fan_out;
 mod fan_out_tests;
 mod projection;
 mod required;
+mod scan;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -37,9 +37,8 @@ impl Required {
         if self.quoted.find(document).is_some() {
             return None;
         }
-        match document::find(document, &self.path, 1).as_deref() {
-            Ok([Found::Nothing]) => Some(format!("{}: it is missing", self.key)),
-            _ => None,
-        }
+        let mut found = [Found::Nothing];
+        let read = document::find(document, &self.path, &mut found);
+        (read.is_ok() && found[0] == Found::Nothing).then(|| format!("{}: it is missing", self.key))
     }
 }

@@ -1,6 +1,8 @@
 //! The values in a record, and the elements in an array, found by their brackets alone: a value that is broken inside does not hide its neighbours.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter};
+
+use super::scan::{bracket_end, string_end};
 
 /// A value that may be one, or why there is none.
 pub(super) type Piece<'a> = Result<&'a [u8], &'static str>;
@@ -23,7 +25,7 @@ impl<'a> Iterator for Values<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         self.rest = self.rest.trim_ascii_start();
         let end = match self.rest.first()? {
-            b'{' | b'[' => bracket_end(self.rest),
+            b'{' | b'[' => bracket_end(self.rest, 0),
             b'"' => string_end(self.rest, 0),
             _ => self
                 .rest
@@ -40,10 +42,10 @@ impl<'a> Iterator for Values<'a> {
 
 /// The lines of a payload that are not blank.
 pub(super) fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    payload
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
+    let mut start = 0;
+    let ends = memchr_iter(b'\n', payload).chain([payload.len()]);
+    let lines = ends.filter_map(move |end| payload.get(std::mem::replace(&mut start, end + 1)..end));
+    lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }
 
 /// The elements of an array; the first byte is its bracket.
@@ -95,42 +97,6 @@ impl<'a> Iterator for Elements<'a> {
         self.done = true;
         Some(Err("not valid JSON: the array is not closed"))
     }
-}
-
-/// Past the bracket that closes the first byte's; the end where none does.
-fn bracket_end(bytes: &[u8]) -> usize {
-    let (mut at, mut depth) = (0, 0_usize);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(bytes, at);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
-/// Past the string that begins at `at`; the end where it does not end.
-fn string_end(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes[at] == b'"' {
-            return at + 1;
-        }
-        at += 2;
-    }
-    bytes.len()
 }
 
 /// Whether a payload can hold an array at all.

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use memchr::memchr;
+use serde::de::IgnoredAny;
 
 use super::super::cell::Cell;
+use super::scan::{Items, Members};
 
 /// What stands at a place of a document.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,10 +31,7 @@ impl<'a> Found<'a> {
         match raw.as_bytes().first() {
             Some(b'n') | None => Self::Nothing,
             Some(_) if takes_json => Self::Json(raw),
-            Some(b'"') => match serde_json::from_str::<BorrowedText<'a>>(raw) {
-                Ok(BorrowedText(text)) => Self::Scalar(text),
-                Err(_) => Self::Broken,
-            },
+            Some(b'"') => unquoted(raw).map_or(Self::Broken, Self::Scalar),
             Some(b'{' | b'[') => Self::Json(raw),
             Some(_) => Self::Scalar(Cow::Borrowed(raw)),
         }
@@ -69,156 +65,56 @@ pub(in crate::decode) fn number(value: f64) -> String {
 /// Why a value has no such parts: `None` = it is of another kind.
 pub(in crate::decode) type NoParts = Option<String>;
 
-fn broken(error: &serde_json::Error) -> NoParts {
-    Some(format!("not valid JSON: {error}"))
-}
-
-/// The elements of an array, at most so many.
+/// The elements of an array, at most so many. The value is JSON.
 pub(in crate::decode) fn elements(raw: &str, most: usize) -> Result<Vec<&str>, NoParts> {
-    struct All(usize);
-    impl<'de> Visitor<'de> for All {
-        type Value = Option<Vec<&'de str>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut elements = Vec::new();
-            while let Some(element) = access.next_element::<&'de RawValue>()? {
-                if elements.len() >= self.0 {
-                    while access.next_element::<IgnoredAny>()?.is_some() {}
-                    return Ok(None);
-                }
-                elements.push(element.get());
-            }
-            Ok(Some(elements))
-        }
+    let elements: Vec<&str> = Items::of(raw).ok_or(None)?.take(most.saturating_add(1)).collect();
+    match elements.len() > most {
+        true => Err(Some(format!("an array of more than {most} elements"))),
+        false => Ok(elements),
     }
-    if !raw.trim_ascii_start().starts_with('[') {
-        return Err(None);
-    }
-    serde_json::Deserializer::from_str(raw)
-        .deserialize_seq(All(most))
-        .map_err(|error| broken(&error))?
-        .ok_or_else(|| Some(format!("an array of more than {most} elements")))
 }
 
-/// One element of an array.
-pub(in crate::decode) fn element(raw: &str, index: usize) -> Result<Option<&str>, serde_json::Error> {
-    struct At(usize);
-    impl<'de> Visitor<'de> for At {
-        type Value = Option<&'de str>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            for _ in 0..self.0 {
-                if access.next_element::<IgnoredAny>()?.is_none() {
-                    return Ok(None);
-                }
-            }
-            let found = access.next_element::<&'de RawValue>()?.map(RawValue::get);
-            while access.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(found)
-        }
-    }
-    serde_json::Deserializer::from_str(raw).deserialize_seq(At(index))
-}
-
-/// The entries of an object, at most so many, in the order of their keys' first places; of several of one key the last counts.
+/// The entries of an object, at most so many, in the order of their keys' first places; of several of one key the last counts. The value is JSON.
 pub(in crate::decode) fn entries(raw: &str, most: usize) -> Result<Vec<(Cow<'_, str>, &str)>, NoParts> {
-    struct All(usize);
-    impl<'de> Visitor<'de> for All {
-        type Value = Option<Vec<(Cow<'de, str>, &'de str)>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut entries: Vec<(Cow<'de, str>, &'de str)> = Vec::new();
-            let mut places: HashMap<Cow<'de, str>, usize> = HashMap::new();
-            while let Some((BorrowedText(key), value)) = access.next_entry::<BorrowedText<'de>, &'de RawValue>()? {
-                match places.get(&key) {
-                    Some(place) => entries[*place].1 = value.get(),
-                    None if entries.len() >= self.0 => {
-                        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        return Ok(None);
-                    }
-                    None => {
-                        places.insert(key.clone(), entries.len());
-                        entries.push((key, value.get()));
-                    }
-                }
+    let mut entries: Vec<(Cow<'_, str>, &str)> = Vec::new();
+    let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
+    for (key, value) in Members::of(raw).ok_or(None)? {
+        let key = unquoted(key).ok_or_else(|| Some(format!("a key that is {BROKEN}")))?;
+        match places.get(&key) {
+            Some(place) => entries[*place].1 = value,
+            None if entries.len() >= most => return Err(Some(format!("an object of more than {most} fields"))),
+            None => {
+                places.insert(key.clone(), entries.len());
+                entries.push((key, value));
             }
-            Ok(Some(entries))
         }
     }
-    if !raw.trim_ascii_start().starts_with('{') {
-        return Err(None);
-    }
-    serde_json::Deserializer::from_str(raw)
-        .deserialize_map(All(most))
-        .map_err(|error| broken(&error))?
-        .ok_or_else(|| Some(format!("an object of more than {most} fields")))
+    Ok(entries)
 }
 
-/// The fields of those names of an object; the last of several of one name counts.
+/// The fields of those names of an object; the last of several of one name counts. The value is JSON.
 pub(in crate::decode) fn fields<'a, N: AsRef<str>>(raw: &'a str, names: &[N]) -> Result<Vec<Option<&'a str>>, NoParts> {
-    if !raw.trim_ascii_start().starts_with('{') {
-        return Err(None);
-    }
-    picked(raw, |key| names.iter().position(|name| name.as_ref() == key), names.len()).map_err(|error| broken(&error))
+    picked(raw, |key| names.iter().position(|name| name.as_ref() == key), names.len()).ok_or(None)
 }
 
-/// Fields of an object that `place` gives a place among `places`; the last of several of one place counts.
-pub(super) fn picked(raw: &str, place: impl Fn(&str) -> Option<usize>, places: usize) -> Result<Vec<Option<&str>>, serde_json::Error> {
+/// Fields of an object that `place` gives a place among `places`; the last of several of one place counts. `None` if the value is no object.
+pub(super) fn picked(raw: &str, place: impl Fn(&str) -> Option<usize>, places: usize) -> Option<Vec<Option<&str>>> {
     let mut values = vec![None; places];
-    serde_json::Deserializer::from_str(raw).deserialize_map(Pick {
-        place: &place,
-        values: &mut values,
-    })?;
-    Ok(values)
-}
-
-struct Pick<'p, 'v, 'a, P> {
-    place: &'p P,
-    values: &'v mut [Option<&'a str>],
-}
-
-impl<'de, P: Fn(&str) -> Option<usize>> Visitor<'de> for Pick<'_, '_, 'de, P> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        while let Some(place) = access.next_key_seed(Key { place: self.place })? {
-            match place {
-                Some(place) => self.values[place] = Some(access.next_value::<&RawValue>()?.get()),
-                None => {
-                    access.next_value::<IgnoredAny>()?;
-                }
-            }
+    for (key, value) in Members::of(raw)? {
+        // A key that is no text is no column's.
+        if let Some(place) = unquoted(key).and_then(|key| place(&key)) {
+            values[place] = Some(value);
         }
-        Ok(())
     }
+    Some(values)
 }
 
-struct Key<'p, P> {
-    place: &'p P,
-}
-
-impl<'de, P: Fn(&str) -> Option<usize>> DeserializeSeed<'de> for Key<'_, P> {
-    type Value = Option<usize>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<P: Fn(&str) -> Option<usize>> Visitor<'_> for Key<'_, P> {
-    type Value = Option<usize>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
-        Ok((self.place)(key))
+/// The text of a JSON string.
+#[inline]
+fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
+    match raw.get(1..raw.len().saturating_sub(1)) {
+        Some(plain) if memchr(b'\\', plain.as_bytes()).is_none() => Some(Cow::Borrowed(plain)),
+        _ => serde_json::from_str::<BorrowedText<'_>>(raw).ok().map(|BorrowedText(text)| text),
     }
 }
 

@@ -4,6 +4,7 @@
 //! ([`Sink::append_array`]). What a typed value becomes is what its text would become.
 
 mod nested;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -16,6 +17,7 @@ use arrow::compute::concat;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
+pub(super) use self::shape::{Growth, Shape, Told, keep_first};
 use self::values::Values;
 use super::cell::Cell;
 use super::verdict::shown;
@@ -32,6 +34,8 @@ pub(super) struct Sink {
     pieces: Vec<ArrayRef>,
     /// Values in `pieces`.
     in_pieces: usize,
+    /// How many of them were closed because they are long.
+    long_pieces: usize,
     data_type: DataType,
     /// What a value should have been: `a bigint`.
     expected: String,
@@ -77,6 +81,7 @@ impl Sink {
             values: Values::new(column_type, format, compat)?,
             pieces: Vec::new(),
             in_pieces: 0,
+            long_pieces: 0,
             data_type: column_type.data_type(),
             expected,
             takes_json,
@@ -99,6 +104,11 @@ impl Sink {
         self.in_pieces + self.values.cells()
     }
 
+    /// Whether there is more text than one array holds.
+    pub(super) fn is_long(&self) -> bool {
+        self.long_pieces > 1
+    }
+
     /// Makes room for so many values.
     pub(super) fn reserve(&mut self, rows: usize) {
         self.values.reserve(rows);
@@ -110,7 +120,16 @@ impl Sink {
             self.take_over(std::sync::Arc::new(texts.clone()));
             return;
         }
-        self.values.append_run(texts, rows, refused);
+        if texts.null_count() == 0 {
+            self.append_texts(rows, |row| Some(texts.value(row)), refused);
+        } else {
+            self.append_texts(rows, |row| texts.is_valid(row).then(|| texts.value(row)), refused);
+        }
+    }
+
+    /// Adds the texts of these rows, each by its index; of those whose text does not convert the index is added to `refused`.
+    pub(super) fn append_texts<'a>(&mut self, rows: Range<usize>, text: impl Fn(usize) -> Option<&'a str>, refused: &mut Vec<usize>) {
+        self.values.append_texts(rows, text, refused);
         self.split_text();
     }
 
@@ -150,7 +169,7 @@ impl Sink {
     /// # Errors
     /// More text than one array holds.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        self.in_pieces = 0;
+        (self.in_pieces, self.long_pieces) = (0, 0);
         if let Some(error) = self.failed.take() {
             self.forget();
             return Err(error);
@@ -168,7 +187,7 @@ impl Sink {
 
     /// Drops the values added since the last [`Self::finish`].
     pub(super) fn forget(&mut self) {
-        self.in_pieces = 0;
+        (self.in_pieces, self.long_pieces) = (0, 0);
         self.pieces.clear();
         self.failed = None;
         if let Err(error) = self.values.finish(&self.data_type) {
@@ -197,6 +216,7 @@ impl Sink {
     /// An array of text panics beyond 31 bits, so it is closed before.
     fn split_text(&mut self) {
         if self.values.text_bytes() > MOST_TEXT {
+            self.long_pieces += 1;
             self.close_piece();
         }
     }

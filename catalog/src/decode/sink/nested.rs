@@ -41,7 +41,7 @@ impl Ends {
 }
 
 #[derive(Debug)]
-pub(super) struct ListValues {
+pub(in crate::decode) struct ListValues {
     pub(super) element: Sink,
     ends: Ends,
     /// Scalars of an element.
@@ -109,7 +109,7 @@ impl ListValues {
 }
 
 #[derive(Debug)]
-pub(super) struct MapValues {
+pub(in crate::decode) struct MapValues {
     pub(super) key: Sink,
     pub(super) value: Sink,
     /// Tries keys whose type not every text converts into.
@@ -151,7 +151,7 @@ impl MapValues {
     }
 
     /// Adds a key if it converts.
-    fn try_key(&mut self, key: &str) -> Result<(), Refusal> {
+    pub(super) fn try_key(&mut self, key: &str) -> Result<(), Refusal> {
         if let Some(trial) = &mut self.trial {
             let tried = trial.append(Cell::Text(key));
             if trial.len() >= 1024 || tried.is_err() {
@@ -205,7 +205,7 @@ impl MapValues {
 }
 
 #[derive(Debug)]
-pub(super) struct RowValues {
+pub(in crate::decode) struct RowValues {
     names: Vec<String>,
     pub(super) fields: Vec<Sink>,
     valid: Vec<bool>,

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Int64Array, PrimitiveBuilder, StringArray, StringBuilder,
-};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Int64Array, PrimitiveBuilder, StringBuilder};
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
@@ -176,33 +174,25 @@ impl Values {
         }
     }
 
-    pub(super) fn append_run(&mut self, texts: &StringArray, rows: Range<usize>, refused: &mut Vec<usize>) {
+    /// Adds the texts of these rows, each by its index.
+    pub(super) fn append_texts<'a>(&mut self, rows: Range<usize>, text: impl Fn(usize) -> Option<&'a str>, refused: &mut Vec<usize>) {
         match self {
-            Self::Text(builder) => {
-                for row in rows {
-                    builder.append_option(texts.is_valid(row).then(|| texts.value(row)));
-                }
-            }
-            Self::TinyInt(builder, Compat::None) => run(builder, texts, rows, refused, coerce::narrow),
-            Self::SmallInt(builder, Compat::None) => run(builder, texts, rows, refused, coerce::narrow),
-            Self::Integer(builder, Compat::None) => run(builder, texts, rows, refused, coerce::narrow),
-            Self::BigInt(builder, Compat::None) => run(builder, texts, rows, refused, coerce::integer),
-            Self::Real(builder, Compat::None) => run(builder, texts, rows, refused, coerce::float),
-            Self::Double(builder, Compat::None) => run(builder, texts, rows, refused, coerce::float),
+            Self::Text(builder) => rows.for_each(|row| builder.append_option(text(row))),
+            Self::TinyInt(builder, Compat::None) => run(builder, rows, text, refused, coerce::narrow),
+            Self::SmallInt(builder, Compat::None) => run(builder, rows, text, refused, coerce::narrow),
+            Self::Integer(builder, Compat::None) => run(builder, rows, text, refused, coerce::narrow),
+            Self::BigInt(builder, Compat::None) => run(builder, rows, text, refused, coerce::integer),
+            Self::Real(builder, Compat::None) => run(builder, rows, text, refused, coerce::float),
+            Self::Double(builder, Compat::None) => run(builder, rows, text, refused, coerce::float),
             Self::Decimal(builder, precision, scale) => {
-                run(builder, texts, rows, refused, |text| decimal::decimal128(text, *precision, *scale))
+                run(builder, rows, text, refused, |text| decimal::decimal128(text, *precision, *scale))
             }
-            Self::Date(builder, parser) => run(builder, texts, rows, refused, |text| parser.parse(text)),
-            Self::Time(builder, parser) => run(builder, texts, rows, refused, |text| parser.parse(text)),
-            Self::Timestamp(builder, parser) => run(builder, texts, rows, refused, |text| parser.parse(text)),
+            Self::Date(builder, parser) => run(builder, rows, text, refused, |text| parser.parse(text)),
+            Self::Time(builder, parser) => run(builder, rows, text, refused, |text| parser.parse(text)),
+            Self::Timestamp(builder, parser) => run(builder, rows, text, refused, |text| parser.parse(text)),
             other => {
                 for row in rows {
-                    let cell = if texts.is_null(row) {
-                        Cell::Null
-                    } else {
-                        Cell::Text(texts.value(row))
-                    };
-                    if other.append(cell).is_err() {
+                    if other.append(text(row).map_or(Cell::Null, Cell::Text)).is_err() {
                         refused.push(row);
                     }
                 }
@@ -214,6 +204,10 @@ impl Values {
     pub(super) fn append(&mut self, cell: Cell<'_>) -> Result<(), Refused> {
         match self {
             Self::Text(builder) => {
+                if let Cell::Text(text) = cell {
+                    builder.append_value(text);
+                    return Ok(());
+                }
                 let text = match cell {
                     Cell::Json(raw) => Some(json::compact(raw)),
                     other => other.text(),
@@ -461,20 +455,19 @@ fn iso_text(instant: (i64, u32), unit: TimeUnit) -> Option<Cow<'static, str>> {
 }
 
 #[inline]
-fn run<T: ArrowPrimitiveType>(
+fn run<'a, T: ArrowPrimitiveType>(
     builder: &mut PrimitiveBuilder<T>,
-    texts: &StringArray,
     rows: Range<usize>,
+    text: impl Fn(usize) -> Option<&'a str>,
     refused: &mut Vec<usize>,
     mut parse: impl FnMut(&str) -> Option<T::Native>,
 ) {
-    let has_nulls = texts.null_count() > 0;
     for row in rows {
-        if has_nulls && texts.is_null(row) {
+        let Some(text) = text(row) else {
             builder.append_null();
             continue;
-        }
-        match parse(texts.value(row)) {
+        };
+        match parse(text) {
             Some(value) => builder.append_value(value),
             None => {
                 builder.append_null();

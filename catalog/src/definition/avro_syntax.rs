@@ -1,0 +1,102 @@
+//! Options of `avro`.
+
+use super::beside::Beside;
+use super::cursor::Cursor;
+use super::format::{AvroFormat, AvroFraming};
+use super::node::{Node, Problem};
+
+const FRAMINGS: &[(&str, AvroFraming)] = &[
+    ("datum", AvroFraming::Datum),
+    ("single_object", AvroFraming::SingleObject),
+    ("container", AvroFraming::Container),
+    ("confluent", AvroFraming::Confluent),
+    ("glue", AvroFraming::Glue),
+];
+
+/// Files that the options name are read now.
+pub(super) fn avro(options: &Cursor<'_>, beside: &Beside) -> Result<AvroFormat, Problem> {
+    options.check_keys(&["framing", "schema", "schema_file", "registry"], &[])?;
+    let framing = match options.get("framing")? {
+        Some(framing) => framing.choice(FRAMINGS, &[])?,
+        None => AvroFraming::Datum,
+    };
+    let schema = match (options.get("schema")?, options.get("schema_file")?) {
+        (Some(_), Some(file)) => return Err(file.keyed_problem("give `schema` or `schema_file`, not both")),
+        (Some(schema), None) => Some((schema_text(schema.node), schema)),
+        (None, Some(file)) => {
+            let text = String::from_utf8(beside.read(&file)?).map_err(|_| file.keyed_problem("the file is not UTF-8"))?;
+            Some((text, file))
+        }
+        (None, None) => None,
+    };
+    let registry = options.get("registry")?;
+    let place = match (framing, &schema, &registry) {
+        (AvroFraming::Datum, None, _) => return Err(options.keyed_problem("a datum alone needs its writer's `schema`, or a `schema_file`")),
+        (AvroFraming::Datum, _, Some(registry)) => {
+            return Err(registry.keyed_problem("a datum alone names no schema; choose another `framing`, or give its `schema`"));
+        }
+        (AvroFraming::Container, Some((_, place)), _) | (AvroFraming::Container, _, Some(place)) => {
+            return Err(place.keyed_problem("containers bring their own schema"));
+        }
+        (AvroFraming::Confluent | AvroFraming::Glue, Some((_, place)), _) => {
+            return Err(place.keyed_problem("headers name one of several schemas: give `registry`, a map or file of schemas by id"));
+        }
+        (AvroFraming::Confluent | AvroFraming::Glue | AvroFraming::SingleObject, None, None) => {
+            return Err(options.keyed_problem("headers name a schema: give `registry`, a map or file of schemas by id"));
+        }
+        (_, Some((_, place)), _) | (_, None, Some(place)) => place.clone(),
+        (AvroFraming::Container, None, None) => options.clone(),
+    };
+    let mut schemas: Vec<(String, String)> = schema.into_iter().map(|(text, _)| (String::new(), text)).collect();
+    if let Some(registry) = &registry {
+        schemas.extend(entries(registry, beside)?);
+    }
+    let format = AvroFormat::new(framing, schemas);
+    crate::decode::compile_avro(&format).map_err(|message| place.keyed_problem(message))?;
+    Ok(format)
+}
+
+/// Schemas by id: in the definition, or in a file of JSON or YAML. A list has no ids.
+fn entries(registry: &Cursor<'_>, beside: &Beside) -> Result<Vec<(String, String)>, Problem> {
+    let from_file;
+    let node = match registry.node {
+        Node::Text(text) if text.starts_with("http://") || text.starts_with("https://") => {
+            return Err(registry.keyed_problem(
+                "a registry's URL is not supported yet: save its schemas by id in a file (JSON or YAML) and name that, or write them here",
+            ));
+        }
+        Node::Text(_) => {
+            let text = String::from_utf8(beside.read(registry)?).map_err(|_| registry.keyed_problem("the file is not UTF-8"))?;
+            from_file = Node::from_json(&text)
+                .or_else(|_| Node::from_yaml(&text))
+                .map_err(|error| registry.keyed_problem(format!("the file is neither JSON nor YAML: {error}")))?;
+            &from_file
+        }
+        here => here,
+    };
+    match node {
+        Node::Map(entries) => Ok(entries.iter().map(|(id, schema)| (id.clone(), schema_text(schema))).collect()),
+        Node::List(schemas) => Ok(schemas.iter().map(|schema| (String::new(), schema_text(schema))).collect()),
+        other => Err(registry.keyed_problem(format!("expected a map of schemas by id, found {}", other.described()))),
+    }
+}
+
+/// A schema as JSON text, which it may be written as, or as what that text says.
+fn schema_text(node: &Node) -> String {
+    match node {
+        Node::Text(text) if text.trim_start().starts_with(['{', '[', '"']) => text.clone(),
+        other => json(other).to_string(),
+    }
+}
+
+fn json(node: &Node) -> serde_json::Value {
+    use serde_json::Value;
+    match node {
+        Node::Null => Value::String("null".to_owned()),
+        Node::Boolean(value) => Value::Bool(*value),
+        Node::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
+        Node::Text(text) => Value::String(text.clone()),
+        Node::List(items) => Value::Array(items.iter().map(json).collect()),
+        Node::Map(entries) => Value::Object(entries.iter().map(|(key, value)| (key.clone(), json(value))).collect()),
+    }
+}
