@@ -1,5 +1,9 @@
 //! One document at a time with serde_json: bad records, objects in scalar columns, whole documents, and paths that run through each other.
 
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::projection::PathTree;
@@ -8,8 +12,73 @@ use super::value::{Found, unquoted};
 
 /// Finds the columns of a tree in a payload and puts them in their places. The error is the reason why the payload is no document.
 pub(super) fn find<'a>(payload: &'a [u8], tree: &PathTree, found: &mut [Found<'a>]) -> Result<(), String> {
+    if tree.columns.is_empty() && payload.trim_ascii_start().starts_with(b"{") {
+        // What is not asked for is checked and passed over at once.
+        let mut values = vec![None; tree.children.len()];
+        let mut deserializer = serde_json::Deserializer::from_str(text(payload)?);
+        let fields = Fields {
+            children: &tree.children,
+            values: &mut values,
+        };
+        deserializer
+            .deserialize_map(fields)
+            .and_then(|()| deserializer.end())
+            .map_err(|error| reason(&error))?;
+        for (child, value) in tree.children.iter().zip(values) {
+            if let Some(value) = value {
+                walk(value.get(), child, found);
+            }
+        }
+        return Ok(());
+    }
     walk(document(payload)?, tree, found);
     Ok(())
+}
+
+/// Picks the wanted fields of one object; the last of several of one name wins.
+struct Fields<'t, 'v, 'a> {
+    children: &'t [PathTree],
+    values: &'v mut [Option<&'a RawValue>],
+}
+
+impl<'de> Visitor<'de> for Fields<'_, '_, 'de> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        while let Some(index) = access.next_key_seed(Key { children: self.children })? {
+            match index {
+                Some(index) => self.values[index] = Some(access.next_value()?),
+                None => {
+                    access.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Key<'t> {
+    children: &'t [PathTree],
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<usize>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        // As bytes, since a key that is no text is only one that nobody asks for.
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<usize>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Option<usize>, E> {
+        Ok(self.children.iter().position(|child| child.key.as_bytes() == key))
+    }
 }
 
 /// The one JSON value of a payload, without blanks around.
