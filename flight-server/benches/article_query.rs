@@ -1,4 +1,5 @@
-//! The article's statement over a million records of the demo's log: warm, cold, and against plain DataFusion on the same rows in memory.
+//! The article's statement over a million records of the demo's log: warm, cold, and against plain DataFusion on the same rows in memory. And planning
+//! over many shards, without the pin: from the text of a statement to its endpoints.
 //!
 //! `cargo bench -p flight-server`. `decode` is page -> segment -> decode -> batch for the two columns that the statement reads, in bytes of JSON.
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at its first fault")]
@@ -14,8 +15,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
-    Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal, Session, SessionId, SourceProvider, StatementRequest,
-    SystemLimits,
+    DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices, Principal, Session, SessionId,
+    SourceProvider, StatementRequest, SystemLimits,
 };
 use futures::TryStreamExt;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
@@ -84,24 +85,29 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         query_timeout: Duration::from_secs(600),
         system: SystemLimits::default(),
         prices: Prices::default(),
+        definitions: DefinitionRules::default(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };
     Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source)))).unwrap()
 }
 
-async fn answer(engine: &Engine, sql: &str) -> Vec<RecordBatch> {
+async fn planned(engine: &Engine, sql: &str, per_shard: bool) -> PlannedQuery {
     let session = Session::new(SessionId("bench".into()), Principal::anonymous());
     let request = StatementRequest {
         sql: sql.to_owned(),
         overrides: OptionValues::default(),
-        per_shard: false,
+        per_shard,
         arrived: Instant::now(),
     };
     let Planned::Query(query) = engine.plan(&session, request).await.unwrap() else {
         panic!("no query")
     };
+    query
+}
+
+async fn answer(engine: &Engine, sql: &str) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
-    for part in query.parts {
+    for part in planned(engine, sql, false).await.parts {
         batches.extend(engine.execute(part).await.unwrap().batches.try_collect::<Vec<_>>().await.unwrap());
     }
     batches
@@ -153,5 +159,33 @@ fn article(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, article);
+fn planning(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("nasahttp.yaml"), include_str!("../demo/nasahttp.yaml")).unwrap();
+    let mut group = criterion.benchmark_group("planning");
+    group.sample_size(20);
+    for shards in [4, 1_000, 10_000] {
+        let source = Arc::new(MemorySource::new(shards));
+        for shard in source.shard_ids() {
+            source.put(&shard, "key", b"{\"host\":\"a\",\"bytes\":1}").unwrap();
+        }
+        let engine = engine(&source, directory.path());
+        runtime.block_on(answer(&engine, "select count(*) from nasahttp"));
+        for (name, sql, per_shard) in [
+            ("gathered", ARTICLE, false),
+            ("per shard", "select host from kinesis.default.nasahttp where code = 404", true),
+        ] {
+            let sql = format!("/*+ freshness='cached' */ {sql}");
+            group.bench_function(format!("{name}, {shards} shards"), |bench| {
+                bench
+                    .to_async(&runtime)
+                    .iter(|| async { black_box(planned(&engine, &sql, per_shard).await) });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, article, planning);
 criterion_main!(benches);

@@ -6,6 +6,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::types::StreamStatus;
 
 /// The region that every test service is told.
 pub const REGION: &str = "us-east-1";
@@ -26,4 +27,21 @@ pub fn client(endpoint: &str) -> Client {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     Client::from_conf(config)
+}
+
+/// Waits until a stream is active.
+///
+/// # Errors
+/// Any of DescribeStreamSummary; a minute without that state.
+pub async fn active(client: &Client, stream: &str) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let reply = client.describe_stream_summary().stream_name(stream).send().await?;
+        let summary = reply.stream_description_summary();
+        if summary.is_some_and(|summary| *summary.stream_status() == StreamStatus::Active) {
+            return Ok(());
+        }
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "{stream} does not become active");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -201,6 +201,15 @@ pub struct RegexFormat {
 }
 
 impl Format {
+    /// Whether a record may have no row, or several. Where not, rows are records.
+    pub fn may_fan_out(&self) -> bool {
+        let rows_are_records = matches!(
+            self,
+            Self::Json(JsonFormat { rows: JsonRows::Value, .. }) | Self::Raw(_) | Self::Dummy
+        );
+        !rows_are_records
+    }
+
     /// The word for it in a definition.
     pub fn name(&self) -> &'static str {
         match self {

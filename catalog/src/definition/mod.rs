@@ -18,6 +18,8 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 mod type_parser;
+mod write;
+mod write_format;
 mod yaml;
 
 use std::collections::HashMap;

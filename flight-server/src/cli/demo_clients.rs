@@ -27,7 +27,7 @@ impl fmt::Display for ClientLines<'_> {
         .as_any()
         .encode_to_vec();
         let command: String = command.iter().map(|byte| format!("{byte:02x}")).collect();
-        let aws = format!("AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={KEY} AWS_REGION={REGION}");
+        let aws = format!("AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={KEY} AWS_DEFAULT_REGION={REGION}");
         writeln!(f, "shardflight: shardflight sql --url grpc://{flight}")?;
         writeln!(
             f,

@@ -36,7 +36,21 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("session_name", Text),
         ]),
     ),
-    ("catalog", Section(&[("path", Text), ("refresh", Text), ("default_schema", Text)])),
+    (
+        "allow",
+        Section(&[("streams", Plain), ("roles", NotYet), ("read", NotYet), ("write", NotYet)]),
+    ),
+    (
+        "catalog",
+        Section(&[
+            ("path", Text),
+            ("endpoint", Text),
+            ("region", Text),
+            ("ddl", Plain),
+            ("refresh", Text),
+            ("default_schema", Text),
+        ]),
+    ),
     (
         "reader",
         Section(&[
@@ -44,6 +58,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("idle_stop", Text),
             ("calls_per_second", Plain),
             ("bytes_per_second", Text),
+            ("follow_lag", Text),
             ("warm", NotYet),
             ("fan_out", Section(&[("consumer", Text), ("use", Text)])),
         ]),
@@ -80,7 +95,6 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("prices", Section(&[("on_demand_per_gb", Plain), ("long_term_per_gb", Plain)])),
     ("tls", NotYet),
     ("auth", NotYet),
-    ("allow", NotYet),
     ("checkpoints", NotYet),
     ("cluster", NotYet),
 ];

@@ -127,7 +127,7 @@ impl ShardReading {
             "to": self.pin.range.end,
             "complete": true,
             "reason": format!("{:?}", self.pin.tip).to_lowercase(),
-            "bytes_cached": self.estimate.bytes_in_memory,
+            "bytes_cached": self.estimate.bytes_held(),
             "bytes_to_read": self.estimate.bytes_to_read,
             "source": self.source(),
         })
@@ -138,6 +138,7 @@ impl ShardReading {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Total {
     pub(super) bytes_in_memory: u64,
+    pub(super) bytes_stored: u64,
     pub(super) bytes_to_read: Option<u64>,
     pub(super) calls: Option<u64>,
     pub(super) time: Option<Duration>,
@@ -149,6 +150,7 @@ impl Total {
         let sum = |value: &dyn Fn(&ShardReading) -> Option<u64>| readings.iter().map(value).sum::<Option<u64>>();
         Self {
             bytes_in_memory: readings.iter().map(|reading| reading.estimate.bytes_in_memory).sum(),
+            bytes_stored: readings.iter().map(|reading| reading.estimate.bytes_stored).sum(),
             bytes_to_read: sum(&|reading| reading.estimate.bytes_to_read),
             calls: sum(&|reading| reading.estimate.calls),
             time: readings
@@ -159,9 +161,14 @@ impl Total {
         }
     }
 
+    /// Bytes that need not be read from Kinesis.
+    pub(super) fn bytes_cached(&self) -> u64 {
+        self.bytes_in_memory + self.bytes_stored
+    }
+
     /// Bytes that the snapshot holds, cached or not.
     pub(super) fn bytes(&self) -> Option<u64> {
-        Some(self.bytes_in_memory + self.bytes_to_read?)
+        Some(self.bytes_cached() + self.bytes_to_read?)
     }
 }
 

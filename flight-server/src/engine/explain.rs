@@ -58,6 +58,7 @@ pub(super) async fn snapshot_rows(
     let mut all = json!({
         "shards": readings.len(),
         "memory": total.bytes_in_memory,
+        "stored": total.bytes_stored,
         "to_read": total.bytes_to_read,
         "calls": total.calls,
         "seconds": total.time.map(seconds),
@@ -103,6 +104,7 @@ fn of_shard(reading: &ShardReading, prices: &Prices) -> Value {
         "to": reading.pin.range.end,
         "tip": format!("{:?}", reading.pin.tip).to_lowercase(),
         "memory": estimate.bytes_in_memory,
+        "stored": estimate.bytes_stored,
         "to_read": estimate.bytes_to_read,
         "calls": estimate.calls,
         "seconds": estimate.time.map(seconds),

@@ -150,7 +150,7 @@ impl Engine {
 
     async fn begin(&self, query_id: &str, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {
         let mut ranges: BTreeMap<(String, String), Range> = BTreeMap::new();
-        let (mut in_memory, mut to_read, mut max_bytes) = (0, Some(0_u64), u64::MAX);
+        let (mut held, mut to_read, mut max_bytes) = (0, Some(0_u64), u64::MAX);
         for part in parts {
             let asker = Asker {
                 query_id: part.query_id.clone(),
@@ -168,7 +168,7 @@ impl Engine {
             let physical = self.physical(&statement).await?;
             // What a limit on rows ends early is not worth fetching.
             for reading in cost::readings(&physical).into_iter().filter(|reading| !reading.limited) {
-                in_memory += reading.estimate.bytes_in_memory;
+                held += reading.estimate.bytes_held();
                 to_read = to_read.zip(reading.estimate.bytes_to_read).map(|(all, one)| all + one);
                 let key = (reading.table.to_string(), reading.pin.range.shard.to_string());
                 ranges.insert(key, (reading.reader, reading.pin.range));
@@ -177,10 +177,10 @@ impl Engine {
         if ranges.is_empty() || to_read == Some(0) {
             return Ok(FetchProgress::NOTHING);
         }
-        Ok(self.start(query_id, ranges.into_values().collect(), (in_memory, to_read), max_bytes))
+        Ok(self.start(query_id, ranges.into_values().collect(), (held, to_read), max_bytes))
     }
 
-    fn start(&self, query_id: &str, ranges: Vec<Range>, (in_memory, to_read): (u64, Option<u64>), max_bytes: u64) -> FetchProgress {
+    fn start(&self, query_id: &str, ranges: Vec<Range>, (held, to_read): (u64, Option<u64>), max_bytes: u64) -> FetchProgress {
         let mut known = self.fetch_aheads().0.lock();
         if let Some(other) = known.get(query_id) {
             return other.ahead.progress();
@@ -197,7 +197,7 @@ impl Engine {
             };
         }
         let ahead = Arc::new(FetchAhead {
-            expected: to_read.map(|bytes| in_memory + bytes.min(allowance)),
+            expected: to_read.map(|bytes| held + bytes.min(allowance)),
             allowance,
             meter: StatementMeter::new(max_bytes, None),
             lease: Mutex::new(Instant::now() + LEASE),

@@ -9,6 +9,9 @@ use catalog::{BadRecords, Start};
 use serde::{Deserialize, Serialize};
 use shard_reader::OnGap;
 
+use super::option_text::{bad_records, boolean, byte_size, choice, duration};
+use super::scan::ArrivalSlack;
+
 /// The value of an option that is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum OptionValue {
@@ -113,6 +116,12 @@ pub struct OptionSpec {
 pub(super) const DEFAULT_MAX_BYTES: u64 = 20 << 30;
 
 static SPECS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "arrival_slack",
+        default: "10s",
+        doc: "how far out of order arrival times may be, or unbounded: conditions on _message_timestamp decide what is read with so much to spare",
+        parse: |text| arrival_slack(text).map(|_| OptionValue::Text(text.to_ascii_lowercase())),
+    },
     OptionSpec {
         name: "bad_records",
         default: "the table's",
@@ -264,66 +273,13 @@ pub(super) fn find(name: &str) -> Result<&'static OptionSpec, OptionError> {
     })
 }
 
-fn choice(text: &str, allowed: &[&str]) -> Result<OptionValue, String> {
-    let lower = text.to_ascii_lowercase();
-    if allowed.contains(&lower.as_str()) {
-        Ok(OptionValue::Text(lower))
-    } else {
-        Err(format!("`{text}` is none of {}", allowed.join(", ")))
+fn arrival_slack(text: &str) -> Result<ArrivalSlack, String> {
+    if text.eq_ignore_ascii_case("unbounded") {
+        return Ok(ArrivalSlack::UNBOUNDED);
     }
-}
-
-fn boolean(text: &str) -> Result<OptionValue, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "on" | "1" => Ok(OptionValue::Bool(true)),
-        "false" | "off" | "0" => Ok(OptionValue::Bool(false)),
-        _ => Err(format!("`{text}` is neither true nor false")),
-    }
-}
-
-fn bad_records(text: &str) -> Result<BadRecords, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "null_row" => Ok(BadRecords::NullRow),
-        "skip" => Ok(BadRecords::Skip),
-        "fail" => Ok(BadRecords::Fail),
-        _ => Err(format!("`{text}` is none of null_row, skip, fail")),
-    }
-}
-
-fn byte_size(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        _ => return Err(format!("`{text}` is not a number of bytes such as 20GiB or 500MB")),
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("`{text}` is not a number of bytes such as 20GiB or 500MB"))
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (digits, unit) = text.split_at(split);
-    let number: u64 = digits.parse().ok()?;
-    match unit.trim() {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
-        "d" => Some(Duration::from_secs(number.checked_mul(86400)?)),
-        _ => None,
-    }
+    duration(&text.to_ascii_lowercase())
+        .map(ArrivalSlack::of)
+        .ok_or_else(|| format!("`{text}` is neither a duration such as 30s nor unbounded"))
 }
 
 /// How fresh a statement's end must be.
@@ -372,6 +328,8 @@ pub enum KplDedup {
 /// The options of one statement, typed. What is `None` is the table's to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatementOptions {
+    /// How far out of order arrival times may be.
+    pub arrival_slack: ArrivalSlack,
     /// Start of reading.
     pub start: Option<Start>,
     /// Freshness of the end.
@@ -407,6 +365,9 @@ impl StatementOptions {
         let invalid = |name: &'static str| move |reason: String| OptionError::InvalidValue { name, reason };
         let flag = |name: &'static str, default: bool| values.get(name).map_or(default, |value| *value == OptionValue::Bool(true));
         Ok(Self {
+            arrival_slack: text("arrival_slack").map_or(Ok(ArrivalSlack::default()), |value| {
+                arrival_slack(&value).map_err(invalid("arrival_slack"))
+            })?,
             start: text("start")
                 .map(|value| value.parse::<Start>().map_err(invalid("start")))
                 .transpose()?,
@@ -471,6 +432,7 @@ mod tests {
             ("max_seconds", "-1"),
             ("time_zone", "Mars/Base"),
             ("catalog", "other"),
+            ("arrival_slack", "some"),
         ] {
             assert!(
                 matches!(parse_option(name, text), Err(OptionError::InvalidValue { .. })),

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::error::EngineError;
 use super::options::Freshness as FreshnessOption;
 use super::plan::Statement;
-use super::scan::{ARRIVAL_SLACK_MS, Clues, KnownShard, Reach};
+use super::scan::{ArrivalSlack, Clues, KnownShard, Reach};
 use super::table::StreamTable;
 
 /// The streams that a plan scans, each once.
@@ -82,10 +82,11 @@ struct Needed {
     references: Vec<Reference>,
     /// What they need of any shard, where that is the same for all.
     everywhere: Option<Reach>,
+    slack: ArrivalSlack,
 }
 
 impl Needed {
-    fn new(references: Vec<Reference>) -> Self {
+    fn new(references: Vec<Reference>, slack: ArrivalSlack) -> Self {
         let same = !references.iter().any(|reference| Clues::depend_on_shard(&reference.filters));
         let everywhere = references.iter().fold(Reach::NONE, |all, reference| {
             all.or(reference.clues.reach(&reference.filters, None))
@@ -93,6 +94,7 @@ impl Needed {
         Self {
             references,
             everywhere: same.then_some(everywhere),
+            slack,
         }
     }
 
@@ -142,14 +144,12 @@ impl Needed {
         Some(ShardBounds {
             from: reach.lowest(),
             to: reach.highest(),
-            from_ms: reach
-                .earliest()
-                .filter(|_| stamped)
-                .map(|time| time.saturating_sub(ARRIVAL_SLACK_MS)),
+            from_ms: reach.earliest().filter(|_| stamped).and_then(|time| self.slack.earlier(time)),
             before_ms: reach
                 .latest()
                 .filter(|_| stamped)
-                .map(|time| time.saturating_add(ARRIVAL_SLACK_MS + 1)),
+                .and_then(|time| self.slack.later(time))
+                .map(|time| time.saturating_add(1)),
         })
     }
 }
@@ -174,7 +174,7 @@ pub(super) async fn pin(statement: &Statement, arrived: Instant) -> Result<(), E
     let mut pinning = Vec::new();
     for tables in by_stream.into_values() {
         let of_stream = tables.iter().filter_map(|table| references.remove(table.name())).flatten();
-        let needed = Needed::new(of_stream.collect());
+        let needed = Needed::new(of_stream.collect(), statement.options.arrival_slack);
         pinning.push(async move {
             let mut first: Option<Snapshot> = None;
             for table in tables {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::{BadRecord, Fingerprint, TableDefinition, TableName};
+use datafusion::arrow::array::UInt32Array;
 use parking_lot::Mutex;
 use shard_reader::{Segment, SequenceNumber, ShardId};
 
@@ -41,6 +42,8 @@ struct Key {
     shard: ShardId,
     sequence: SequenceNumber,
     sub: u32,
+    /// Row within the record.
+    row: u32,
 }
 
 /// A bad record.
@@ -77,6 +80,11 @@ impl ScanError {
         self.key.sub
     }
 
+    /// Of a record that has several rows, the one that is bad.
+    pub(super) fn row_index(&self) -> u32 {
+        self.key.row
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>() * 2 + self.message.len() + self.error.len() + self.query_id.len()
     }
@@ -100,6 +108,14 @@ fn path_of(definition: &TableDefinition, error: &str) -> Option<String> {
     known.then(|| path.to_owned())
 }
 
+/// The record of a row, and the row's index within it.
+fn place(origins: Option<&UInt32Array>, row: usize) -> (usize, u32) {
+    let Some(origins) = origins else { return (row, 0) };
+    let origins = origins.values();
+    let first = origins[..row].partition_point(|record| *record < origins[row]);
+    (origins[row] as usize, u32::try_from(row - first).unwrap_or(u32::MAX))
+}
+
 impl ScanErrors {
     /// Keeps so many entries, and bytes.
     pub(super) fn new(most: usize, most_bytes: usize) -> Arc<Self> {
@@ -111,8 +127,8 @@ impl ScanErrors {
         })
     }
 
-    /// Takes down the bad records of a segment.
-    pub(super) fn record(&self, met: Met<'_>, segment: &Segment, bad: &[BadRecord]) {
+    /// Takes down the bad rows of a segment; `origins` are the records of its rows, where these are not the same.
+    pub(super) fn record(&self, met: Met<'_>, segment: &Segment, origins: Option<&UInt32Array>, bad: &[BadRecord]) {
         if bad.is_empty() {
             return;
         }
@@ -123,18 +139,20 @@ impl ScanErrors {
         let mut known = 0;
         let mut kept = self.kept.lock();
         for verdict in bad.iter().take(OF_ONE_SEGMENT) {
+            let (record, row) = place(origins, verdict.row);
             let key = Key {
                 table: met.table.clone(),
                 definition,
                 shard: segment.shard().clone(),
-                sequence: records.sequence(verdict.row),
-                sub: records.subs().value(verdict.row),
+                sequence: records.sequence(record),
+                sub: records.subs().value(record),
+                row,
             };
             if !kept.keys.insert(key.clone()) {
                 known += 1;
                 continue;
             }
-            let message = records.data().value(verdict.row);
+            let message = records.data().value(record);
             let entry = ScanError {
                 key,
                 at_ms,

@@ -191,6 +191,7 @@ impl TableProvider for StreamTable {
             limit,
             bad_records: self.bad_records(),
             kpl_dedup: self.scope.options.kpl_dedup,
+            arrival_slack: self.scope.options.arrival_slack,
             errors: Arc::clone(&self.scope.errors),
             query_id: Arc::clone(&self.scope.query_id),
             target_partitions: self.scope.target_partitions,

@@ -1,9 +1,11 @@
 //! `shardflight demo`: what a new user runs first, with real clients.
 
+use std::process::Command;
 use std::time::Duration;
 
-use integration_tests::environment::scratch_directory;
+use integration_tests::environment::{profile_directory, python, scratch_directory};
 use integration_tests::http;
+use integration_tests::process::{Process, without_aws_settings};
 use integration_tests::server::{self, Demo};
 
 /// A signal must end the program within this time.
@@ -28,6 +30,43 @@ fn it_serves_real_clients_until_it_is_told_to_stop() {
     server::run_script("pyarrow_client.py", &[&demo.flight]).unwrap();
     server::run_script("put_and_query.py", &[&demo.flight, &demo.kinesis]).unwrap();
     assert!(http::get(&demo.http, "/metrics").unwrap().contains("shardflight_"));
+    stop(demo, "TERM");
+}
+
+/// A line for a client, run by a shell as a user would who has copied it.
+fn copied(demo: &Demo, client: &str) -> String {
+    let printed = demo.process.stdout();
+    let line = printed
+        .iter()
+        .find_map(|line| line.strip_prefix(client)?.strip_prefix(": "))
+        .unwrap();
+    let log = concat!(env!("CARGO_MANIFEST_DIR"), "/../flight-server/demo/nasa_aug01_first20000.log");
+    let programs = [python().unwrap().program("."), profile_directory().unwrap()];
+    let inherited = std::env::var_os("PATH").unwrap();
+    let path = programs.into_iter().chain(std::env::split_paths(&inherited));
+    let mut shell = Command::new("sh");
+    without_aws_settings(&mut shell);
+    // as on a machine where AWS was never set up
+    shell.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+    shell
+        .args(["-c", &line.replace("FILE", log)])
+        .env("PATH", std::env::join_paths(path).unwrap());
+    let mut process = Process::start(client, &shell).unwrap();
+    let status = process.wait(Duration::from_secs(120)).unwrap();
+    assert!(status.success(), "{line}\n{status}\n{}", process.output());
+    process.output()
+}
+
+#[test]
+fn its_lines_for_clients_work_as_they_are() {
+    let demo = Demo::start(&[]).unwrap();
+    for client in ["adbc", "pyarrow"] {
+        let answer = copied(&demo, client);
+        assert!(answer.contains("20395584") && answer.contains("18750653"), "{client}: {answer}");
+    }
+    assert!(copied(&demo, "boto3").contains("nasahttp"));
+    let report = copied(&demo, "datagen");
+    assert!(report.contains("Acknowledged 20000 records"), "{report}");
     stop(demo, "TERM");
 }
 

@@ -50,10 +50,15 @@ async fn status(rows: &mut FlightRecordBatchStream) -> tonic::Status {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn resharding_loses_and_doubles_nothing() {
-    let running = Backend::Embedded.start().unwrap();
-    let stage = Arc::new(Stage::new("follow-resharding", &running.endpoint, &running.endpoint, &["followed"]));
+/// Follows a stream that is written and resharded on a service, eight times; `records` are put in all.
+async fn resharding_loses_and_doubles_nothing(backend: Backend, records: i64) {
+    let running = backend.start().unwrap();
+    let stage = Arc::new(Stage::new(
+        &format!("follow-resharding-{backend:?}"),
+        &running.endpoint,
+        &running.endpoint,
+        &["followed"],
+    ));
     stage.create("followed", 2).await;
     put(&stage.kinesis, "followed", 0..500, |_| {}).await;
     let mut client = stage.client(Mode::Single).await;
@@ -64,18 +69,36 @@ async fn resharding_loses_and_doubles_nothing() {
     let mut writing = JoinSet::new();
     writing.spawn(async move {
         for step in 0..8_i64 {
-            let from = 500 + step * (RECORDS - 500) / 8;
-            let to = 500 + (step + 1) * (RECORDS - 500) / 8;
+            let from = 500 + step * (records - 500) / 8;
+            let to = 500 + (step + 1) * (records - 500) / 8;
             put(&writer.kinesis, "followed", from..to, |_| {}).await;
             reshard(&writer, "followed", step).await;
+            kinesis::active(&writer.kinesis, "followed").await.unwrap();
         }
     });
-    read(&mut rows, &mut seen, RECORDS as usize).await;
+    read(&mut rows, &mut seen, records as usize).await;
     writing.join_next().await.unwrap().unwrap();
     // into the newest shards
-    put(&stage.kinesis, "followed", RECORDS..RECORDS + 200, |_| {}).await;
-    read(&mut rows, &mut seen, RECORDS as usize + 200).await;
-    assert_eq!(seen.last(), Some(&(RECORDS + 199)));
+    put(&stage.kinesis, "followed", records..records + 200, |_| {}).await;
+    read(&mut rows, &mut seen, records as usize + 200).await;
+    assert_eq!(seen.last(), Some(&(records + 199)));
+    let shards = stage.kinesis.list_shards().stream_name("followed").send().await.unwrap();
+    assert!(shards.shards().len() > 10, "only {} shards came to be", shards.shards().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resharding_on_the_embedded_service() {
+    resharding_loses_and_doubles_nothing(Backend::Embedded, RECORDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resharding_on_roto() {
+    resharding_loses_and_doubles_nothing(Backend::Roto, 4_500).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resharding_on_kinesis_local() {
+    resharding_loses_and_doubles_nothing(Backend::KinesisLocal, 2_500).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,11 +3,13 @@
 #![expect(clippy::print_stdout, reason = "the harness captures it and shows it with a failure")]
 
 mod conformance;
+mod definitions;
 mod demo;
 mod faults;
 mod follow;
 mod large_record;
 mod metrics;
+mod progress;
 mod promises;
 mod rooms;
 mod sql_cases;

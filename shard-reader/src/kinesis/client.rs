@@ -34,16 +34,18 @@ pub struct KinesisSettings {
     pub session_name: Option<String>,
 }
 
-/// One pool of connections, and one set of root certificates, for the whole process.
+/// One pool of connections, and one set of root certificates, for all calls of the process but subscriptions beyond the first ones.
 pub(crate) fn http_client() -> SharedHttpClient {
     static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
-    let build = || {
-        aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build_https()
-    };
-    CLIENT.get_or_init(build).clone()
+    CLIENT.get_or_init(new_http_client).clone()
+}
+
+/// A pool of its own.
+pub(super) fn new_http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .pool_idle_timeout(Duration::from_secs(60))
+        .build_https()
 }
 
 impl KinesisSettings {

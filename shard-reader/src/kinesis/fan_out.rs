@@ -13,6 +13,7 @@ use aws_sdk_kinesis::types::{ConsumerStatus, ShardIteratorType, StartingPosition
 use tokio::time::Instant;
 
 use super::errors::{by_code, classify};
+use super::pushes::PushClient;
 use super::{KinesisSource, StreamName, columns};
 use crate::{
     ConsumerArn, FanOut, FanOutError, FanOutErrorKind, OpenAt, PushedRecords, SequenceNumber, ShardId, ShardSubscription, SourceError,
@@ -205,8 +206,9 @@ impl FanOut for KinesisSource {
             OpenAt::Timestamp(time) => start.r#type(ShardIteratorType::AtTimestamp).timestamp(DateTime::from_millis(time)),
         };
         let invalid = |error: &dyn fmt::Display| FanOutError::new(FanOutErrorKind::Invalid, format!("{what}: {error}"));
-        let request = self
-            .pushes
+        let pushes = self.pushes.lease();
+        let request = pushes
+            .client
             .subscribe_to_shard()
             .consumer_arn(consumer.as_str())
             .shard_id(shard.as_str())
@@ -218,6 +220,7 @@ impl FanOut for KinesisSource {
         Ok(Box::new(Subscription {
             source: self.clone(),
             events: reply.event_stream,
+            _client: pushes,
             what: format!("subscription to {stream}, {shard}"),
         }))
     }
@@ -226,6 +229,7 @@ impl FanOut for KinesisSource {
 struct Subscription {
     source: KinesisSource,
     events: EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>,
+    _client: PushClient,
     what: String,
 }
 

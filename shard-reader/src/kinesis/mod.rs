@@ -4,6 +4,7 @@ mod client;
 mod errors;
 mod fan_out;
 mod listing;
+mod pushes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +29,7 @@ use crate::{
 };
 use errors::classify;
 use listing::StreamLister;
+use pushes::PushClients;
 
 /// A reply holds up to 10 MiB: over a slow line that takes its time.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,7 +42,7 @@ pub struct KinesisSource {
     /// Without retries, with timeouts of its own.
     reads: Client,
     /// Without retries and without any timeout but that of connecting: a subscription is silent for seconds, and lasts for minutes.
-    pushes: Client,
+    pushes: Arc<PushClients>,
     /// Digits of the service's sequence numbers where it pads them with zeros: some look a number up as text.
     padded: Arc<AtomicUsize>,
 }
@@ -91,7 +93,7 @@ impl KinesisSource {
             .timeout_config(connecting.build());
         Self {
             reads: Client::from_conf(config.build()),
-            pushes: Client::from_conf(pushes.build()),
+            pushes: Arc::new(PushClients::new(Client::from_conf(pushes.build()))),
             client,
             padded: Arc::default(),
         }

@@ -36,8 +36,10 @@ pub enum EstimateSource {
 /// What reading a range will take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReadEstimate {
-    /// Bytes of the range that are held in memory, or stored.
+    /// Bytes of the range that are held in memory.
     pub bytes_in_memory: u64,
+    /// Bytes of the range that are not, and that are stored on disk or in the object store.
+    pub bytes_stored: u64,
     /// Bytes that must be read from Kinesis; `None` = unknown.
     pub bytes_to_read: Option<u64>,
     /// Bytes that must be read in any case: what is known, and at the lower rate of both sides what lies between where a tenth of the time was seen.
@@ -76,6 +78,7 @@ impl StreamContext {
 #[derive(Debug, Default)]
 struct Figures {
     held: u64,
+    stored: u64,
     holes: u64,
     /// Known to the byte.
     known: u64,
@@ -149,7 +152,7 @@ impl Figures {
                         to: piece.from,
                     });
                 }
-                self.held += piece.wire_bytes;
+                self.stored += piece.wire_bytes;
                 point = piece.to;
             }
             if point < hole.to {
@@ -278,6 +281,7 @@ impl Figures {
         let least = self.known + self.least_rated as u64;
         ReadEstimate {
             bytes_in_memory: self.held,
+            bytes_stored: self.stored,
             bytes_to_read: to_read,
             least_to_read: least,
             least_is_known: self.least_rated == 0.0,
@@ -292,9 +296,15 @@ impl Figures {
 }
 
 impl ReadEstimate {
+    /// Bytes of the range that need not be read from Kinesis.
+    pub fn bytes_held(&self) -> u64 {
+        self.bytes_in_memory + self.bytes_stored
+    }
+
     /// That of a range with nothing in it.
     pub const NOTHING: Self = Self {
         bytes_in_memory: 0,
+        bytes_stored: 0,
         bytes_to_read: Some(0),
         least_to_read: 0,
         least_is_known: true,

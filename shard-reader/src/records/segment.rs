@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, UInt32Array};
 use catalog::{BadRecord, DecodeError, Decoder, DefinitionError, Fingerprint, TableDefinition};
 use parking_lot::Mutex;
 
@@ -33,17 +33,21 @@ struct DecodedDefinition {
     fingerprint: Fingerprint,
     columns: Vec<Option<ArrayRef>>,
     bad: Option<Arc<Vec<BadRecord>>>,
+    /// Of each row its record; `Some(None)` = rows are records, `None` = not known yet.
+    origins: Option<Option<UInt32Array>>,
 }
 
-/// Columns of a segment, each as long as the segment.
+/// Columns of a segment, each as long as the segment has rows.
 #[derive(Debug, Clone)]
 pub struct DecodedColumns {
     /// The columns, in the order asked.
     pub columns: Vec<ArrayRef>,
-    /// Bad records, judged on all columns of the definition; present if and only if judging was asked for.
+    /// Bad rows, judged on all columns of the definition; present if and only if judging was asked for.
     pub bad: Option<Arc<Vec<BadRecord>>>,
-    /// Verdicts that this call made and none before it; of one record there may be one for each column.
+    /// Verdicts that this call made and none before it; of one row there may be one for each column.
     pub fresh: Vec<BadRecord>,
+    /// Of each row the index of its record in the segment, ascending; `None` = each record is one row.
+    pub origins: Option<UInt32Array>,
 }
 
 /// Makes the segments of one shard.
@@ -140,7 +144,8 @@ impl Segment {
     }
 
     /// Decoded columns of the whole segment (indexes into the definition's columns). Missing ones are decoded now, once however many ask, and kept
-    /// as long as the segment. With `judge`, each record is judged on all columns of the definition.
+    /// as long as the segment. With `judge`, each row is judged on all columns of the definition. Which rows are whose is known even if no column is
+    /// asked for.
     ///
     /// Synchronous work of some milliseconds for a page of 10,000 records.
     ///
@@ -171,6 +176,7 @@ impl Segment {
                     fingerprint,
                     columns: vec![None; definition.columns.len()],
                     bad: None,
+                    origins: (!definition.format.may_fan_out()).then_some(None),
                 });
                 held.len() - 1
             });
@@ -187,6 +193,7 @@ impl Segment {
                 .sum::<usize>();
             fresh.clone_from(&decoded.bad);
             entry.bad = Some(Arc::new(decoded.bad));
+            added += entry.know_origins(decoded.records);
             for (column, array) in decoded
                 .columns
                 .into_iter()
@@ -199,17 +206,19 @@ impl Segment {
         let mut missing: Vec<usize> = columns.iter().copied().filter(|column| entry.columns[*column].is_none()).collect();
         missing.sort_unstable();
         missing.dedup();
-        if !missing.is_empty() {
+        if !missing.is_empty() || entry.origins.is_none() {
             let decoded = Decoder::new(definition, &missing)?.decode(self.records.data())?;
             if entry.bad.is_none() {
                 fresh = decoded.bad;
             }
+            added += entry.know_origins(decoded.records);
             for (column, array) in missing.iter().zip(decoded.columns) {
                 added += keep(&mut entry.columns[*column], array);
             }
         }
         let arrays = columns.iter().filter_map(|column| entry.columns[*column].clone()).collect();
         let bad = judge.then(|| entry.bad.clone()).flatten();
+        let origins = entry.origins.clone().flatten();
         drop(held);
         if added > 0 {
             self.decoded_bytes.fetch_add(added, Ordering::Relaxed);
@@ -220,12 +229,25 @@ impl Segment {
             columns: arrays,
             bad,
             fresh,
+            origins,
         })
     }
 
     /// Bytes on the wire of a range of rows.
     pub(crate) fn wire_bytes(&self, rows: Range<usize>) -> u64 {
         self.records.wire_bytes(rows)
+    }
+}
+
+impl DecodedDefinition {
+    /// What they take.
+    fn know_origins(&mut self, origins: Option<UInt32Array>) -> usize {
+        if self.origins.is_some() {
+            return 0;
+        }
+        let bytes = origins.as_ref().map_or(0, |origins| origins.values().inner().len());
+        self.origins = Some(origins);
+        bytes
     }
 }
 

@@ -1,14 +1,16 @@
 //! Watches the promise of `event_time`: how many records carry a time that lies further from their arrival than the definition says.
 
+use std::sync::Arc;
+
 use catalog::TableDefinition;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit};
 use datafusion::common::Result as DfResult;
-use shard_reader::Records;
 
 use super::super::promises::PromiseCount;
 use super::super::table::ColumnSource;
+use super::columns::Run;
 use super::conditions::EventColumn;
 
 /// The promise, where the scan reads its column.
@@ -31,11 +33,12 @@ impl PromiseWatch {
     }
 
     /// Counts, if the times are among the columns that were decoded so far.
-    pub(super) fn see(&self, records: &Records, columns: &[Option<ArrayRef>]) -> DfResult<bool> {
+    pub(super) fn see(&self, run: &Run<'_>, columns: &[Option<ArrayRef>]) -> DfResult<bool> {
         let Some(times) = columns.get(self.at).and_then(Option::as_ref) else {
             return Ok(false);
         };
-        self.count.add(self.event.outside(times, records.arrivals())?);
+        let arrivals = run.spread(Arc::new(run.records.arrivals().clone()))?;
+        self.count.add(self.event.outside(times, arrivals.as_primitive::<Int64Type>())?);
         Ok(true)
     }
 }
@@ -83,8 +86,6 @@ impl EventColumn {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use datafusion::arrow::array::{Date32Array, TimestampMicrosecondArray, TimestampSecondArray};
 
     use super::*;

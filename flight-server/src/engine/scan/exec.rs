@@ -30,10 +30,10 @@ use super::super::scan_errors::ScanErrors;
 use super::super::table::ColumnSource;
 use super::event_time::PromiseWatch;
 use super::follow;
-use super::order::{ReadFrom, Reading, is_newest_first};
+use super::order::{ArrivalSlack, ReadFrom, Reading, is_newest_first};
 use super::prune::Pruning;
 use super::reach::Reach;
-use super::rows::RowPlan;
+use super::rows::{Produced, RowPlan};
 
 /// What a plan asks of a stream.
 pub(crate) struct ScanRequest {
@@ -48,6 +48,7 @@ pub(crate) struct ScanRequest {
     pub(crate) limit: Option<usize>,
     pub(crate) bad_records: BadRecords,
     pub(crate) kpl_dedup: KplDedup,
+    pub(crate) arrival_slack: ArrivalSlack,
     /// Where bad records are taken down, and for which statement.
     pub(crate) errors: Arc<ScanErrors>,
     pub(crate) query_id: Arc<str>,
@@ -121,6 +122,7 @@ impl ShardScanExec {
             definition: request.definition,
             bad_records: request.bad_records,
             kpl_dedup: request.kpl_dedup,
+            arrival_slack: request.arrival_slack,
             errors: request.errors,
             query_id: request.query_id,
             read: sources,
@@ -227,7 +229,7 @@ impl ShardRows {
         loop {
             let wanted = self.rows.wanted()?;
             if let Some(wanted) = &wanted {
-                self.reading.want(wanted);
+                self.reading.want(wanted, self.rows.arrival_slack);
             }
             let next = self.reading.next().await;
             for gap in self.reading.take_gaps() {
@@ -249,8 +251,8 @@ impl ShardRows {
                 }
             };
             let reach = wanted.as_ref().unwrap_or(self.rows.pruning.reach());
-            let batch = self.rows.rows(&self.pin, &slice, self.before, reach)?;
-            self.before = self.before.saturating_add(i64::try_from(slice.rows.len()).unwrap_or(i64::MAX));
+            let Produced { batch, rows } = self.rows.rows(&self.pin, &slice, self.before, reach)?;
+            self.before = self.before.saturating_add(i64::try_from(rows).unwrap_or(i64::MAX));
             if batch.is_some() {
                 return Ok(batch);
             }

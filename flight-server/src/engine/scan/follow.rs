@@ -23,7 +23,7 @@ struct FollowedRows {
 /// What was read of a shard so far.
 struct FollowedShard {
     slot: ScanSlot,
-    /// Records that came before.
+    /// Rows that came before.
     before: i64,
     totals: ScanTotals,
 }
@@ -80,8 +80,8 @@ impl FollowedRows {
         let records = slice.segment.records();
         let bytes = records.wire_bytes(slice.rows.clone());
         let shard = self.shard(pin);
-        let batch = rows.rows(pin, slice, shard.before, rows.pruning.reach())?;
-        shard.before = shard.before.saturating_add(i64::try_from(slice.rows.len()).unwrap_or(i64::MAX));
+        let produced = rows.rows(pin, slice, shard.before, rows.pruning.reach())?;
+        shard.before = shard.before.saturating_add(i64::try_from(produced.rows).unwrap_or(i64::MAX));
         shard.totals.records += slice.rows.len() as u64;
         if slice.cached {
             shard.totals.bytes_cached += bytes;
@@ -90,6 +90,6 @@ impl FollowedRows {
         }
         let (slot, totals) = (shard.slot, shard.totals);
         self.facts.left(slot, records.end_of(slice.rows.end - 1), totals);
-        Ok(batch)
+        Ok(produced.batch)
     }
 }

@@ -13,6 +13,6 @@ mod rows;
 
 pub(super) use conditions::{Clues, KnownShard};
 pub(super) use exec::{ScanRequest, ShardScanExec};
-pub(super) use order::ARRIVAL_SLACK_MS;
+pub(super) use order::ArrivalSlack;
 pub(super) use prune::can_evaluate;
 pub(super) use reach::Reach;

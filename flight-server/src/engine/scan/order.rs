@@ -6,9 +6,11 @@
 //! # What is relied on
 //!
 //! Arrival times are not exactly in order, and nothing can be known of records that are not read but what the service says of them. So what arrived
-//! before a time is left unread only where the service says that everything before a place arrived earlier, for a time that is [`ARRIVAL_SLACK_MS`]
+//! before a time is left unread only where the service says that everything before a place arrived earlier, for a time that is [`ArrivalSlack`]
 //! earlier still. And a shard is read no further once a whole run of records arrived that much after the last time that is wanted. Sequence numbers
 //! are in order, and bound exactly.
+
+use std::time::Duration;
 
 use catalog::TableDefinition;
 use datafusion::physical_expr::PhysicalSortExpr;
@@ -20,7 +22,40 @@ use super::conditions::EventColumn;
 use super::reach::Reach;
 
 /// How far out of order arrival times may be: so much earlier reading starts than a lower bound on them, and so much later it ends than an upper one.
-pub(crate) const ARRIVAL_SLACK_MS: i64 = 10_000;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArrivalSlack {
+    /// `None`: no time says anything about another.
+    ms: Option<i64>,
+}
+
+impl ArrivalSlack {
+    /// Conditions on arrival times decide nothing about what is read.
+    pub const UNBOUNDED: Self = Self { ms: None };
+
+    /// So much.
+    pub fn of(slack: Duration) -> Self {
+        Self {
+            ms: Some(i64::try_from(slack.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// What arrived before this time (ms since the epoch) is not needed where nothing before `time` is wanted.
+    pub(crate) fn earlier(self, time: i64) -> Option<i64> {
+        self.ms.map(|slack| time.saturating_sub(slack))
+    }
+
+    /// What comes after a record that arrived after this time is not needed where nothing after `time` is wanted.
+    pub(crate) fn later(self, time: i64) -> Option<i64> {
+        self.ms.map(|slack| time.saturating_add(slack))
+    }
+}
+
+impl Default for ArrivalSlack {
+    /// 10 s.
+    fn default() -> Self {
+        Self { ms: Some(10_000) }
+    }
+}
 
 /// The end of a shard at which reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +99,11 @@ impl Reading {
     }
 
     /// Only records of this reach are wanted from now on.
-    pub(super) fn want(&mut self, reach: &Reach) {
+    pub(super) fn want(&mut self, reach: &Reach, slack: ArrivalSlack) {
         match self {
             Self::Forward { scan, passed_ms, ended } => {
                 let past = |number| scan.position() >= Position::after_record(number);
-                let late = |time: i64| *passed_ms > time.saturating_add(ARRIVAL_SLACK_MS);
+                let late = |time: i64| slack.later(time).is_some_and(|time| *passed_ms > time);
                 *ended |= reach.highest().is_some_and(past) || (reach.latest().is_some_and(late) && !reach.unstamped);
             }
             Self::Newest(scan) => {
@@ -76,8 +111,8 @@ impl Reading {
                     scan.leave_before(Position::Before(number));
                 }
                 // of a record without a time the service does not say that it arrived earlier
-                if let Some(time) = reach.earliest() {
-                    scan.leave_older(time.saturating_sub(ARRIVAL_SLACK_MS));
+                if let Some(time) = reach.earliest().and_then(|time| slack.earlier(time)) {
+                    scan.leave_older(time);
                 }
             }
         }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use catalog::{BadRecords, DecodeError, TableDefinition, TableName};
-use datafusion::arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, RecordBatchOptions, UInt32Array,
+};
 use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{SchemaRef, UInt32Type};
 use datafusion::common::{DataFusionError, Result as DfResult, internal_datafusion_err};
 use datafusion::physical_expr::PhysicalExpr;
-use shard_reader::{Records, SegmentSlice, ShardPin};
+use shard_reader::{SegmentSlice, ShardPin};
 
 use super::super::error::{EngineError, ErrorCategory};
 use super::super::hidden::HiddenColumn;
@@ -18,6 +20,7 @@ use super::super::table::ColumnSource;
 use super::aggregates::kept;
 use super::columns::Run;
 use super::event_time::PromiseWatch;
+use super::order::ArrivalSlack;
 use super::prune::{Pruning, can_hold};
 use super::reach::Reach;
 
@@ -28,6 +31,7 @@ pub(super) struct RowPlan {
     pub(super) definition: Arc<TableDefinition>,
     pub(super) bad_records: BadRecords,
     pub(super) kpl_dedup: KplDedup,
+    pub(super) arrival_slack: ArrivalSlack,
     pub(super) errors: Arc<ScanErrors>,
     pub(super) query_id: Arc<str>,
     /// Columns that are read: those of the output, then those that only filters need.
@@ -44,6 +48,84 @@ pub(super) struct RowPlan {
     pub(super) pruning: Pruning,
     /// The promise of `event_time`, if its column is read.
     pub(super) watch: Option<PromiseWatch>,
+}
+
+/// What a run of records came to.
+#[derive(Debug)]
+pub(super) struct Produced {
+    /// Rows that are left, if any.
+    pub(super) batch: Option<RecordBatch>,
+    /// Rows that there were, where rows are counted.
+    pub(super) rows: usize,
+}
+
+impl Produced {
+    const NOTHING: Self = Self { batch: None, rows: 0 };
+}
+
+/// A run of records while its columns are decoded, those first that the predicate needs.
+struct Decoding<'a> {
+    plan: &'a RowPlan,
+    slice: &'a SegmentSlice,
+    run: Run<'a>,
+    /// Of `read`, those that are there.
+    columns: Vec<Option<ArrayRef>>,
+    rows_known: bool,
+}
+
+impl Decoding<'_> {
+    fn load(&mut self, wanted: &[usize]) -> DfResult<()> {
+        let plan = self.plan;
+        let data: Vec<(usize, usize)> = wanted
+            .iter()
+            .filter_map(|&at| match plan.read[at] {
+                ColumnSource::Data(index) if self.columns[at].is_none() => Some((at, index)),
+                _ => None,
+            })
+            .collect();
+        let judge = plan.needs_verdict();
+        if !data.is_empty() || (judge && self.run.bad.is_none()) || !self.rows_known {
+            let indexes: Vec<usize> = data.iter().map(|(_, index)| *index).collect();
+            let segment = &self.slice.segment;
+            let decoded = segment
+                .decoded(&plan.definition, &indexes, judge)
+                .map_err(|error| plan.undecodable(self.run.pin, &error))?;
+            let met = Met {
+                table: &plan.table,
+                definition: &plan.definition,
+                query_id: &plan.query_id,
+            };
+            plan.errors.record(met, segment, decoded.origins.as_ref(), &decoded.fresh);
+            if !self.rows_known {
+                self.know_rows(decoded.origins.as_ref());
+            }
+            for ((at, _), column) in data.into_iter().zip(decoded.columns) {
+                self.columns[at] = Some(column.slice(self.run.rows.start, self.run.rows.len()));
+            }
+            self.run.bad = decoded.bad;
+        }
+        for &at in wanted {
+            if let (ColumnSource::Hidden(column), None) = (plan.read[at], &self.columns[at]) {
+                self.columns[at] = Some(self.run.column(column)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the segment's rows are those of the run, and whose.
+    fn know_rows(&mut self, origins: Option<&UInt32Array>) {
+        self.rows_known = true;
+        let Some(origins) = origins else { return };
+        let records = &self.slice.rows;
+        let first_of = |record: usize| origins.values().partition_point(|origin| (*origin as usize) < record);
+        let rows = first_of(records.start)..first_of(records.end);
+        let start = records.start as u32;
+        let of_run = origins
+            .slice(rows.start, rows.len())
+            .unary::<_, UInt32Type>(|origin| origin - start);
+        self.run.origins = Some(of_run);
+        self.run.rows = rows;
+    }
 }
 
 impl RowPlan {
@@ -69,90 +151,61 @@ impl RowPlan {
         self.pruning.reach_with(&self.late).map(Some)
     }
 
-    /// The rows of a run of records; `None` where none is left. `before` is the number of records of the range before it; no record outside of `reach`
-    /// is wanted.
-    pub(super) fn rows(&self, pin: &ShardPin, slice: &SegmentSlice, before: i64, reach: &Reach) -> DfResult<Option<RecordBatch>> {
+    /// The rows of a run of records. `before` is the number of rows of the range before it; no record outside of `reach` is wanted.
+    pub(super) fn rows(&self, pin: &ShardPin, slice: &SegmentSlice, before: i64, reach: &Reach) -> DfResult<Produced> {
         let segment = &slice.segment;
         if !can_hold(segment, reach) && self.bad_records != BadRecords::Fail {
-            return Ok(None);
+            return Ok(Produced::NOTHING);
         }
         let kept = kept(self.kpl_dedup, segment.records(), &slice.rows, pin.hash_range);
-        if kept.as_ref().is_some_and(|kept| kept.true_count() == 0) {
-            return Ok(None);
+        if kept.as_ref().is_some_and(|kept| kept.true_count() == 0) && !self.counts_records() {
+            return Ok(Produced::NOTHING);
         }
         let records = segment.records().slice(slice.rows.start, slice.rows.len());
-        let judge = self.needs_verdict();
-        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.read.len()];
-        let mut bad = None;
-        let first: &[usize] = if self.predicate.is_some() { &self.predicate_columns } else { &[] };
-        let mut load = |wanted: &[usize], columns: &mut Vec<Option<ArrayRef>>| -> DfResult<()> {
-            let data: Vec<(usize, usize)> = wanted
-                .iter()
-                .filter_map(|&at| match self.read[at] {
-                    ColumnSource::Data(index) if columns[at].is_none() => Some((at, index)),
-                    _ => None,
-                })
-                .collect();
-            if !data.is_empty() || (judge && bad.is_none()) {
-                let indexes: Vec<usize> = data.iter().map(|(_, index)| *index).collect();
-                let decoded = segment
-                    .decoded(&self.definition, &indexes, judge)
-                    .map_err(|error| self.undecodable(pin, &error))?;
-                let met = Met {
-                    table: &self.table,
-                    definition: &self.definition,
-                    query_id: &self.query_id,
-                };
-                self.errors.record(met, segment, &decoded.fresh);
-                for ((at, _), column) in data.into_iter().zip(decoded.columns) {
-                    columns[at] = Some(column.slice(slice.rows.start, slice.rows.len()));
-                }
-                bad = decoded.bad;
-            }
-            let run = Run {
+        let mut decoding = Decoding {
+            plan: self,
+            slice,
+            run: Run {
                 pin,
                 records: &records,
-                offset: slice.rows.start,
+                rows: slice.rows.clone(),
+                origins: None,
                 before,
-                bad: bad.as_ref().map(|bad| bad.as_slice()),
-            };
-            for &at in wanted {
-                if let (ColumnSource::Hidden(column), None) = (self.read[at], &columns[at]) {
-                    columns[at] = Some(run.column(column)?);
-                }
-            }
-            Ok(())
+                bad: None,
+            },
+            columns: vec![None; self.read.len()],
+            rows_known: !self.definition.format.may_fan_out(),
         };
-        load(first, &mut columns)?;
-        let watched = self.watch(&records, &columns)?;
+        decoding.load(if self.predicate.is_some() { &self.predicate_columns } else { &[] })?;
+        let rows = decoding.run.rows.len();
+        let nothing = Produced { batch: None, rows };
+        let kept = match kept {
+            Some(kept) => Some(decoding.run.spread(Arc::new(kept))?.as_boolean().clone()),
+            None => None,
+        };
+        let watched = self.watch(&decoding)?;
         let mut mask = match &self.predicate {
-            Some(predicate) => Some(self.predicate_mask(predicate.as_ref(), &columns, records.len())?),
+            Some(predicate) => Some(self.predicate_mask(predicate.as_ref(), &decoding.columns, rows)?),
             None => None,
         };
         mask = both(mask, kept.as_ref())?;
         if self.bad_records == BadRecords::NullRow && mask.as_ref().is_some_and(|mask| mask.true_count() == 0) {
-            return Ok(None);
+            return Ok(nothing);
         }
-        let output: Vec<usize> = (0..self.output_schema.fields().len()).collect();
-        load(&output, &mut columns)?;
+        let width = self.output_schema.fields().len();
+        decoding.load(&(0..width).collect::<Vec<_>>())?;
         if !watched {
-            self.watch(&records, &columns)?;
+            self.watch(&decoding)?;
         }
-        let run = Run {
-            pin,
-            records: &records,
-            offset: slice.rows.start,
-            before,
-            bad: bad.as_ref().map(|bad| bad.as_slice()),
-        };
-        let good = self.good_rows(&run, kept.as_ref())?;
+        let good = self.good_rows(&decoding.run, kept.as_ref())?;
         mask = both(mask, good.as_ref())?;
-        let output = columns
+        let output = decoding
+            .columns
             .into_iter()
-            .take(self.output_schema.fields().len())
+            .take(width)
             .map(|column| column.ok_or_else(|| internal_datafusion_err!("a column was not read")))
             .collect::<DfResult<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(records.len()));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let mut batch = RecordBatch::try_new_with_options(Arc::clone(&self.output_schema), output, &options)?;
         if let Some(mask) = mask
             && mask.true_count() < mask.len()
@@ -160,12 +213,16 @@ impl RowPlan {
             batch = filter_record_batch(&batch, &mask)?;
         }
         batch = self.late_filtered(batch)?;
-        Ok((batch.num_rows() > 0).then_some(batch))
+        Ok(Produced {
+            batch: (batch.num_rows() > 0).then_some(batch),
+            rows,
+        })
     }
 
     /// Whether the times of events were there to be watched.
-    fn watch(&self, records: &Records, columns: &[Option<ArrayRef>]) -> DfResult<bool> {
-        self.watch.as_ref().map_or(Ok(false), |watch| watch.see(records, columns))
+    fn watch(&self, decoding: &Decoding<'_>) -> DfResult<bool> {
+        let see = |watch: &PromiseWatch| watch.see(&decoding.run, &decoding.columns);
+        self.watch.as_ref().map_or(Ok(false), see)
     }
 
     fn predicate_mask(&self, predicate: &dyn PhysicalExpr, columns: &[Option<ArrayRef>], rows: usize) -> DfResult<BooleanArray> {
@@ -205,17 +262,17 @@ impl RowPlan {
             return Err(EngineError::BadRecord {
                 table: self.table.to_string(),
                 shard: run.pin.range.shard.to_string(),
-                sequence: run.records.sequence(*first).to_string(),
+                sequence: run.records.sequence(run.record(*first)).to_string(),
                 reason: verdict.error.clone(),
             }
             .into_datafusion());
         }
-        let mut good = BooleanBuilder::with_capacity(run.records.len());
+        let mut good = BooleanBuilder::with_capacity(run.rows.len());
         for (row, _) in bad {
             good.append_n(row - good.len(), true);
             good.append_value(false);
         }
-        good.append_n(run.records.len() - good.len(), true);
+        good.append_n(run.rows.len() - good.len(), true);
         Ok(Some(good.finish()))
     }
 

@@ -6,10 +6,12 @@
 //! - A snapshot holds every record that was acknowledged before its statement arrived, in every shard that existed then, from its start on.
 //! - A range gives exactly its records, in order, once: whole, in parts, again, after a restart of the process, whatever was dropped, evicted or renewed
 //!   in between.
+//! - What follows gives every record of each shard from its start on, once and in order, a shard's after those of its parents, on and on.
 //! - Records that have expired are an error, never a shorter answer.
 //!
 //! `SHARD_READER_SEEDS=5000` runs more schedules, `SHARD_READER_FIRST=17 SHARD_READER_SEEDS=1` one again.
 
+mod follower;
 mod model;
 mod schedule;
 mod statement;
@@ -49,7 +51,7 @@ fn every_row_is_answered_whatever_happens() {
     assert_eq!(total.gone, 0);
     // the schedules are not idle
     assert!(
-        !many || (total.statements > 500 && total.rows > 50_000 && total.restarts > 50),
+        !many || (total.statements > 500 && total.rows > 50_000 && total.restarts > 50 && total.followers > 40 && total.resumed > 20),
         "{total:?}"
     );
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::super::*;
+use super::follower::follow;
 use super::statement::statements;
 use super::world::{Outcome, World, nap};
 use crate::{Chances, MillisBehind};
@@ -52,6 +54,13 @@ async fn schedule(seed: u64, trims: bool) -> Outcome {
         total.restarts = random.random_range(1..6);
         happenings.spawn(restart(Arc::clone(&world), seed, total.restarts));
     }
+    let done = CancellationToken::new();
+    let mut following = JoinSet::new();
+    if !trims {
+        for follower in 0..random.random_range(0..3) {
+            following.spawn(follow(Arc::clone(&world), seed * 89 + follower, done.clone()));
+        }
+    }
     let mut reading = JoinSet::new();
     for statement in 0..random.random_range(1..5) {
         reading.spawn(statements(Arc::clone(&world), seed * 97 + statement, 6));
@@ -61,6 +70,10 @@ async fn schedule(seed: u64, trims: bool) -> Outcome {
     }
     while let Some(happened) = happenings.join_next().await {
         unwound(happened);
+    }
+    done.cancel();
+    while let Some(outcome) = following.join_next().await {
+        total.add(&unwound(outcome));
     }
     world.end().await;
     total

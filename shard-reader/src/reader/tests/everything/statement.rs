@@ -62,7 +62,7 @@ fn start(random: &mut SmallRng, world: &World, begin_ms: i64) -> ScanStart {
 }
 
 /// A statement that the end of a process hits while it is planned is planned again by the next.
-async fn pin(world: &Arc<World>, request: &PinRequest) -> Snapshot {
+pub(super) async fn pin(world: &Arc<World>, request: &PinRequest) -> Snapshot {
     loop {
         let process = world.process();
         match process.reader.pin(request).await {

@@ -17,6 +17,9 @@ pub(super) struct Outcome {
     pub(super) scans: usize,
     pub(super) rows: usize,
     pub(super) restarts: usize,
+    pub(super) followers: usize,
+    /// Times that a follower went on with the next process.
+    pub(super) resumed: usize,
     /// Ranges of which records were gone.
     pub(super) gone: usize,
 }
@@ -27,6 +30,8 @@ impl Outcome {
         self.scans += other.scans;
         self.rows += other.rows;
         self.restarts += other.restarts;
+        self.followers += other.followers;
+        self.resumed += other.resumed;
         self.gone += other.gone;
     }
 }
