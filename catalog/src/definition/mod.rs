@@ -10,6 +10,8 @@ mod cursor;
 mod fingerprint;
 mod format;
 mod format_syntax;
+#[cfg(test)]
+mod format_tests;
 mod joda;
 mod node;
 mod presto;
