@@ -75,9 +75,8 @@ fn targets_hold_on_seeds_and_mutations() {
             };
             let started = Instant::now();
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.run)(&bytes))) {
-                let text = String::from_utf8_lossy(&bytes);
-                eprintln!("{} on {bytes:?}\n{text:?}", target.name);
-                std::panic::resume_unwind(panic);
+                let why = panic.downcast_ref::<String>().map_or("it panics", String::as_str);
+                panic!("{} on {bytes:?}, {:?}: {why}", target.name, String::from_utf8_lossy(&bytes));
             }
             assert!(
                 started.elapsed() < MOST_TIME,

@@ -186,6 +186,8 @@ pub struct ProtobufFormat {
     pub message: String,
     /// A `FileDescriptorSet`, as bytes.
     pub descriptor: Vec<u8>,
+    /// The repeated field of messages that are rows; empty = a message is a row. Columns whose paths begin with it are inside of these, others beside them.
+    pub elements_of: Vec<String>,
     #[serde(skip)]
     pub(crate) compiled: Compiled<ProtobufTypes>,
 }
@@ -197,6 +199,7 @@ impl ProtobufFormat {
             framing,
             message: message.into(),
             descriptor,
+            elements_of: Vec::new(),
             compiled: Compiled::default(),
         }
     }
@@ -263,7 +266,7 @@ impl Format {
         match self {
             Self::Json(json) => json.rows != JsonRows::Value,
             Self::Avro(avro) => avro.framing == AvroFraming::Container,
-            Self::Protobuf(protobuf) => protobuf.framing == ProtobufFraming::Delimited,
+            Self::Protobuf(protobuf) => protobuf.framing == ProtobufFraming::Delimited || !protobuf.elements_of.is_empty(),
             Self::Regex(regex) => regex.rows != RegexRows::Record,
             Self::Raw(_) | Self::Dummy => false,
             Self::Csv(_) | Self::LogLines(_) | Self::CloudWatchLogs | Self::CloudEvents => true,

@@ -178,7 +178,7 @@ pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
 }
 
 fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Problem> {
-    options.check_keys(&["framing", "message", "descriptor"], &[])?;
+    options.check_keys(&["framing", "message", "descriptor", "elements_of"], &[])?;
     let framing = match options.get("framing")? {
         Some(framing) => framing.choice(
             &[
@@ -192,8 +192,12 @@ fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Pro
         None => ProtobufFraming::None,
     };
     let (message, descriptor) = (options.require("message")?, options.require("descriptor")?);
-    let format = ProtobufFormat::new(framing, message.non_empty_text()?, beside.read(&descriptor)?);
+    let mut format = ProtobufFormat::new(framing, message.non_empty_text()?, beside.read(&descriptor)?);
     crate::decode::compile_protobuf(&format).map_err(|problem| message.keyed_problem(problem))?;
+    if let Some(place) = options.get("elements_of")? {
+        format.elements_of = check::path(place.text()?, true).map_err(|problem| place.keyed_problem(problem))?;
+        crate::decode::check_protobuf_elements(&format).map_err(|problem| place.keyed_problem(problem))?;
+    }
     Ok(format)
 }
 

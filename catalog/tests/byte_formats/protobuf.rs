@@ -256,6 +256,29 @@ fn vehicle_positions() {
         assert_eq!(found["vehicle"]["stop_id"], entity["vehicle"]["stop_id"]);
     }
 
+    // A row for each entity, beside what stands once in the feed; a feed without any has no row.
+    let fan_out = format!(
+        "table: t\nstream: s\nformat: {{ protobuf: {{ {descriptor}, message: transit_realtime.FeedMessage, elements_of: entity }} }}\ncolumns:
+  - {{ name: version, path: header/gtfs_realtime_version, type: varchar }}
+  - {{ name: id, path: entity/id, type: varchar }}
+  - {{ name: route, path: entity/vehicle/trip/route_id, type: varchar }}
+  - {{ name: whole, path: entity, type: json }}\n"
+    );
+    let whole_feed = data("protobuf/VehiclePositions.pb");
+    let decoded = decode(&fan_out, &[b"\x0a\x05\x0a\x032.0", &whole_feed, b"\x0a", &whole_feed]);
+    assert_eq!(decoded.bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [entities.len()]);
+    let records = decoded.records.unwrap();
+    let of = |record: u32| records.values().iter().filter(|of| **of == record).count();
+    assert_eq!([of(0), of(1), of(2), of(3)], [0, entities.len(), 1, entities.len()]);
+    for (row, entity) in entities.iter().enumerate() {
+        assert_eq!(shown(&decoded.columns[0], row), expected["feed"]["version"]);
+        assert_eq!(shown(&decoded.columns[1], row), entity["id"]);
+        assert_eq!(shown(&decoded.columns[2], row), entity["vehicle"]["trip"]["route_id"]);
+        let whole: Value = serde_json::from_str(shown(&decoded.columns[3], row).as_str().unwrap()).unwrap();
+        assert_eq!(whole["id"], entity["id"]);
+        assert_eq!(shown(&decoded.columns[1], entities.len() + 1 + row), entity["id"]);
+    }
+
     let sequence = decode(
         &format!(
             "table: t\nstream: s\nformat: {{ protobuf: {{ {descriptor}, message: transit_realtime.FeedEntity, framing: delimited }} }}\ncolumns:

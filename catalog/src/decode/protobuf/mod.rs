@@ -1,6 +1,6 @@
 //! Protocol Buffers: messages of a descriptor set.
 //!
-//! A column is the value at its path: fields by the names of the .proto file or of JSON, keys of maps, indexes of repeated fields.
+//! A column is the value at its path; where the elements of a repeated field are rows (`elements_of`), one inside of these or beside them. Fields go the names of the .proto file or of JSON, maps by keys, repeated fields by indexes.
 //!
 //! | field | value |
 //! |---|---|
@@ -26,11 +26,11 @@ mod wire;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use self::types::{Kind, Label};
+use self::types::{Kind, Label, MessageId};
 pub(crate) use self::types::{Types, compile};
 use self::value::Reading;
 use self::walk::{Found, Step, Target};
-use self::wire::Fields;
+use self::wire::{Fields, Raw};
 use super::RowFormat;
 use super::contents::DecodeError;
 use super::framing::{self, Glue};
@@ -40,28 +40,59 @@ use crate::{ProtobufFormat, ProtobufFraming};
 /// Whether the message has what a column asks for.
 pub(crate) fn check_path(format: &ProtobufFormat, path: &[String]) -> Result<(), String> {
     let types = compile(format)?;
+    let (id, inside) = match elements(format, &types)? {
+        Some(element) if path.starts_with(&format.elements_of) => (element, &path[format.elements_of.len()..]),
+        _ => (types.root, path),
+    };
     let mut target = [Target::Nothing];
-    match path.is_empty() || Step::bind(&types, types.root, &[(0, path)], &mut target).is_some() {
+    match inside.is_empty() || Step::bind(&types, id, &[(0, inside)], &mut target).is_some() {
         true => Ok(()),
         false => Err(format!("message {} has no `{}`", format.message, path.join("/"))),
     }
 }
 
+/// Whether the message has the elements that are to be rows.
+pub(crate) fn check_elements(format: &ProtobufFormat) -> Result<(), String> {
+    elements(format, &*compile(format)?).map(drop)
+}
+
+/// The type of the messages that are rows, if they are elements of another.
+fn elements(format: &ProtobufFormat, types: &Types) -> Result<Option<MessageId>, String> {
+    if format.elements_of.is_empty() {
+        return Ok(None);
+    }
+    let mut target = [Target::Nothing];
+    Step::bind(types, types.root, &[(0, &format.elements_of)], &mut target);
+    if let [Target::Field(id, place)] = target
+        && let field = &types.message(id).fields[place]
+        && let (Label::Repeated, Kind::Message(element)) = (field.label, field.kind)
+    {
+        return Ok(Some(element));
+    }
+    Err(format!("`{}` is not a repeated field of messages", format.elements_of.join("/")))
+}
+
 /// The format of a definition, for the columns of `rows`.
 pub(super) fn new(format: &ProtobufFormat, rows: &Rows) -> Result<Box<dyn RowFormat>, String> {
     let types = compile(format)?;
-    let paths: Vec<(usize, &[String])> = (0..rows.width()).map(|place| (place, &*rows.column(place).path)).collect();
-    let mut targets: Vec<Target> = paths
-        .iter()
-        .map(|(_, path)| if path.is_empty() { Target::Whole } else { Target::Nothing })
-        .collect();
-    let step = Step::bind(&types, types.root, &paths, &mut targets);
+    let element = elements(format, &types)?;
+    let (mut of_message, mut of_element) = (Vec::new(), Vec::new());
+    for place in 0..rows.width() {
+        let path = &*rows.column(place).path;
+        match element {
+            Some(_) if path.starts_with(&format.elements_of) => of_element.push((place, &path[format.elements_of.len()..])),
+            _ => of_message.push((place, path)),
+        }
+    }
+    if element.is_some() {
+        // Beyond the columns: the elements themselves.
+        of_message.push((rows.width(), &*format.elements_of));
+    }
     Ok(Box::new(Messages {
         framing: format.framing,
-        found: Found::new(targets.len()),
+        message: Columns::new(&types, types.root, &of_message),
+        elements: element.map(|element| Columns::new(&types, element, &of_element)),
         types,
-        step,
-        targets,
         glue: Glue::default(),
     }))
 }
@@ -70,18 +101,81 @@ pub(super) fn new(format: &ProtobufFormat, rows: &Rows) -> Result<Box<dyn RowFor
 struct Messages {
     framing: ProtobufFraming,
     types: Arc<Types>,
-    step: Option<Step>,
-    /// Of each column what it is.
-    targets: Vec<Target>,
-    found: Found,
+    message: Columns,
+    /// Of elements that are rows.
+    elements: Option<Columns>,
     glue: Glue,
+}
+
+/// Columns of one message.
+#[derive(Debug)]
+struct Columns {
+    id: MessageId,
+    step: Option<Step>,
+    /// Of each its place among all columns, and what it is.
+    targets: Vec<(usize, Target)>,
+    found: Found,
+}
+
+impl Columns {
+    fn new(types: &Types, id: MessageId, columns: &[(usize, &[String])]) -> Self {
+        let mut targets: Vec<Target> = columns
+            .iter()
+            .map(|(_, path)| if path.is_empty() { Target::Whole(id) } else { Target::Nothing })
+            .collect();
+        let paths: Vec<(usize, &[String])> = columns.iter().enumerate().map(|(index, (_, path))| (index, *path)).collect();
+        Self {
+            id,
+            step: Step::bind(types, id, &paths, &mut targets),
+            found: Found::new(targets.len()),
+            targets: columns.iter().map(|(place, _)| *place).zip(targets).collect(),
+        }
+    }
+
+    /// Goes over the message in a range.
+    fn find(&mut self, types: &Types, record: &[u8], range: (usize, usize)) -> Result<(), String> {
+        self.found.clear();
+        walk::message(types, self.id, self.step.as_ref(), record, range, 0, &mut self.found)
+            .map_err(|reason| format!("not a message of the type: {reason}"))
+    }
+
+    /// Bytes of what was found.
+    fn bytes(&self) -> usize {
+        let length = |raw: &Raw| match raw {
+            Raw::Range(start, end) => end - start,
+            _ => size_of::<u64>(),
+        };
+        self.found.values.iter().flatten().map(length).sum()
+    }
+
+    /// Adds what was found to the columns of this message.
+    fn add(&self, types: &Types, record: &[u8], range: (usize, usize), rows: &mut Rows) {
+        let reading = Reading { types, record };
+        let width = rows.width();
+        for (index, (place, target)) in self.targets.iter().enumerate().filter(|(_, (place, _))| *place < width) {
+            let (values, parent) = (&self.found.values[index], self.found.parents[index]);
+            if let Target::Field(id, field) = target {
+                let field = &types.message(*id).fields[*field];
+                let is_scalar = matches!(field.label, Label::Singular { .. }) && !matches!(field.kind, Kind::Message(_));
+                let stands = !values.is_empty() || field.label == Label::Singular { presence: false } && parent;
+                if is_scalar && stands {
+                    reading.scalar(field.kind, Some(values), |cell| rows.cell(*place, cell));
+                    continue;
+                }
+            }
+            rows.parts(*place, |sink| reading.target(target, range, values, parent, sink));
+        }
+    }
 }
 
 impl RowFormat for Messages {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
         for record in records {
             match self.framing {
-                ProtobufFraming::Delimited => self.sequence(record, rows)?,
+                ProtobufFraming::Delimited => {
+                    self.sequence(record, rows)?;
+                    rows.end_record();
+                }
                 _ => {
                     let message = match self.payload(record) {
                         Ok(message) => message,
@@ -93,8 +187,8 @@ impl RowFormat for Messages {
                     if let Cow::Owned(inflated) = &message {
                         rows.repeat(inflated.len())?;
                     }
-                    self.row(&message, (0, message.len()), rows);
-                    rows.one_row_each(1)?;
+                    self.rows(&message, (0, message.len()), rows)?;
+                    rows.end_record();
                 }
             }
         }
@@ -135,44 +229,46 @@ impl Messages {
             });
             match range {
                 Ok(range) => {
-                    self.row(record, range, rows);
+                    self.rows(record, range, rows)?;
                     at = range.1;
                 }
                 Err(reason) => {
                     // Where the next message would begin is what the length would have told.
                     rows.bad_row(format!("not a sequence of messages: {reason}"));
-                    at = record.len();
+                    return rows.rows_of(1);
                 }
             }
-            rows.rows_of(1)?;
         }
-        rows.end_record();
         Ok(())
     }
 
-    /// Adds the message in a range as a row.
-    fn row(&mut self, record: &[u8], range: (usize, usize), rows: &mut Rows) {
-        self.found.clear();
-        if let Err(reason) = walk::message(&self.types, self.types.root, self.step.as_ref(), record, range, 0, &mut self.found) {
-            return rows.bad_row(format!("not a message of the type: {reason}"));
+    /// Adds the message in a range as a row, or its elements.
+    fn rows(&mut self, record: &[u8], range: (usize, usize), rows: &mut Rows) -> Result<(), DecodeError> {
+        if let Err(reason) = self.message.find(&self.types, record, range) {
+            rows.bad_row(reason);
+            return rows.rows_of(1);
         }
-        let reading = Reading {
-            types: &self.types,
-            record,
+        let Some(elements) = &mut self.elements else {
+            self.message.add(&self.types, record, range, rows);
+            return rows.rows_of(1);
         };
-        for (place, target) in self.targets.iter().enumerate() {
-            let (values, parent) = (&self.found.values[place], self.found.parents[place]);
-            if let Target::Field(id, field) = target {
-                let field = &self.types.message(*id).fields[*field];
-                let is_scalar = matches!(field.label, Label::Singular { .. }) && !matches!(field.kind, Kind::Message(_));
-                let stands = !values.is_empty() || field.label == Label::Singular { presence: false } && parent;
-                if is_scalar && stands {
-                    reading.scalar(field.kind, Some(values), |cell| rows.cell(place, cell));
-                    continue;
+        let found = self.message.found.values.pop().unwrap_or_default();
+        let beside = self.message.bytes();
+        for element in &found {
+            let Raw::Range(start, end) = *element else { continue };
+            // The message has been gone over, its elements with it.
+            match elements.find(&self.types, record, (start, end)) {
+                Ok(()) => {
+                    rows.repeat(beside)?;
+                    self.message.add(&self.types, record, range, rows);
+                    elements.add(&self.types, record, (start, end), rows);
                 }
+                Err(reason) => rows.bad_row(reason),
             }
-            rows.parts(place, |sink| reading.target(target, range, values, parent, sink));
+            rows.rows_of(1)?;
         }
+        self.message.found.values.push(found);
+        Ok(())
     }
 }
 

@@ -107,6 +107,16 @@ fn refused_definitions() {
         ("descriptor: every.proto, message: test.Every", column, "not a descriptor set"),
         ("descriptor: every.desc, message: test.Evry", column, "did you mean `test.Every`"),
         (
+            "descriptor: every.desc, message: test.Every, elements_of: texts",
+            column,
+            "`texts` is not a repeated field of messages",
+        ),
+        (
+            "descriptor: every.desc, message: test.Every, elements_of: place",
+            column,
+            "`place` is not a repeated field of messages",
+        ),
+        (
             "descriptor: every.desc, message: test.Every, framing: length",
             column,
             "unknown value `length`",

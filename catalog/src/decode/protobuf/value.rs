@@ -20,7 +20,7 @@ impl<'a> Reading<'a> {
     /// Adds what a column is of a message.
     pub(super) fn target(&self, target: &Target, whole: (usize, usize), found: &[Raw], parent: bool, sink: &mut Sink) -> Told {
         match target {
-            Target::Whole => self.message(self.types.root, &[Raw::Range(whole.0, whole.1)], sink),
+            Target::Whole(id) => self.message(*id, &[Raw::Range(whole.0, whole.1)], sink),
             Target::Field(id, place) if parent => self.field(&self.types.message(*id).fields[*place], found, sink),
             Target::Within(id, place, within) if parent => self.within(&self.types.message(*id).fields[*place], within, found, sink),
             _ => null(sink),

@@ -23,8 +23,8 @@ struct Taken {
 pub(super) enum Target {
     /// Nothing that the message has.
     Nothing,
-    /// The whole message.
-    Whole,
+    /// The whole message, of that type.
+    Whole(MessageId),
     /// A field of a message.
     Field(MessageId, usize),
     /// One value of a repeated field, or of a map, or what is in it.
