@@ -168,6 +168,9 @@ columns:
             "csv: { escape: '\\', delimiter: ';' }",
             "cloudwatch_logs",
             "cloudevents",
+            "regex: { pattern: '^(?<a>[0-9]+) \"(.*)\"$' }",
+            "avro: { schema: '{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":\"long\"}]}' }",
+            "avro: { framing: container }",
         ] {
             let format = if format.contains(' ') {
                 format!("{{ {format} }}")
@@ -185,6 +188,14 @@ columns:
         let header = "table: t\nstream: s\nformat: { csv: { header: true } }\ncolumns:\n  - { name: a, path: 'x/~y', type: bigint }\n  - { name: b, index: 7, type: bigint }\n";
         let definition = TableDefinition::from_yaml(header).unwrap();
         assert_eq!(TableDefinition::from_yaml(&definition.to_yaml()).unwrap(), definition);
+        let raw = "table: t\nstream: s\nformat: { raw: { endian: little } }\ncolumns:\n  - { name: a, bytes: '0:4', encoding: int, endian: big, type: bigint }\n  - { name: b, bytes: '4', type: varchar }\n";
+        let definition = TableDefinition::from_yaml(raw).unwrap();
+        assert_eq!(TableDefinition::from_yaml(&definition.to_yaml()).unwrap(), definition);
+        for lines in ["clf", "combined"] {
+            let text = format!("table: t\nstream: s\nformat: {lines}\ncolumns:\n  - {{ name: h, path: host, type: varchar }}\n");
+            let definition = TableDefinition::from_yaml(&text).unwrap();
+            assert_eq!(TableDefinition::from_yaml(&definition.to_yaml()).unwrap(), definition);
+        }
         let dummy = TableDefinition::from_yaml("table: d\nstream: s\nformat: dummy\n").unwrap();
         assert_eq!(TableDefinition::from_yaml(&dummy.to_yaml()).unwrap(), dummy);
     }
