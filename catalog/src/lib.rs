@@ -6,6 +6,7 @@ mod compression;
 mod decode;
 mod definition;
 mod directory;
+mod infer;
 
 pub use compression::{Codec, Compression, MOST_INFLATED};
 pub use decode::{BadRecord, DecodeError, Decoded, Decoder, MOST_INFLATED_IN_ALL};
@@ -14,4 +15,5 @@ pub use definition::{
     EventTime, FieldFormat, Fingerprint, Format, HIDDEN_COLUMNS, JsonFormat, JsonRows, KinesisOverrides, LogLines, Partitioning,
     ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows, Start, TableDefinition, TableName, UTC,
 };
-pub use directory::{CatalogError, CatalogSnapshot, DirectoryCatalog};
+pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing};
+pub use infer::{Inferred, InferredColumn, infer, infer_json};

@@ -15,8 +15,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
-    Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices, Principal, Session, SessionId, SourceProvider,
-    StatementRequest, SystemLimits,
+    DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices, Principal, Session, SessionId,
+    SourceProvider, StatementRequest, SystemLimits,
 };
 use futures::TryStreamExt;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
@@ -85,6 +85,7 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         query_timeout: Duration::from_secs(600),
         system: SystemLimits::default(),
         prices: Prices::default(),
+        definitions: DefinitionRules::default(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };
     Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source)))).unwrap()

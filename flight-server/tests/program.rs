@@ -52,7 +52,7 @@ fn help_names_what_works_and_nothing_else() {
     }
     let (code, help, _) = run(&["sql", "--help"]);
     assert_eq!(code, 0);
-    for absent in ["--user", "--password", "--token", "--stream"] {
+    for absent in ["--user", "--password", "--token"] {
         assert!(!help.contains(absent), "{absent} is not in this version:\n{help}");
     }
     let (code, version, _) = run(&["--version"]);
@@ -67,6 +67,8 @@ fn wrong_usage_is_code_2_on_stderr() {
         &["datagen"],
         &["datagen", "-f", LOG, "-n", "s", "-s", "1"],
         &["sql", "--url", "grpc+tls://h:1"],
+        &["sql", "--endpoint", "http://127.0.0.1:1", "-e", "select 1"],
+        &["catalog", "infer"],
     ] {
         let (code, stdout, stderr) = run(arguments);
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");

@@ -193,6 +193,98 @@ def python_cases():
     yield "I", "select approx_distinct(code) from nasahttp", [(len({row[3] for row in LOG}),)]
 
 
+def text_of(value):
+    """A JSON scalar as text; None for what is none."""
+    if isinstance(value, str) or value is None:
+        return value
+    return None if isinstance(value, (dict, list)) else json.dumps(value)
+
+
+def compact(value):
+    return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def as_put(value):
+    """As the records spell it."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def json_cases():
+    """JSON functions and operators over the bytes of records and over text."""
+    orders, customers = lines("orders"), lines("customers")
+    for path in ["id", "note", "amount", "paid", "nothing"]:
+        yield "IT", f"select id, json_extract_scalar(_message, '$.{path}') from orders", [(row["id"], text_of(row.get(path))) for row in orders]
+        yield "IT", f"select id, _message->>'{path}' from orders", [(row["id"], text_of(row.get(path))) for row in orders]
+    yield "IT", "select customer, json_extract(_message, '$.address') from customers", \
+        [(row["customer"], compact(row.get("address"))) for row in customers]
+    yield "IT", "select customer, _message->'address' from customers", [(row["customer"], as_put(row.get("address"))) for row in customers]
+    yield "IT", "select customer, _message->'name' from customers", [(row["customer"], compact(row.get("name"))) for row in customers]
+    city = [(row["customer"], row.get("address", {}).get("city")) for row in customers]
+    yield "IT", "select customer, _message->'address'->>'city' from customers", city
+    yield "IT", "select customer, json_extract_scalar(_message, '$[\"address\"].city') from customers", city
+    yield "IT", "select customer, json_get_str(_message, 'address', 'city') from customers", city
+    yield "IT", "select customer, json_extract_scalar(json_extract(_message, '$.address'), '$.city') from customers", city
+    yield "II", "select id, json_get_int(_message, 'customer') from orders", [(row["id"], row.get("customer")) for row in orders]
+    yield "II", "select id, (_message->'customer')::bigint from orders", [(row["id"], row.get("customer")) for row in orders]
+    yield "II", "select id, json_get(_message, 'customer')::bigint from orders", [(row["id"], row.get("customer")) for row in orders]
+    yield "II", "select id, json_size(_message, '$') from orders", [(row["id"], len(row)) for row in orders]
+    yield "IB", "select id, json_contains(_message, 'note') from orders", [(row["id"], "note" in row) for row in orders]
+    yield "I", "select id from orders where json_extract_scalar(_message, '$.note') = 'first'", [(row["id"],) for row in orders if row.get("note") == "first"]
+    yield "I", "select count(*) from nasahttp where json_extract_scalar(_message, '$.code') = '404'", [(sum(row[3] == 404 for row in LOG),)]
+    yield "I", "select sum((_message->>'bytes')::bigint) from nasahttp", [(sum(row[4] for row in LOG),)]
+    yield "I", "select count(*) from nasahttp where _message->>'host' = host", [(len(LOG),)]
+    yield "I", "select count(*) from nasahttp where host = _message->>'host' and _message->>'code' in ('404', '403')", \
+        [(sum(row[3] in (403, 404) for row in LOG),)]
+    yield "I", "select id from orders where _message->>'note' is not null and not _message->>'note' like 'f%'", \
+        [(row["id"],) for row in orders if row.get("note") is not None and not row["note"].startswith("f")]
+    # Columns of type json and row, over the same records.
+    yield "IT", "select customer, json_extract_scalar(address, '$.city') from addresses", city
+    yield "IT", "select customer, address->>'city' from addresses", city
+    yield "IT", "select customer, parts['city'] from addresses", city
+    yield "II", "select customer, json_size(address, '$') from addresses", \
+        [(row["customer"], len(row["address"]) if "address" in row else None) for row in customers]
+    # A stream that a definition names needs none.
+    yield "IT", "select s.customer, s.name from kinesis_stream('customers') s", [(row["customer"], row["name"]) for row in customers]
+    yield "IT", "select customer, address['city'] from kinesis_stream('customers')", city
+    yield "IT", "select o.id, c.name from kinesis_stream('orders') o join customers c on o.customer = c.customer where o._shard_id is not null", \
+        [(o["id"], c["name"]) for o in orders for c in customers if o.get("customer") == c["customer"]]
+    yield "I", "select count(*) from kinesis_stream('vacant')", [(0,)]
+    valid = Counter()
+    for line in (HERE / "records" / "trouble.ndjson").read_text(encoding="utf-8").splitlines():
+        try:
+            json.loads(line)
+            valid["true"] += 1
+        except ValueError:
+            valid["false"] += 1
+    yield "TI", "select cast(json_valid(_message) as varchar), count(*) from trouble group by 1", sorted(valid.items())
+    document = {"a": [1, 2.5, "x", None, {"b": [True, []]}, -3], "k y": "v", "n": None}
+    text = json.dumps(document)
+    for function, path, value in [
+        ("json_extract", "$", document),
+        ("json_extract", "$.a", document["a"]),
+        ("json_extract", "$.a[4].b", document["a"][4]["b"]),
+        ("json_extract", "$.n", None),
+        ("json_extract", "$.a[9]", None),
+        ("json_extract_scalar", '$["k y"]', "v"),
+        ("json_extract_scalar", "$.a[1]", 2.5),
+        ("json_extract_scalar", "$.a[4]", None),
+    ]:
+        expected = compact(value) if function == "json_extract" else text_of(value)
+        yield "T", f"select {function}('{text}', '{path}')", [(expected,)]
+    for path, size in [("$.a", 6), ("$.a[4]", 1), ("$.a[0]", 0), ("$.missing", None)]:
+        yield "I", f"select json_size('{text}', '{path}')", [(size,)]
+    items = json.dumps(document["a"])
+    yield "II", f"select json_array_length('{items}'), json_array_length('{text}')", [(6, None)]
+    for index in [0, 2, 4, -1, -6, 3, 6, -7]:
+        value = document["a"][index] if -6 <= index < 6 else None
+        yield "T", f"select json_array_get('{items}', {index})", [(compact(value),)]
+    yield "BBBBB", f"select json_array_contains('{items}', 1), json_array_contains('{items}', 2.5), json_array_contains('{items}', 'x'), " \
+        f"json_array_contains('{items}', '1'), json_array_contains('{items}', true)", [(True, True, True, False, False)]
+    yield "T", f"select json_format(json_parse('{text}'))", [(compact(document),)]
+    yield "BBB", "select is_json_scalar('1'), is_json_scalar('[1]'), is_json_scalar('nothing')", [(True, False, None)]
+    yield "BBB", "select json_valid('{}'), json_valid('{'), json_valid(null)", [(True, False, None)]
+
+
 def cell(value, kind):
     if value is None:
         return "NULL"
@@ -223,7 +315,7 @@ def main():
         if any(len(row) != len(types) for row in rows):
             sys.exit(f"{types} for {len(rows[0])} columns: {statement}")
         parts.append(record(types, statement, rows))
-    for types, statement, rows in python_cases():
+    for types, statement, rows in [*python_cases(), *json_cases()]:
         parts.append(record(types, statement, rows))
     (HERE / "generated.slt").write_text("\n".join(parts), encoding="utf-8")
     print(f"{len(parts) - 1} cases")

@@ -97,8 +97,13 @@ pub struct Server {
 impl Server {
     /// Serves the tables of a directory from a Kinesis endpoint; `settings` are further lines of the configuration.
     pub fn start(directory: &Path, endpoint: &str, settings: &str) -> anyhow::Result<Self> {
+        let catalog = format!("path: \"{}\"", directory.join("tables").display());
+        Self::with_catalog(directory, endpoint, &catalog, settings)
+    }
+
+    /// As [`Self::start`], with keys of the configuration's `catalog`.
+    pub fn with_catalog(directory: &Path, endpoint: &str, catalog: &str, settings: &str) -> anyhow::Result<Self> {
         let configuration = directory.join("shardflight.yaml");
-        let tables = directory.join("tables");
         let data = directory.join("data");
         let http = std::cell::RefCell::new(String::new());
         let (process, flight) = Process::serve("shardflight serve", |port| {
@@ -106,8 +111,7 @@ impl Server {
             http.replace(format!("http://127.0.0.1:{http_port}"));
             let text = format!(
                 "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{http_port}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
-                 catalog: {{ path: \"{tables}\", refresh: 1s }}\ndata_dir: \"{data}\"\n{settings}",
-                tables = tables.display(),
+                 catalog: {{ {catalog}, refresh: 1s }}\ndata_dir: \"{data}\"\n{settings}",
                 data = data.display(),
             );
             std::fs::write(&configuration, text)?;

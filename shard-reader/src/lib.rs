@@ -32,7 +32,9 @@ pub use reader::{
     ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
-pub use segments::{RemoteError, RemoteOptions, RemoteSegments, SegmentCounters, SegmentSettings, SegmentStore, SegmentStoreError};
+pub use segments::{
+    RemoteError, RemoteOptions, RemoteSegments, SegmentCounters, SegmentSettings, SegmentStore, SegmentStoreError, connect_object_store,
+};
 pub use source::{
     Cursor, FULL_PAGE_BYTES, HashRange, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
     StreamIdentity,

@@ -81,7 +81,7 @@ fn is_instant(column_type: &ColumnType) -> bool {
 }
 
 /// Whether a path leads into a document; otherwise it is a name.
-fn has_paths(format: &Format) -> bool {
+pub(super) fn has_paths(format: &Format) -> bool {
     match format {
         Format::Json(_) | Format::Avro(_) | Format::Protobuf(_) | Format::CloudWatchLogs | Format::CloudEvents => true,
         Format::Csv(_) | Format::Raw(_) | Format::LogLines(_) | Format::Regex(_) | Format::Dummy => false,

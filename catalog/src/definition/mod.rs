@@ -10,6 +10,8 @@ mod cursor;
 mod fingerprint;
 mod format;
 mod format_syntax;
+#[cfg(test)]
+mod format_tests;
 mod joda;
 mod node;
 mod presto;
@@ -19,6 +21,8 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 mod type_parser;
+mod write;
+mod write_format;
 mod yaml;
 
 use std::collections::HashMap;

@@ -349,24 +349,6 @@ fn presto_field_decoders() {
 }
 
 #[test]
-fn nested_types_and_field_formats_survive_serialisation() {
-    let definition = TableDefinition::from_yaml(
-        "table: t\nstream: s\ncompat: presto\nformat: { json: { rows: elements } }\ncolumns:\n\
-         - { name: a, type: 'row<Id uuid, tags map<varchar, array<decimal(40,2)>>>' }\n\
-         - { name: b, type: varbinary, format: base64 }\n\
-         - { name: c, type: timestamp(ns) with time zone, format: rfc2822 }\n\
-         - { name: d, type: time(us), format: '%H:%M' }\n",
-    )
-    .unwrap();
-    let text = serde_json::to_string(&*definition).unwrap();
-    assert_eq!(serde_json::from_str::<TableDefinition>(&text).unwrap(), *definition);
-    assert_eq!(
-        definition.columns[0].column_type.to_string(),
-        "row<Id uuid, tags map<varchar, array<decimal(40,2)>>>"
-    );
-}
-
-#[test]
 fn presto_mistakes() {
     for (field, part) in [
         (r#"{"name":"a","type":"BIGINT"}"#, "`mapping` is missing"),

@@ -1,14 +1,19 @@
-//! A directory of definitions: hot reload, each file on its own.
+//! A directory of definitions, on disk or in object storage: hot reload, each file on its own.
+
+mod local;
+mod store;
+mod write;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use object_store::ObjectStore;
+use object_store::path::Path as ObjectPath;
 use parking_lot::Mutex;
 
+pub use self::write::{CatalogWriteError, Existing};
 use crate::definition::Beside;
 use crate::{DefinitionError, TableDefinition, TableName};
 
@@ -40,9 +45,22 @@ pub struct CatalogSnapshot {
 /// Definitions in a directory (`*.yaml`, `*.yml`, and as in Presto all whose name ends in `json`; not recursive, no dot files).
 #[derive(Debug)]
 pub struct DirectoryCatalog {
-    path: PathBuf,
+    place: Place,
     default_schema: String,
     state: Mutex<State>,
+    /// One refresh or change at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    /// Objects right below a prefix.
+    Store {
+        store: Arc<dyn ObjectStore>,
+        prefix: ObjectPath,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -65,32 +83,33 @@ struct FileState {
     since: SystemTime,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
     length: u64,
+    /// What object storage calls this content; with one, no change goes unseen.
+    tag: Option<String>,
 }
 
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Option<Self> {
-        metadata.modified().ok().map(|modified| Self {
-            modified,
-            length: metadata.len(),
-        })
-    }
-}
-
-fn stamp_of(file: &Path) -> Option<Stamp> {
-    fs::metadata(file).ok().as_ref().and_then(Stamp::of)
-}
+type Found = BTreeMap<PathBuf, Option<Stamp>>;
 
 impl DirectoryCatalog {
     /// Nothing is read yet. A directory that is missing is an empty catalog. `default_schema` is the schema of definitions that name none.
     pub fn new(path: impl Into<PathBuf>, default_schema: impl Into<String>) -> Self {
+        Self::at(Place::Directory(path.into()), default_schema)
+    }
+
+    /// The objects right below a prefix of object storage. Nothing is read yet.
+    pub fn in_store(store: Arc<dyn ObjectStore>, prefix: ObjectPath, default_schema: impl Into<String>) -> Self {
+        Self::at(Place::Store { store, prefix }, default_schema)
+    }
+
+    fn at(place: Place, default_schema: impl Into<String>) -> Self {
         Self {
-            path: path.into(),
+            place,
             default_schema: default_schema.into(),
             state: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -98,31 +117,51 @@ impl DirectoryCatalog {
     /// and its last good definition is dropped; the others stay. Of files that define one table the first by name counts.
     ///
     /// Blocks for as long as the file system takes. While the directory cannot be listed, what is known of it stays, and that is reported.
+    /// Of a catalog in object storage it gives what [`Self::refreshed`] found last.
     pub fn refresh(&self) -> Arc<CatalogSnapshot> {
-        let mut state = self.state.lock();
-        let changed = match list(&self.path) {
-            Ok(found) => {
-                let listed_again = state.unlisted.take().is_some();
-                self.update(&mut state.files, found) || listed_again
-            }
-            Err(error) => {
-                let error = io_error("cannot list the directory", &error);
-                let known = state.unlisted.as_ref().is_some_and(|unlisted| unlisted.error == error);
-                if !known {
-                    state.unlisted = Some(CatalogError {
-                        file: self.path.clone(),
-                        error,
-                        since: SystemTime::now(),
-                    });
-                }
-                !known
-            }
+        let Place::Directory(directory) = &self.place else {
+            return self.current();
         };
-        if changed {
-            let next = Arc::new(assemble(&state));
-            log_changes(&state.snapshot, &next);
-            state.snapshot = next;
+        let mut state = self.state.lock();
+        let listed = local::list(directory).map_err(|error| local::io_error("cannot list the directory", &error));
+        let contents = match &listed {
+            Ok(found) => {
+                let outdated = outdated(&state.files, found).into_iter();
+                let read = |path: PathBuf| {
+                    let content = local::read(&path, found.get(&path).and_then(Option::as_ref));
+                    (path, content)
+                };
+                outdated.map(read).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        self.apply(&mut state, listed, contents);
+        Arc::clone(&state.snapshot)
+    }
+
+    /// As [`Self::refresh`], wherever the catalog is.
+    pub async fn refreshed(&self) -> Arc<CatalogSnapshot> {
+        let _turn = self.turn.lock().await;
+        self.look().await
+    }
+
+    /// Looks at the files; one at a time.
+    async fn look(&self) -> Arc<CatalogSnapshot> {
+        let Place::Store { store, prefix } = &self.place else {
+            return self.refresh();
+        };
+        let listed = store::list(store.as_ref(), prefix).await;
+        let mut contents = Vec::new();
+        if let Ok(found) = &listed {
+            let outdated = outdated(&self.state.lock().files, found);
+            for path in outdated {
+                let stamp = found.get(&path).and_then(Option::as_ref);
+                let content = store::read(store.as_ref(), prefix, &path, stamp).await;
+                contents.push((path, content));
+            }
         }
+        let mut state = self.state.lock();
+        self.apply(&mut state, listed, contents);
         Arc::clone(&state.snapshot)
     }
 
@@ -131,44 +170,76 @@ impl DirectoryCatalog {
         Arc::clone(&self.state.lock().snapshot)
     }
 
-    /// Brings the known files to what was listed; says whether anything a snapshot shows has changed.
-    fn update(&self, files: &mut BTreeMap<PathBuf, FileState>, found: BTreeMap<PathBuf, Option<Stamp>>) -> bool {
+    /// What messages call the directory.
+    fn shown(&self) -> PathBuf {
+        match &self.place {
+            Place::Directory(path) => path.clone(),
+            Place::Store { store, prefix } => format!("{store}/{prefix}").into(),
+        }
+    }
+
+    /// Brings the state to what was listed and read.
+    fn apply(&self, state: &mut State, listed: Result<Found, DefinitionError>, contents: Vec<(PathBuf, Result<String, DefinitionError>)>) {
+        let changed = match listed {
+            Ok(found) => {
+                let listed_again = state.unlisted.take().is_some();
+                self.update(&mut state.files, &found, contents) || listed_again
+            }
+            Err(error) => {
+                let known = state.unlisted.as_ref().is_some_and(|unlisted| unlisted.error == error);
+                if !known {
+                    state.unlisted = Some(CatalogError {
+                        file: self.shown(),
+                        error,
+                        since: SystemTime::now(),
+                    });
+                }
+                !known
+            }
+        };
+        if changed {
+            let next = Arc::new(assemble(state));
+            log_changes(&state.snapshot, &next);
+            state.snapshot = next;
+        }
+    }
+
+    /// Brings the known files to what was listed and read; says whether anything a snapshot shows has changed.
+    fn update(
+        &self,
+        files: &mut BTreeMap<PathBuf, FileState>,
+        found: &Found,
+        contents: Vec<(PathBuf, Result<String, DefinitionError>)>,
+    ) -> bool {
         let before = files.len();
         files.retain(|path, _| found.contains_key(path));
         let mut changed = files.len() != before;
-        for (path, stamp) in found {
-            let known = files.get_mut(&path);
-            if known
-                .as_ref()
-                .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == stamp && known.beside_is_the_same())
-            {
-                continue;
-            }
+        for (path, content) in contents {
+            let stamp = found.get(&path).cloned().flatten();
             let now = SystemTime::now();
-            let settled = stamp.is_some_and(|stamp| now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED));
-            let content = read(&path, stamp);
-            match known {
+            let settled = stamp
+                .as_ref()
+                .is_some_and(|stamp| stamp.tag.is_some() || now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED));
+            match files.get_mut(&path) {
                 Some(known) if known.content == content && known.beside.is_empty() => {
                     known.stamp = stamp;
                     known.settled = settled;
                 }
                 known => {
-                    let beside = Beside::new(Some(&self.path));
-                    let outcome = match &content {
-                        Ok(text) => self.parse(&path, text, &beside),
-                        Err(error) => Err(error.clone()),
+                    let (outcome, beside) = match &content {
+                        Ok(text) => self.parse(&path, text),
+                        Err(error) => (Err(error.clone()), Vec::new()),
                     };
                     let same = known.filter(|known| known.content == content && known.outcome == outcome);
                     changed |= same.is_none();
                     let since = same.map_or(now, |known| known.since);
-                    // Stamps are taken after the files were read, so a file that is written in between is not settled.
-                    let beside: Vec<(PathBuf, Option<Stamp>)> = beside
-                        .into_named()
-                        .into_iter()
-                        .map(|file| (file.clone(), stamp_of(&file)))
-                        .collect();
+                    // Stamps are taken after the files were read, so one that was written in between is too young to be settled.
+                    let beside: Vec<(PathBuf, Option<Stamp>)> =
+                        beside.into_iter().map(|file| (file.clone(), local::stamp_of(&file))).collect();
                     let is_old = |stamp: &Option<Stamp>| {
-                        stamp.is_some_and(|stamp| now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED))
+                        stamp
+                            .as_ref()
+                            .is_some_and(|stamp| now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED))
                     };
                     let state = FileState {
                         stamp,
@@ -185,65 +256,63 @@ impl DirectoryCatalog {
         changed
     }
 
-    fn parse(&self, path: &Path, text: &str, beside: &Beside) -> Result<Arc<TableDefinition>, DefinitionError> {
+    /// The definition, and the files that it names: they are looked for beside it, where there are files.
+    fn parse(&self, path: &Path, text: &str) -> (Result<Arc<TableDefinition>, DefinitionError>, Vec<PathBuf>) {
         match is_json(path) {
-            true => TableDefinition::from_presto_json(text, &self.default_schema),
-            false => TableDefinition::from_yaml_beside(text, &self.default_schema, beside),
+            true => (TableDefinition::from_presto_json(text, &self.default_schema), Vec::new()),
+            false => self.parse_yaml(text),
         }
+    }
+
+    fn parse_yaml(&self, text: &str) -> (Result<Arc<TableDefinition>, DefinitionError>, Vec<PathBuf>) {
+        let beside = match &self.place {
+            Place::Directory(directory) => Beside::new(Some(directory)),
+            Place::Store { .. } => Beside::new(None),
+        };
+        let outcome = TableDefinition::from_yaml_beside(text, &self.default_schema, &beside);
+        (outcome, beside.into_named())
     }
 }
 
 impl FileState {
     fn beside_is_the_same(&self) -> bool {
-        self.beside.iter().all(|(file, stamp)| stamp_of(file) == *stamp)
+        self.beside.iter().all(|(file, stamp)| local::stamp_of(file) == *stamp)
     }
+}
+
+/// Files whose stamps do not prove that they are as they were read.
+fn outdated(files: &BTreeMap<PathBuf, FileState>, found: &Found) -> Vec<PathBuf> {
+    let unchanged = |path: &PathBuf, stamp: &Option<Stamp>| {
+        files
+            .get(path)
+            .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == *stamp && known.beside_is_the_same())
+    };
+    let found = found.iter().filter(|(path, stamp)| !unchanged(path, stamp));
+    found.map(|(path, _)| path.clone()).collect()
 }
 
 fn is_json(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"json")
 }
 
-/// The definition files, each with its stamp where the file system gives one.
-fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stamp>>> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = BTreeMap::new();
-    for entry in entries {
-        let entry = entry?;
-        let path = entry.path();
-        let extension = path.extension().unwrap_or_default();
-        let is_definition = is_json(&path) || extension == "yaml" || extension == "yml";
-        if !is_definition || entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        // Through links: a mounted configuration map consists of them.
-        match fs::metadata(&path) {
-            Ok(metadata) if !metadata.is_file() => {}
-            Ok(metadata) => {
-                found.insert(path, Stamp::of(&metadata));
-            }
-            Err(_) => {
-                // Reading it will fail and say why, unless it is gone by then.
-                found.insert(path, None);
-            }
-        }
-    }
-    Ok(found)
+fn is_definition(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && (is_json(path) || extension == "yaml" || extension == "yml")
 }
 
-fn read(path: &Path, stamp: Option<Stamp>) -> Result<String, DefinitionError> {
-    if let Some(stamp) = stamp.filter(|stamp| stamp.length > MAX_BYTES) {
-        let message = format!("the file has {} bytes; a definition has at most {MAX_BYTES}", stamp.length);
-        return Err(DefinitionError {
+fn too_large(stamp: Option<&Stamp>) -> Result<(), DefinitionError> {
+    match stamp {
+        Some(stamp) if stamp.length > MAX_BYTES => Err(DefinitionError {
             line: None,
             column: None,
-            message,
-        });
+            message: format!("the file has {} bytes; a definition has at most {MAX_BYTES}", stamp.length),
+        }),
+        _ => Ok(()),
     }
-    let bytes = fs::read(path).map_err(|error| io_error("cannot read the file", &error))?;
+}
+
+fn as_text(bytes: Vec<u8>) -> Result<String, DefinitionError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         DefinitionError {
@@ -252,14 +321,6 @@ fn read(path: &Path, stamp: Option<Stamp>) -> Result<String, DefinitionError> {
             message: "the file is not UTF-8".to_owned(),
         }
     })
-}
-
-fn io_error(what: &str, error: &io::Error) -> DefinitionError {
-    DefinitionError {
-        line: None,
-        column: None,
-        message: format!("{what}: {error}"),
-    }
 }
 
 fn assemble(state: &State) -> CatalogSnapshot {

@@ -86,12 +86,19 @@ pub(crate) struct ServeArgs {
 }
 
 /// `shardflight sql`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("input").args(["execute", "file"]))]
+#[command(group = ArgGroup::new("without_server").args(["config", "endpoint", "region", "profile"]).multiple(true).requires("stream"))]
 pub(crate) struct SqlArgs {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "grpc://127.0.0.1:32010")]
     pub(crate) url: ServerUrl,
+    /// Without a server: a stream, by name or ARN, as a table of its name; columns are inferred from a sample. Can be given more than once.
+    #[arg(long = "stream", id = "stream", value_name = "NAME", conflicts_with = "url")]
+    pub(crate) streams: Vec<String>,
+    /// How streams are reached without a server.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
     /// Statements to run, separated by `;`.
     #[arg(short = 'e', long, visible_short_alias = 'c', value_name = "SQL")]
     pub(crate) execute: Option<String>,
@@ -210,6 +217,49 @@ pub(crate) enum CatalogCommand {
         /// A definition file or a directory of them.
         path: PathBuf,
     },
+    /// Write a table description of the Presto or Trino connector as a definition, to stdout.
+    Convert {
+        /// The description (JSON).
+        file: PathBuf,
+    },
+    /// Propose a definition from a sample of a stream's records, on stdout.
+    Infer(InferArgs),
+}
+
+/// `shardflight catalog infer`
+#[derive(Debug, Args)]
+pub(crate) struct InferArgs {
+    /// The stream's name or ARN.
+    pub(crate) stream: String,
+    /// Records that are looked at.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) sample: NonZeroU32,
+    /// Name of the table [default: the stream's].
+    #[arg(long, value_name = "NAME", conflicts_with = "merge")]
+    pub(crate) table: Option<String>,
+    /// A definition that is kept as it is, and extended by fields that it lacks.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) merge: Option<PathBuf>,
+    /// How the stream is reached.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// How streams are reached without a server.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReachArgs {
+    /// Configuration of a server, for what it says of Kinesis.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Endpoint of Kinesis or of a service that speaks its protocol.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// AWS region.
+    #[arg(long, value_name = "R")]
+    pub(crate) region: Option<String>,
+    /// Profile of the AWS configuration.
+    #[arg(long, value_name = "P")]
+    pub(crate) profile: Option<String>,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -291,6 +341,15 @@ mod tests {
             parse("shardflight sql -e q file.sql").unwrap_err().kind(),
             ErrorKind::ArgumentConflict
         );
+        assert_eq!(
+            parse("shardflight sql --endpoint http://h:1").unwrap_err().kind(),
+            ErrorKind::MissingRequiredArgument
+        );
+        assert_eq!(
+            parse("shardflight sql --url grpc://h:1 --stream s").unwrap_err().kind(),
+            ErrorKind::ArgumentConflict
+        );
+        assert!(parse("shardflight sql --stream s --stream arn:aws:kinesis:r:1:stream/t --endpoint http://h:1 -e q").is_ok());
         assert_eq!(
             parse("shardflight sql --url grpc+tls://h:1").unwrap_err().kind(),
             ErrorKind::ValueValidation

@@ -1,5 +1,6 @@
 //! `shardflight catalog check`: definitions are judged without a server.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -19,14 +20,23 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     }
     let mut report = String::new();
     let mut bad = 0;
+    let mut owners = BTreeMap::new();
     for file in &files {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let judged = if is_json {
             TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA)
         } else {
-            TableDefinition::from_yaml(&text)
+            TableDefinition::from_yaml_file(&text, DEFAULT_SCHEMA, file.parent().unwrap_or(Path::new(".")))
         };
+        let judged = judged.and_then(|definition| match owners.insert(definition.name.clone(), file) {
+            None => Ok(definition),
+            Some(first) => Err(DefinitionError {
+                line: None,
+                column: None,
+                message: format!("table {} is already defined by {}", definition.name, first.display()),
+            }),
+        });
         match judged {
             Ok(definition) => {
                 writeln!(
@@ -51,7 +61,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn place(file: &Path, error: &DefinitionError) -> String {
+pub(super) fn place(file: &Path, error: &DefinitionError) -> String {
     match (error.line, error.column) {
         (Some(line), Some(column)) => format!("{}:{line}:{column}", file.display()),
         (Some(line), None) => format!("{}:{line}", file.display()),

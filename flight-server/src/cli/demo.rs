@@ -13,6 +13,7 @@ use embedded::EmbeddedKinesis;
 use shard_reader::{KinesisSettings, KinesisSource, ReaderConfig, ShardSource};
 
 use super::args::{DemoArgs, OutputFormat};
+use super::catalog_files;
 use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
 use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
@@ -124,6 +125,10 @@ impl Demo {
                 path: args.data_dir.is_none().then(|| "none".into()),
                 ..Default::default()
             },
+            // Its streams are nobody else's.
+            allow: crate::config::AllowSection {
+                streams: vec!["*".to_owned()],
+            },
             ..Config::default()
         };
         let reader = ReaderConfig {
@@ -138,7 +143,8 @@ impl Demo {
             embedded: Arc::new(KinesisSource::with_client(client)),
             elsewhere: KinesisSources::new(settings),
         };
-        let server = Server::start(&config, listeners, Arc::new(sources), reader)?;
+        let catalog = catalog_files::open(&config).await?;
+        let server = Server::start(&config, listeners, catalog, Arc::new(sources), reader)?;
         Ok(Self { kinesis, server, tables })
     }
 

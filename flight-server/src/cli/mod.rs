@@ -6,10 +6,14 @@ mod args;
 mod argv;
 mod backend;
 mod catalog_check;
+mod catalog_convert;
+mod catalog_files;
+mod catalog_infer;
 mod datagen;
 mod demo;
 mod demo_clients;
 mod demo_data;
+mod local_engine;
 mod logging;
 mod reader_facts;
 mod segments;
@@ -64,6 +68,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Datagen(args) => Box::pin(datagen::run(&args)).await,
             Command::Catalog(args) => match args.command {
                 CatalogCommand::Check { path } => catalog_check::run(&path),
+                CatalogCommand::Convert { file } => catalog_convert::run(&file),
+                CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },
             Command::Demo(args) => Box::pin(demo::run(&args)).await,
             Command::Serve(args) => Box::pin(serve::run(&args)).await,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shard_reader::{KinesisSettings, ReaderConfig};
 
 use super::args::ServeArgs;
+use super::catalog_files;
 use super::segments;
 use super::server::{Listeners, Server, bind};
 use super::signals::StopSignal;
@@ -25,7 +26,8 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         segments: segments::open(&config).await?,
         ..readers(&config)
     };
-    let mut server = Server::start(&config, listeners, sources, reader)?;
+    let catalog = catalog_files::open(&config).await?;
+    let mut server = Server::start(&config, listeners, catalog, sources, reader)?;
     server.ready();
     tracing::info!(flight = %format_args!("grpc://{}", server.flight), http = %format_args!("http://{}", server.http), "serving");
     tokio::select! {
@@ -34,7 +36,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     }
 }
 
-fn settings(section: &KinesisSection) -> KinesisSettings {
+pub(super) fn settings(section: &KinesisSection) -> KinesisSettings {
     let section = section.clone();
     KinesisSettings {
         region: section.region,
@@ -46,7 +48,7 @@ fn settings(section: &KinesisSection) -> KinesisSettings {
     }
 }
 
-fn readers(config: &Config) -> ReaderConfig {
+pub(super) fn readers(config: &Config) -> ReaderConfig {
     ReaderConfig {
         memory_bytes: config.reader.memory.resolve(),
         calls_per_second: Some(config.reader.calls_per_second),

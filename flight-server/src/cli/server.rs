@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::ServedEngine;
 use super::reader_facts::ReaderFacts;
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, SourceProvider, parse_option};
+use crate::engine::{AllowedStreams, DefinitionRules, Engine, EngineConfig, SourceProvider, parse_option};
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
 
@@ -49,10 +49,11 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts to serve. `reader` is the pace and memory of the readers; statements are answered when this returns.
+    /// Starts to serve the tables of a catalog that was read. `reader` is the pace and memory of the readers; statements are answered when this returns.
     pub(super) fn start(
         config: &Config,
         listeners: Listeners,
+        catalog: Arc<DirectoryCatalog>,
         sources: Arc<dyn SourceProvider>,
         reader: ReaderConfig,
     ) -> anyhow::Result<Self> {
@@ -63,10 +64,8 @@ impl Server {
         create(&config.spill_dir())?;
         let key = config.data_dir.join("ticket.key");
         let sealer = Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?;
-        let catalog = Arc::new(DirectoryCatalog::new(&config.catalog.path, &config.catalog.default_schema));
-        catalog.refresh();
         let readers = Readers::new(reader);
-        let engine = Engine::new(engine_config(config), Arc::clone(&catalog), Arc::clone(&readers), sources)?;
+        let engine = Engine::new(engine_config(config)?, Arc::clone(&catalog), Arc::clone(&readers), sources)?;
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),
@@ -140,15 +139,16 @@ async fn keep_fresh(catalog: &DirectoryCatalog, refresh: Duration, stop: &Cancel
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
-                // Waits for the file system; the runtime's other threads go on.
-                tokio::task::block_in_place(|| catalog.refresh());
+                // May wait for the file system; the runtime's other threads go on.
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(catalog.refreshed()));
             }
         }
     }
 }
 
-fn engine_config(config: &Config) -> EngineConfig {
-    EngineConfig {
+pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
+    let streams = AllowedStreams::new(&config.allow.streams).map_err(|error| anyhow::anyhow!("allow.streams: {error}"))?;
+    Ok(EngineConfig {
         query_memory: usize::try_from(config.query.memory.resolve()).unwrap_or(usize::MAX),
         spill: config.spill_dir(),
         spill_disk: config.query.spill_disk.0,
@@ -156,5 +156,9 @@ fn engine_config(config: &Config) -> EngineConfig {
         system: config.system.limits(),
         prices: config.prices.prices(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
-    }
+        definitions: DefinitionRules {
+            changes: config.ddl(),
+            streams,
+        },
+    })
 }

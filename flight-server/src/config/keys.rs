@@ -36,7 +36,21 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("session_name", Text),
         ]),
     ),
-    ("catalog", Section(&[("path", Text), ("refresh", Text), ("default_schema", Text)])),
+    (
+        "allow",
+        Section(&[("streams", Plain), ("roles", NotYet), ("read", NotYet), ("write", NotYet)]),
+    ),
+    (
+        "catalog",
+        Section(&[
+            ("path", Text),
+            ("endpoint", Text),
+            ("region", Text),
+            ("ddl", Plain),
+            ("refresh", Text),
+            ("default_schema", Text),
+        ]),
+    ),
     (
         "reader",
         Section(&[
@@ -81,7 +95,6 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("prices", Section(&[("on_demand_per_gb", Plain), ("long_term_per_gb", Plain)])),
     ("tls", NotYet),
     ("auth", NotYet),
-    ("allow", NotYet),
     ("checkpoints", NotYet),
     ("cluster", NotYet),
 ];

@@ -11,8 +11,8 @@ mod units;
 
 pub use load::ConfigError;
 pub use model::{
-    CatalogSection, Config, FanOutSection, FanOutUse, KinesisSection, MetricsSection, QuerySection, ReaderSection, SegmentsSection,
-    TicketsSection,
+    AllowSection, CatalogSection, Config, FanOutSection, FanOutUse, KinesisSection, MetricsSection, QuerySection, ReaderSection,
+    SegmentsSection, TicketsSection,
 };
 pub use system::{PricesSection, SystemSection};
 pub use units::{ByteCount, ListenAddr, MemoryShare};

@@ -8,6 +8,7 @@ use shard_reader::FanOutConfig;
 
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
+use crate::engine::AllowedStreams;
 
 /// What `serve` runs with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -21,6 +22,9 @@ pub struct Config {
     pub insecure: bool,
     /// Where the server keeps what must outlive it.
     pub data_dir: PathBuf,
+    /// What statements may name beside what definition files name.
+    #[serde(deserialize_with = "section")]
+    pub allow: AllowSection,
     /// How streams are reached; tables can say otherwise.
     #[serde(deserialize_with = "section")]
     pub kinesis: KinesisSection,
@@ -56,6 +60,7 @@ impl Default for Config {
             listen: ListenAddr::loopback(32010),
             http: ListenAddr::loopback(8080),
             insecure: false,
+            allow: AllowSection::default(),
             data_dir: "data".into(),
             kinesis: KinesisSection::default(),
             catalog: CatalogSection::default(),
@@ -88,12 +93,27 @@ pub struct KinesisSection {
     pub session_name: Option<String>,
 }
 
+/// `allow:`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AllowSection {
+    /// Names and ARNs of streams, with `*` for any text, that CREATE EXTERNAL TABLE and `kinesis_stream` may name; streams of definition files they
+    /// may name anyway.
+    pub streams: Vec<String>,
+}
+
 /// `catalog:`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CatalogSection {
-    /// Directory of definitions.
+    /// Directory of definitions, or `s3://BUCKET/PREFIX`.
     pub path: PathBuf,
+    /// Endpoint URL of the object storage.
+    pub endpoint: Option<String>,
+    /// Region of the object storage, if it is not that of Kinesis.
+    pub region: Option<String>,
+    /// Statements may change definitions [default: where only this machine reaches the server].
+    pub ddl: Option<bool>,
     /// How often it is looked at.
     #[serde(deserialize_with = "duration")]
     pub refresh: Duration,
@@ -105,6 +125,9 @@ impl Default for CatalogSection {
     fn default() -> Self {
         Self {
             path: "tables".into(),
+            endpoint: None,
+            region: None,
+            ddl: None,
             refresh: Duration::from_secs(10),
             default_schema: "default".to_owned(),
         }
@@ -277,6 +300,11 @@ impl Config {
         }
     }
 
+    /// Whether statements may change definitions.
+    pub fn ddl(&self) -> bool {
+        self.catalog.ddl.unwrap_or_else(|| self.listen.0.ip().is_loopback())
+    }
+
     /// What no single key shows: addresses that need protection, numbers that make no sense.
     pub(super) fn validate(&self) -> Result<(), String> {
         for (key, address) in [("listen", self.listen), ("http", self.http)] {
@@ -317,6 +345,7 @@ impl Config {
                 ));
             }
         }
+        AllowedStreams::new(&self.allow.streams).map_err(|error| format!("allow.streams: {error}"))?;
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());
         }

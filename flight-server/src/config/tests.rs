@@ -67,6 +67,24 @@ const EVERY_KEY: &[Case] = &[
         "web",
         |c| c.catalog.default_schema = "web".into(),
     ),
+    (
+        "catalog: { endpoint: 'http://127.0.0.1:9' }",
+        "SHARDFLIGHT_CATALOG__ENDPOINT",
+        "http://127.0.0.1:9",
+        |c| c.catalog.endpoint = Some("http://127.0.0.1:9".into()),
+    ),
+    ("catalog: { region: eu-west-1 }", "SHARDFLIGHT_CATALOG__REGION", "eu-west-1", |c| {
+        c.catalog.region = Some("eu-west-1".into())
+    }),
+    ("catalog: { ddl: false }", "SHARDFLIGHT_CATALOG__DDL", "false", |c| {
+        c.catalog.ddl = Some(false)
+    }),
+    (
+        "allow: { streams: ['clicks-*', s] }",
+        "SHARDFLIGHT_ALLOW__STREAMS",
+        r#"["clicks-*", "s"]"#,
+        |c| c.allow.streams = vec!["clicks-*".into(), "s".into()],
+    ),
     ("segments: { path: /s }", "SHARDFLIGHT_SEGMENTS__PATH", "/s", |c| {
         c.segments.path = Some("/s".into())
     }),
@@ -255,7 +273,7 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_versions_are_refused_as_such() {
-    for key in ["tls", "auth", "allow", "checkpoints", "cluster"] {
+    for key in ["tls", "auth", "checkpoints", "cluster"] {
         let error = from_file(&format!("{key}: {{}}")).unwrap_err();
         assert_eq!(error, format!("FILE:1:1: `{key}` is not supported yet in this version; remove it"));
     }
@@ -264,6 +282,7 @@ fn keys_of_later_versions_are_refused_as_such() {
         ("query", "max_concurrent"),
         ("query", "queue"),
         ("query", "queue_timeout"),
+        ("allow", "roles"),
     ] {
         let error = from_file(&format!("{section}:\n  {key}: 1")).unwrap_err();
         assert!(error.starts_with("FILE:2:3: "), "{error}");
@@ -271,6 +290,15 @@ fn keys_of_later_versions_are_refused_as_such() {
     }
     let error = from_env(&[("SHARDFLIGHT_TLS__CERT", "x")]).unwrap_err();
     assert!(error.contains("`tls` is not supported yet"), "{error}");
+}
+
+#[test]
+fn statements_change_definitions_where_only_this_machine_reaches_the_server() {
+    assert!(Config::default().ddl());
+    let open = "listen: 0.0.0.0:1\nhttp: 127.0.0.1:1\ninsecure: true\n";
+    assert!(!from_file(open).unwrap().ddl());
+    assert!(from_file(&format!("{open}catalog: {{ ddl: true }}")).unwrap().ddl());
+    assert!(!from_file("catalog: { ddl: false }").unwrap().ddl());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::sql::{CATALOG, ParsedStatement, StatementKind};
 /// Runs the statement, if it is one of these.
 pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedStatement) -> Result<Option<DoneResult>, EngineError> {
     match &parsed.kind {
-        StatementKind::Query(_) => Ok(None),
+        StatementKind::Query(_) | StatementKind::Definition(_) => Ok(None),
         StatementKind::Set { name, value } => {
             let (name, value) = parse_option(name, value)?;
             session.set_option(name, Some(&value))?;
@@ -69,7 +69,8 @@ fn show(values: &OptionValues, name: Option<&str>) -> Result<DoneResult, EngineE
     })
 }
 
-fn nothing() -> DoneResult {
+/// The result of a statement that gives no rows.
+pub(super) fn nothing() -> DoneResult {
     DoneResult {
         query_id: Uuid::now_v7().to_string(),
         schema: Arc::new(Schema::empty()),

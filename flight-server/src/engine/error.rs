@@ -15,6 +15,8 @@ pub enum ErrorCategory {
     InvalidArgument,
     /// No such table or stream.
     NotFound,
+    /// It is there already.
+    AlreadyExists,
     /// The principal, or this server's AWS principal, may not do that.
     PermissionDenied,
     /// Memory, disk, a reading limit.
@@ -52,6 +54,15 @@ pub enum EngineError {
     /// An option is wrong.
     #[error(transparent)]
     Option(#[from] OptionError),
+    /// The server's configuration, or who asks, does not allow it.
+    #[error("{0}")]
+    Denied(String),
+    /// What is to be made is there.
+    #[error("{0}")]
+    Exists(String),
+    /// A service that is needed cannot be used now.
+    #[error("{0}")]
+    Unavailable(String),
     /// The state does not allow it.
     #[error("{0}")]
     FailedPrecondition(String),
@@ -110,6 +121,9 @@ impl EngineError {
             Self::Invalid(_) | Self::Option(_) | Self::BadRecord { .. } => ErrorCategory::InvalidArgument,
             Self::NotFound(_) => ErrorCategory::NotFound,
             Self::NotSupported(_) => ErrorCategory::NotSupported,
+            Self::Denied(_) => ErrorCategory::PermissionDenied,
+            Self::Exists(_) => ErrorCategory::AlreadyExists,
+            Self::Unavailable(_) => ErrorCategory::Unavailable,
             Self::FailedPrecondition(_) => ErrorCategory::FailedPrecondition,
             Self::Read(error) => read_category(error),
             Self::Source(error) => source_category(error.kind),

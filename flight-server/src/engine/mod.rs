@@ -5,6 +5,7 @@
 mod api;
 mod commands;
 mod cost;
+mod definitions;
 mod endless;
 mod error;
 mod execute;
@@ -17,6 +18,7 @@ mod metadata;
 mod named_shards;
 mod option_text;
 mod options;
+mod parts;
 mod pin;
 mod plan;
 mod promises;
@@ -39,6 +41,7 @@ pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };
 pub use cost::Prices;
+pub use definitions::{AllowedStreams, DEFAULT_SAMPLE, DefinitionRules, Proposal};
 pub use error::{EngineError, ErrorCategory};
 pub use facts::ExecutionFacts;
 pub use fetch_ahead::FetchProgress;

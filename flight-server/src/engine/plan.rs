@@ -14,19 +14,19 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use serde_json::{Value, json};
-use shard_reader::{Readers, ShardPin, StatementMeter};
+use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
-use super::cost::{self, Prices, ShardReading, Total};
+use super::cost::{self, Prices, Total};
+use super::definitions::{self, DefinitionRules, InferredStreams};
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
-use super::named_shards::name_shards;
 use super::options::{OptionValue, OptionValues, StatementOptions};
+use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
 use super::queries::{Arrival, Queries};
 use super::result::result_schema;
@@ -37,8 +37,8 @@ use super::sql::{ParsedStatement, StatementKind, parse};
 use super::table::{StatementScope, StreamTable};
 use super::{commands, endless, explain, pin, runtime, split, system, view};
 
-/// Endpoints of one result at most: gateways cap the streams of a connection, and clients open all at once.
-const MAX_ENDPOINTS: usize = 100;
+/// Kind of a statement that was not planned, or not yet.
+const UNPLANNED: &str = "unplanned";
 
 /// What the engine may use.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct EngineConfig {
     pub system: SystemLimits,
     /// What AWS charges for reading.
     pub prices: Prices,
+    /// What statements may do with table definitions.
+    pub definitions: DefinitionRules,
 }
 
 /// Plans and runs statements over streams. One a server.
@@ -73,12 +75,13 @@ pub struct Engine {
     fetch_aheads: FetchAheads,
     this: Weak<Self>,
     promises: Arc<BrokenPromises>,
+    inferred_streams: InferredStreams,
 }
 
 /// Which tables a statement can name.
 pub(super) enum Tables {
-    /// Those of the catalog now.
-    Current,
+    /// Those of the catalog now, and streams without a definition.
+    Current { streams: Vec<PinnedTable> },
     /// Those of a ticket, as they were.
     Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
 }
@@ -114,7 +117,7 @@ impl Engine {
         sources: Arc<dyn SourceProvider>,
     ) -> Result<Arc<Self>, EngineError> {
         let runtime = runtime::runtime_env(&config)?;
-        let template = runtime::template_state(&config, Arc::clone(&runtime));
+        let template = runtime::template_state(&config, Arc::clone(&runtime))?;
         Ok(Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             fetch_aheads: FetchAheads::default(),
@@ -127,6 +130,7 @@ impl Engine {
             runtime,
             template,
             promises: Arc::default(),
+            inferred_streams: InferredStreams::default(),
         }))
     }
 
@@ -157,6 +161,10 @@ impl Engine {
         Weak::clone(&self.this)
     }
 
+    pub(super) fn inferred_streams(&self) -> &InferredStreams {
+        &self.inferred_streams
+    }
+
     pub(super) fn queries(&self) -> &Arc<Queries> {
         &self.queries
     }
@@ -172,7 +180,7 @@ impl Engine {
             id: Uuid::now_v7().to_string(),
             principal: session.principal().to_string(),
             sql: request.sql.clone(),
-            kind: "unplanned",
+            kind: UNPLANNED,
             parts: 1,
             bytes_expected: None,
         };
@@ -181,7 +189,9 @@ impl Engine {
             Ok(Planned::Query(_)) => self.queries.planned(arrival),
             Ok(Planned::Done(done)) => {
                 arrival.id.clone_from(&done.query_id);
-                arrival.kind = "session";
+                if arrival.kind == UNPLANNED {
+                    arrival.kind = "session";
+                }
                 self.queries.ended(arrival, None);
             }
             Err(error) => self.queries.ended(arrival, Some(error)),
@@ -195,6 +205,12 @@ impl Engine {
         if let Some(done) = commands::run(session, &values, &parsed)? {
             return Ok(Planned::Done(done));
         }
+        if let StatementKind::Definition(definition) = &parsed.kind {
+            arrival.kind = "definition";
+            let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
+            let run = self.run_definition(&arrival.principal, &options, definition);
+            return Box::pin(run).await.map(Planned::Done);
+        }
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
@@ -205,7 +221,8 @@ impl Engine {
             query_id: query_id.clone(),
             principal: session.principal().to_string(),
         };
-        let statement = self.statement(parsed, &values, Tables::Current, asker).await?;
+        let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
+        let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
         pin::pin(&statement, request.arrived).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
@@ -257,12 +274,20 @@ impl Engine {
                 schema: Some(commands::show_schema(name.is_none())),
                 is_update: false,
             }),
+            StatementKind::Definition(definition) => {
+                let schema = definitions::schema(definition);
+                Ok(Prepared {
+                    is_update: schema.is_none(),
+                    schema,
+                })
+            }
             StatementKind::Query(_) => {
                 let asker = Asker {
                     query_id: String::new(),
                     principal: session.principal().to_string(),
                 };
-                let statement = self.statement(parsed, &values, Tables::Current, asker).await?;
+                let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
+                let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
                 Ok(Prepared {
                     schema: Some(statement.schema),
                     is_update: false,
@@ -284,7 +309,7 @@ impl Engine {
         let meter = StatementMeter::new(options.max_bytes, deadline);
         let facts = ExecutionFacts::new(asker.query_id.clone(), Arc::clone(&meter), options.on_limit);
         let now_ns = match &tables {
-            Tables::Current => now_ns(),
+            Tables::Current { .. } => now_ns(),
             Tables::Pinned { now_ns, .. } => *now_ns,
         };
         let available = view::Available::new(&self.catalog, tables);
@@ -415,78 +440,10 @@ impl Engine {
     }
 }
 
-fn now_ns() -> i64 {
+pub(super) fn now_ns() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()
         .and_then(|age| i64::try_from(age.as_nanos()).ok())
         .unwrap_or(0)
-}
-
-/// One endpoint a shard; beyond the cap, neighbours share one. An answer without shards still has an endpoint.
-fn endpoint_groups(pins: Vec<ShardPin>) -> Vec<Vec<ShardPin>> {
-    if pins.is_empty() {
-        return Vec::new();
-    }
-    let size = pins.len().div_ceil(MAX_ENDPOINTS);
-    let mut groups: Vec<Vec<ShardPin>> = Vec::with_capacity(pins.len().div_ceil(size));
-    for pin in pins {
-        match groups.last_mut() {
-            Some(group) if group.len() < size => group.push(pin),
-            _ => groups.push(vec![pin]),
-        }
-    }
-    groups
-}
-
-fn split_parts(whole: QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> {
-    let parts = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-    let mut without_shards = QueryPart { parts, ..whole };
-    for snapshot in without_shards.tables.iter_mut().filter_map(|table| table.snapshot.as_mut()) {
-        snapshot.shards = Vec::new();
-    }
-    let part = |(part, shards): (u32, Vec<ShardPin>)| {
-        let mut own = QueryPart {
-            part,
-            ..without_shards.clone()
-        };
-        for snapshot in own.tables.iter_mut().filter_map(|table| table.snapshot.as_mut()) {
-            snapshot.shards.clone_from(&shards);
-        }
-        own
-    };
-    (0..parts).zip(groups).map(part).collect()
-}
-
-fn pinned(table: &StreamTable) -> PinnedTable {
-    PinnedTable {
-        name: table.name().clone(),
-        definition: Arc::clone(table.definition()),
-        snapshot: table.snapshot().cloned(),
-    }
-}
-
-fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &Total, statement: &Statement) -> Value {
-    let mut said = json!({
-        "query_id": query_id,
-        "rows": Value::Null,
-        "bytes_cached": total.bytes_cached(),
-        "bytes_read": 0,
-        "bytes_to_read": total.bytes_to_read,
-        "planning_ms": statement.facts.elapsed().as_millis() as u64,
-    });
-    let shards = readings.iter().map(|reading| {
-        let mut facts = reading.facts();
-        if statement.follow {
-            facts["to"] = Value::Null;
-            facts["complete"] = false.into();
-            facts["reason"] = "followed".into();
-        }
-        facts
-    });
-    name_shards(&mut said, shards);
-    if statement.follow {
-        said["follow"] = true.into();
-    }
-    said
 }

@@ -9,8 +9,10 @@ use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions}
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::common::DFSchema;
+use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
 use super::error::EngineError;
+use super::functions::union_text;
 use super::options::StatementOptions;
 
 /// The schema in which a result is sent.
@@ -51,6 +53,8 @@ fn sent_type(data_type: &DataType, options: &StatementOptions) -> DataType {
             }
             other => other.clone(),
         },
+        // what `->` gives: drivers know no unions
+        union @ DataType::Union(..) if *union == *JSON_UNION_DATA_TYPE => DataType::Utf8,
         DataType::Timestamp(_, zone) if options.timestamp_ns => DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()),
         other => other.clone(),
     }
@@ -72,6 +76,9 @@ pub(super) fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch
 fn fit_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef, EngineError> {
     if column.data_type() == field.data_type() {
         return Ok(Arc::clone(column));
+    }
+    if matches!(column.data_type(), DataType::Union(..)) && *field.data_type() == DataType::Utf8 {
+        return Ok(union_text(column)?);
     }
     let options = CastOptions {
         safe: false,

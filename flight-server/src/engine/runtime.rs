@@ -50,7 +50,7 @@ pub(super) fn runtime_env(config: &EngineConfig) -> Result<Arc<RuntimeEnv>, Engi
 }
 
 /// The state that every statement starts from.
-pub(super) fn template_state(config: &EngineConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+pub(super) fn template_state(config: &EngineConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState, EngineError> {
     let mut session = SessionConfig::new()
         .with_target_partitions(config.target_partitions)
         .with_information_schema(true)
@@ -65,6 +65,6 @@ pub(super) fn template_state(config: &EngineConfig, runtime: Arc<RuntimeEnv>) ->
         .with_config(session)
         .with_runtime_env(runtime)
         .build();
-    functions::register(&mut state);
-    state
+    functions::register(&mut state)?;
+    Ok(state)
 }

@@ -1,5 +1,6 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod definitions;
 mod equivalence;
 mod explain;
 mod fetch_ahead;
@@ -75,17 +76,27 @@ impl World {
     }
 
     fn configured(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
-        Self::made(source, TABLE, configure)
+        Self::made(source, TABLE, configure, DefinitionRules::all())
     }
 
     /// A process of its own with another table over a stream.
     fn defined(source: Arc<MemorySource>, definition: &str) -> Self {
-        Self::made(source, definition, |config| config)
+        Self::made(source, definition, |config| config, DefinitionRules::all())
     }
 
-    fn made(source: Arc<MemorySource>, definition: &str, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
+    /// A world in which statements may do less.
+    fn ruled(source: Arc<MemorySource>, rules: DefinitionRules) -> Self {
+        Self::made(source, TABLE, |config| config, rules)
+    }
+
+    fn made(
+        source: Arc<MemorySource>,
+        definition: &str,
+        configure: impl FnOnce(ReaderConfig) -> ReaderConfig,
+        definitions: DefinitionRules,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("table.yaml"), definition).unwrap();
+        std::fs::write(directory.path().join("t.yaml"), definition).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
         catalog.refresh();
         let readers = Readers::new(configure(ReaderConfig {
@@ -105,6 +116,7 @@ impl World {
             target_partitions: 2,
             system: SystemLimits::default(),
             prices: Prices::default(),
+            definitions,
         };
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source)))).unwrap();
         let session = Session::new(SessionId("test".into()), Principal::anonymous());

@@ -20,24 +20,21 @@ use super::table::{StatementScope, StreamTable};
 #[derive(Debug)]
 pub(super) struct Available {
     current: Arc<CatalogSnapshot>,
-    /// Those of a ticket: they go before the catalog, which may have changed since.
-    pinned: Option<BTreeMap<TableName, PinnedTable>>,
+    /// Those of a ticket, which go before the catalog, since that may have changed; and streams without a definition.
+    pinned: BTreeMap<TableName, PinnedTable>,
 }
 
 impl Available {
     pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables) -> Self {
-        let pinned = match tables {
-            Tables::Current => None,
-            Tables::Pinned { tables, .. } => Some(tables.into_iter().map(|table| (table.name.clone(), table)).collect()),
-        };
+        let (Tables::Current { streams: tables } | Tables::Pinned { tables, .. }) = tables;
         Self {
             current: catalog.current(),
-            pinned,
+            pinned: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
         }
     }
 
     fn pinned(&self, name: &TableName) -> Option<&PinnedTable> {
-        self.pinned.as_ref()?.get(name)
+        self.pinned.get(name)
     }
 
     /// The definition of a table over a stream; `None` for a table about the server.

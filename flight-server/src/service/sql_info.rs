@@ -42,7 +42,7 @@ fn server(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::FlightSqlServerName, "shardflight");
     builder.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     builder.append(SqlInfo::FlightSqlServerArrowVersion, ARROW_FORMAT);
-    builder.append(SqlInfo::FlightSqlServerReadOnly, true);
+    builder.append(SqlInfo::FlightSqlServerReadOnly, false);
     builder.append(SqlInfo::FlightSqlServerSql, true);
     builder.append(SqlInfo::FlightSqlServerSubstrait, false);
     builder.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
@@ -58,7 +58,7 @@ fn server(builder: &mut SqlInfoDataBuilder) {
 fn syntax(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::SqlDdlCatalog, false);
     builder.append(SqlInfo::SqlDdlSchema, false);
-    builder.append(SqlInfo::SqlDdlTable, false);
+    builder.append(SqlInfo::SqlDdlTable, true);
     builder.append(
         SqlInfo::SqlIdentifierCase,
         SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32,
@@ -223,6 +223,10 @@ const STRING_FUNCTIONS: &[&str] = &[
     "concat",
     "concat_ws",
     "initcap",
+    "json_as_text",
+    "json_extract",
+    "json_extract_scalar",
+    "json_get_str",
     "left",
     "length",
     "lower",

@@ -19,6 +19,7 @@ pub(crate) fn code(category: ErrorCategory) -> Code {
     match category {
         ErrorCategory::InvalidArgument => Code::InvalidArgument,
         ErrorCategory::NotFound => Code::NotFound,
+        ErrorCategory::AlreadyExists => Code::AlreadyExists,
         ErrorCategory::PermissionDenied => Code::PermissionDenied,
         ErrorCategory::ResourceExhausted => Code::ResourceExhausted,
         ErrorCategory::DeadlineExceeded => Code::DeadlineExceeded,
@@ -40,6 +41,7 @@ pub(crate) fn engine(error: &EngineError) -> Status {
         ErrorCategory::Unavailable | ErrorCategory::ResourceExhausted => tracing::warn!(?category, %error, "statement failed"),
         ErrorCategory::InvalidArgument
         | ErrorCategory::NotFound
+        | ErrorCategory::AlreadyExists
         | ErrorCategory::PermissionDenied
         | ErrorCategory::DeadlineExceeded
         | ErrorCategory::FailedPrecondition

@@ -24,7 +24,7 @@ pub(crate) use blocking::blocking;
 pub use counters::SegmentCounters;
 pub(crate) use format::{Part, is_storable};
 pub(crate) use name::{FileName, FirstRecord, SegmentName};
-pub use remote::{RemoteError, RemoteOptions, RemoteSegments};
+pub use remote::{RemoteError, RemoteOptions, RemoteSegments, connect_object_store};
 pub(crate) use saving::{Run, Saved};
 pub(crate) use shard::{Held, StoredShard};
 pub(crate) use sharing::Upload;

@@ -42,6 +42,64 @@ pub struct RemoteOptions {
     pub aws: KinesisSettings,
 }
 
+/// Object storage and a prefix in it: `s3://BUCKET/PREFIX`, or `file:///DIRECTORY`, which is made. Makes no call.
+///
+/// # Errors
+/// When the URL or the settings make no sense.
+pub async fn connect_object_store(url: &str, options: &RemoteOptions) -> Result<(Arc<dyn ObjectStore>, Path), RemoteError> {
+    let failed = |message: String, source: Option<object_store::Error>| RemoteError {
+        url: url.to_owned(),
+        message,
+        source,
+    };
+    if let Some(directory) = url.strip_prefix("file://") {
+        if !directory.starts_with('/') {
+            return Err(failed("a directory is given as file:///DIRECTORY".into(), None));
+        }
+        std::fs::create_dir_all(directory).map_err(|error| failed(error.to_string(), None))?;
+        let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(error.to_string(), Some(error)))?;
+        return Ok((Arc::new(store), Path::default()));
+    }
+    let Some((bucket, prefix)) = url.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) else {
+        return Err(failed("expected s3://BUCKET/PREFIX or file:///DIRECTORY".into(), None));
+    };
+    if bucket.is_empty() {
+        return Err(failed("the bucket is missing".into(), None));
+    }
+    let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|error| failed(error.to_string(), None))?;
+    let aws = options.aws.shared().await;
+    let region = options.region.clone().or_else(|| aws.region().map(ToString::to_string));
+    let Some(region) = region else {
+        return Err(failed(
+            "no AWS region is known: set the region beside the URL in the configuration (segments.store_region, catalog.region), or AWS_REGION".into(),
+            None,
+        ));
+    };
+    let endpoint = options.endpoint.clone().or_else(|| aws.endpoint_url().map(str::to_owned));
+    let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    if plain && !endpoint.as_deref().is_some_and(is_loopback) {
+        return Err(failed("without TLS only an endpoint of this machine can be used".into(), None));
+    }
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(region)
+        .with_allow_http(plain)
+        .with_client_options(ClientOptions::new().with_timeout(CALL_TIMEOUT).with_allow_http(plain))
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: RETRIES,
+            retry_timeout: CALL_TIMEOUT,
+        });
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(provider) = aws.credentials_provider() {
+        builder = builder.with_credentials(Arc::new(AwsChain(provider)));
+    }
+    let store = builder.build().map_err(|error| failed(error.to_string(), Some(error)))?;
+    Ok((Arc::new(store), prefix))
+}
+
 /// Segments in object storage.
 #[derive(Clone)]
 pub struct RemoteSegments {
@@ -61,62 +119,13 @@ impl RemoteSegments {
         Self { store, prefix }
     }
 
-    /// `s3://BUCKET/PREFIX`, or `file:///DIRECTORY`, which is made. Makes no call.
+    /// See [`connect_object_store`].
     ///
     /// # Errors
     /// When the URL or the settings make no sense.
     pub async fn connect(url: &str, options: &RemoteOptions) -> Result<Self, RemoteError> {
-        let failed = |message: String, source: Option<object_store::Error>| RemoteError {
-            url: url.to_owned(),
-            message,
-            source,
-        };
-        if let Some(directory) = url.strip_prefix("file://") {
-            if !directory.starts_with('/') {
-                return Err(failed("a directory is given as file:///DIRECTORY".into(), None));
-            }
-            std::fs::create_dir_all(directory).map_err(|error| failed(error.to_string(), None))?;
-            let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(error.to_string(), Some(error)))?;
-            return Ok(Self::new(Arc::new(store), Path::default()));
-        }
-        let Some((bucket, prefix)) = url.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) else {
-            return Err(failed("expected s3://BUCKET/PREFIX or file:///DIRECTORY".into(), None));
-        };
-        if bucket.is_empty() {
-            return Err(failed("the bucket is missing".into(), None));
-        }
-        let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|error| failed(error.to_string(), None))?;
-        let aws = options.aws.shared().await;
-        let region = options.region.clone().or_else(|| aws.region().map(ToString::to_string));
-        let Some(region) = region else {
-            return Err(failed(
-                "no AWS region is known: set segments.store_region or AWS_REGION".into(),
-                None,
-            ));
-        };
-        let endpoint = options.endpoint.clone().or_else(|| aws.endpoint_url().map(str::to_owned));
-        let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-        if plain && !endpoint.as_deref().is_some_and(is_loopback) {
-            return Err(failed("without TLS only an endpoint of this machine can be used".into(), None));
-        }
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(bucket)
-            .with_region(region)
-            .with_allow_http(plain)
-            .with_client_options(ClientOptions::new().with_timeout(CALL_TIMEOUT).with_allow_http(plain))
-            .with_retry(RetryConfig {
-                backoff: BackoffConfig::default(),
-                max_retries: RETRIES,
-                retry_timeout: CALL_TIMEOUT,
-            });
-        if let Some(endpoint) = endpoint {
-            builder = builder.with_endpoint(endpoint);
-        }
-        if let Some(provider) = aws.credentials_provider() {
-            builder = builder.with_credentials(Arc::new(AwsChain(provider)));
-        }
-        let store = builder.build().map_err(|error| failed(error.to_string(), Some(error)))?;
-        Ok(Self::new(Arc::new(store), prefix))
+        let (store, prefix) = connect_object_store(url, options).await?;
+        Ok(Self::new(store, prefix))
     }
 
     fn key(&self, directory: &str, file: &str) -> Path {

@@ -26,6 +26,7 @@ pub(super) struct Csv {
     /// The names by which the columns' fields were found last.
     header: Option<Vec<u8>>,
     header_fields: usize,
+    header_line: Lines,
     lines: Lines,
 }
 
@@ -65,6 +66,7 @@ impl Csv {
             columns,
             header: None,
             header_fields: 0,
+            header_line: Lines::default(),
             lines: Lines::default(),
         }
     }
@@ -150,14 +152,24 @@ impl RowFormat for Csv {
             let mut rest = self.reader.begin(record);
             if self.options.header {
                 let before = rest;
-                let mut header = Lines::default();
+                let mut header = std::mem::take(&mut self.header_line);
+                header.clear();
+                let mut problem = None;
                 if self.reader.read_line(&mut rest, &mut header) {
+                    problem = header.problems().next();
                     let line = &before[..before.len() - rest.len()];
                     if self.header.as_deref() != Some(line) {
                         self.give(&mut ends, rows)?;
                         let names = header.raw_fields(0);
                         self.read_header(line, &names);
                     }
+                }
+                self.header_line = header;
+                if let Some((_, problem)) = problem {
+                    // Whatever follows has no names.
+                    self.give(&mut ends, rows)?;
+                    rows.bad_record(format!("header: {problem}"))?;
+                    continue;
                 }
             }
             let mut count = 0;

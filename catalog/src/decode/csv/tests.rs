@@ -115,6 +115,17 @@ fn headers_of_each_record() {
 }
 
 #[test]
+fn a_header_that_is_broken_is_a_bad_record() {
+    let table = table("header: true", &[("path: b", "bigint")]);
+    let decoded = decode(&table, &[b"a,b\nx,1", b"\"a,b\nx,2\ny,3", b"a,b\nz,4"]);
+    assert_eq!(
+        decoded.columns[0].as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
+        [Some(1), None, Some(4)]
+    );
+    assert_eq!(bad(&decoded), [(1, "header: not valid CSV: a quote is not closed")]);
+}
+
+#[test]
 fn more_fields_than_any_line_has() {
     let table = table("", &[("index: 0", "varchar")]);
     let long = [&b"a"[..], &vec![b','; 70_000]].concat();

@@ -5,11 +5,15 @@ use std::ops::Range;
 use arrow::array::ArrayRef;
 use arrow::error::ArrowError;
 
+use super::super::contents::CHUNK_ROWS;
 use super::super::rows::Rows;
 use super::batch::BatchReader;
 use super::document;
 use super::projection::{self, FastPlan, PathTree, Wanted};
 use super::value::{BROKEN, Found};
+
+/// Values that are looked up before they are converted.
+const MOST_FOUND: usize = 1 << 21;
 
 /// Decodes documents into some of the requested columns.
 #[derive(Debug)]
@@ -50,10 +54,18 @@ impl Documents {
         })
     }
 
-    /// Adds a row for each of at most [`super::super::contents::CHUNK_ROWS`] documents.
+    /// Adds a row for each of at most [`CHUNK_ROWS`] documents.
     pub(super) fn decode(&mut self, documents: &[&[u8]], rows: &mut Rows) {
+        let mut first = rows.len();
+        for some in documents.chunks((MOST_FOUND / self.width.max(1)).clamp(1, CHUNK_ROWS)) {
+            self.decode_some(some, first, rows);
+            first += some.len();
+        }
+    }
+
+    fn decode_some(&mut self, documents: &[&[u8]], first: usize, rows: &mut Rows) {
         let Some(batch) = &mut self.batch else {
-            self.decode_slowly(documents, rows);
+            self.decode_slowly(documents, first, rows);
             return;
         };
         let mut slow = vec![false; documents.len()];
@@ -68,7 +80,7 @@ impl Documents {
             .collect();
         for (row, result) in &careful {
             if let Err(reason) = result {
-                rows.judge(rows.len() + row, reason.clone());
+                rows.judge(first + row, reason.clone());
             }
         }
         self.append_batch(root.as_ref(), documents.len(), &careful, rows);
@@ -94,8 +106,7 @@ impl Documents {
         }
     }
 
-    fn decode_slowly(&self, documents: &[&[u8]], rows: &mut Rows) {
-        let first = rows.len();
+    fn decode_slowly(&self, documents: &[&[u8]], first: usize, rows: &mut Rows) {
         let mut found = vec![Found::Nothing; self.width * documents.len()];
         for (row, document) in documents.iter().enumerate() {
             let of_row = &mut found[row * self.width..(row + 1) * self.width];

@@ -44,7 +44,7 @@ impl Embedded {
                 let _read = document::find(document, &self.text, &mut found);
                 match found {
                     [Found::Scalar(text)] if text.trim_ascii_start().starts_with('{') => text,
-                    [Found::Json(object)] if object.starts_with('{') => Cow::Borrowed(object),
+                    [Found::Json(object)] if object.starts_with('{') => object,
                     _ => Cow::Borrowed("{}"),
                 }
             })

@@ -1,35 +1,39 @@
 //! Documents that hold an array whose elements are rows; what stands beside the array is repeated on each of them.
 
+use std::ops::Range;
+
 use arrow::error::ArrowError;
-use serde::de::IgnoredAny;
 
 use super::super::RowFormat;
 use super::super::contents::DecodeError;
 use super::super::rows::Rows;
 use super::document;
 use super::embedded::Embedded;
+use super::outline::Outline;
 use super::projection::{PathTree, Wanted};
 use super::split::{Elements, Values};
 use super::value::Found;
 use super::waiting::{Elementwise, Waiting};
 
-/// Where what is needed of an envelope beside columns is put: past the columns.
-#[derive(Debug, Clone, Copy)]
-struct Extra {
-    list: usize,
-    kind: usize,
-}
-
 /// A row for each element of an array in a document.
 #[derive(Debug)]
 pub(super) struct Envelope {
     elements: Elementwise,
-    /// Columns that stand beside the array, and the array.
-    outer: PathTree,
-    extra: Extra,
+    outer: Outer,
+    /// Where the array is.
     list: Vec<String>,
     /// Envelopes of this `messageType` give no rows.
     control: Option<&'static str>,
+}
+
+/// What stands beside the array.
+#[derive(Debug)]
+struct Outer {
+    tree: PathTree,
+    /// The place, past all columns, of the envelope's `messageType`.
+    kind: usize,
+    /// Columns that hold the array too.
+    holding: Vec<usize>,
 }
 
 /// Places and paths of columns, by where their values stand.
@@ -80,10 +84,6 @@ impl Envelope {
     }
 
     fn of(list: &[String], parts: &Parts<'_>, control: Option<&'static str>, rows: &Rows, always_slow: bool) -> Result<Self, ArrowError> {
-        let extra = Extra {
-            list: rows.width(),
-            kind: rows.width() + 1,
-        };
         let mut tree = PathTree::default();
         for (place, path) in &parts.outer {
             tree.insert(
@@ -94,18 +94,11 @@ impl Envelope {
                 },
             );
         }
-        tree.insert(
-            list,
-            Wanted {
-                place: extra.list,
-                takes_json: true,
-            },
-        );
         if control.is_some() {
             tree.insert(
                 &["messageType".to_owned()],
                 Wanted {
-                    place: extra.kind,
+                    place: rows.width(),
                     takes_json: false,
                 },
             );
@@ -117,8 +110,16 @@ impl Envelope {
         let repeated = parts.outer.iter().map(|(place, _)| *place).collect();
         Ok(Self {
             elements: Elementwise::new(&parts.inner, repeated, embedded, rows, always_slow)?,
-            outer: tree,
-            extra,
+            outer: Outer {
+                tree,
+                kind: rows.width(),
+                holding: parts
+                    .outer
+                    .iter()
+                    .filter(|(_, path)| list.starts_with(path))
+                    .map(|(place, _)| *place)
+                    .collect(),
+            },
             list: list.to_vec(),
             control,
         })
@@ -127,38 +128,47 @@ impl Envelope {
 
 impl RowFormat for Envelope {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
-        let Self {
-            elements,
-            outer,
-            extra,
-            list: path,
-            control,
-        } = self;
-        let places = extra.kind + 1;
-        let mut waiting = Waiting::new(elements);
+        let mut waiting = Waiting::new(&mut self.elements);
         for record in records {
-            for value in Values::new(record) {
-                let mut found = vec![Found::Nothing; places];
-                if let Err(reason) = read(value, outer, extra.list, &mut found) {
+            let mut values = Values::new(record);
+            loop {
+                let rest = values.rest();
+                if rest.is_empty() {
+                    break;
+                }
+                let outline = if rest.starts_with(b"{") {
+                    Outline::of(rest, &self.list)
+                } else {
+                    None
+                };
+                let Some(outline) = outline else {
+                    let value = values.next().unwrap_or_default();
+                    let reason = document::document(value).err().unwrap_or_else(|| no_array(&self.list));
                     waiting.push(Err(&reason), rows)?;
                     continue;
-                }
-                if let (Some(control), Found::Scalar(kind)) = (*control, &found[extra.kind])
+                };
+                values.leave_out(outline.end);
+                let text = rest.get(..outline.end).unwrap_or_default();
+                let found = match self.outer.read(text, outline.list.as_ref()) {
+                    Ok(found) => found,
+                    Err(reason) => {
+                        waiting.push(Err(&reason), rows)?;
+                        continue;
+                    }
+                };
+                if let (Some(control), Found::Scalar(kind)) = (self.control, &found[self.outer.kind])
                     && kind == control
                 {
                     continue;
                 }
-                let list = match &found[extra.list] {
-                    Found::Json(list) if list.starts_with('[') => *list,
-                    _ => {
-                        waiting.push(Err(&format!("{}: there is no array", path.join("/"))), rows)?;
-                        continue;
-                    }
+                let Some(list) = outline.list.and_then(|list| text.get(list)) else {
+                    waiting.push(Err(&no_array(&self.list)), rows)?;
+                    continue;
                 };
-                found.truncate(extra.list);
                 waiting.envelope(found);
-                for element in Elements::new(list.as_bytes()) {
-                    waiting.push(element, rows)?;
+                match outline.elements {
+                    Some(elements) => elements.into_iter().try_for_each(|element| waiting.push(Ok(element), rows))?,
+                    None => Elements::new(list).try_for_each(|element| waiting.push(element, rows))?,
                 }
             }
             waiting.end_record();
@@ -167,18 +177,24 @@ impl RowFormat for Envelope {
     }
 }
 
-/// Finds what stands at the places of a tree. What is in the list is checked later, element by element; here the rest is.
-fn read<'a>(value: &'a [u8], tree: &PathTree, list: usize, found: &mut [Found<'a>]) -> Result<(), String> {
-    let raw = document::text(value)?;
-    document::walk(raw, tree, found);
-    let parsed = match &found[list] {
-        Found::Json(elements) if elements.starts_with('[') && elements.ends_with(']') => {
-            // The list is a part of the text, so it lies between these.
-            let start = elements.as_ptr() as usize - raw.as_ptr() as usize;
-            let (before, after) = (raw.get(..start), raw.get(start + elements.len()..));
-            serde_json::from_str::<IgnoredAny>(&[before.unwrap_or_default(), "[]", after.unwrap_or_default()].concat())
+fn no_array(list: &[String]) -> String {
+    format!("{}: there is no array", list.join("/"))
+}
+
+impl Outer {
+    /// What stands around the list of an envelope. What is in the list is checked later, element by element; here the rest is.
+    fn read(&self, text: &[u8], list: Option<&Range<usize>>) -> Result<Vec<Found<'static>>, String> {
+        let mut found = vec![Found::Nothing; self.kind + 1];
+        let around = list.and_then(|list| Some([text.get(..list.start)?, b"[]", text.get(list.end..)?].concat()));
+        let around = around.as_deref().unwrap_or(text);
+        document::walk(document::document(around)?, &self.tree, &mut found);
+        if !self.holding.is_empty() {
+            match document::document(text) {
+                Ok(whole) => document::walk(whole, &self.tree, &mut found),
+                // An element is broken: that is no reason to lose its neighbours, but what holds them all is broken too.
+                Err(_) => self.holding.iter().for_each(|place| found[*place] = Found::Broken),
+            }
         }
-        _ => serde_json::from_str::<IgnoredAny>(raw),
-    };
-    parsed.map(drop).map_err(|error| document::reason(&error))
+        Ok(found.into_iter().map(Found::into_owned).collect())
+    }
 }

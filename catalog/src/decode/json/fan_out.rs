@@ -5,7 +5,7 @@ use arrow::error::ArrowError;
 use super::super::RowFormat;
 use super::super::contents::DecodeError;
 use super::super::rows::Rows;
-use super::split::{Elements, Values, is_array, lines};
+use super::split::{Elements, Values, lines};
 use super::waiting::{Elementwise, Waiting};
 use crate::JsonRows;
 
@@ -48,13 +48,19 @@ impl RowFormat for FanOut {
                     }
                 }
                 JsonRows::Elements => {
-                    for value in Values::new(record) {
-                        if is_array(value) {
-                            for element in Elements::new(value) {
+                    let mut values = Values::new(record);
+                    loop {
+                        let rest = values.rest();
+                        if rest.starts_with(b"[") {
+                            let mut elements = Elements::new(rest);
+                            for element in elements.by_ref() {
                                 waiting.push(element, rows)?;
                             }
-                        } else {
+                            values.leave_out(elements.end().unwrap_or(rest.len()));
+                        } else if let Some(value) = values.next() {
                             waiting.push(Ok(value), rows)?;
+                        } else {
+                            break;
                         }
                     }
                 }

@@ -188,12 +188,16 @@ fn json_in_messages_of_cloudwatch_logs() {
 fn what_fans_out_without_bounds_is_too_large() {
     let wide: Vec<(String, &str)> = (0..40).map(|column| (format!("k{column}"), "bigint")).collect();
     let wide: Vec<(&str, &str)> = wide.iter().map(|(path, column_type)| (&**path, *column_type)).collect();
-    let record = format!("[{}1]", "1,".repeat(4_000_000));
+    let record = format!("[{}1]", "1,".repeat(50_000));
     let all: Vec<usize> = (0..40).collect();
     let mut decoder = Decoder::new(&table("{ json: { rows: elements } }", &wide), &all).unwrap();
+    decoder.rows.most_cells = 1 << 20;
     let payloads = BinaryArray::from(vec![record.as_bytes(), b"[]"]);
     assert_eq!(decoder.decode(&payloads).unwrap_err(), DecodeError::TooLarge { records: 2 });
     assert!(decoder.decode(&BinaryArray::from(vec![&b"[1,2]"[..]])).is_ok(), "it can go on");
+    let mut rows_alone = Decoder::new(&table("{ json: { rows: elements } }", &wide), &[]).unwrap();
+    rows_alone.rows.most_cells = 40_000;
+    assert!(rows_alone.decode(&payloads).is_err(), "rows count without columns too");
 
     let repeated = format!(r#"{{"id":"{}","list":[{}1]}}"#, "x".repeat(1 << 20), "1,".repeat(2000));
     let envelope = table("{ json: { elements_of: list } }", &[("id", "varchar")]);

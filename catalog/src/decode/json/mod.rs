@@ -16,6 +16,7 @@ mod envelope;
 mod fan_out;
 #[cfg(test)]
 mod fan_out_tests;
+mod outline;
 mod projection;
 mod required;
 mod scan;

@@ -28,23 +28,37 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     bytes.len()
 }
 
+/// Bytes that decide where a value ends.
+const STRUCTURAL: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b'"' as usize] = true;
+    table[b'{' as usize] = true;
+    table[b'}' as usize] = true;
+    table[b'[' as usize] = true;
+    table[b']' as usize] = true;
+    table
+};
+
 /// Past the bracket that closes the one at `at`; the end where none does.
 pub(super) fn bracket_end(bytes: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
     while let Some(byte) = bytes.get(at) {
+        if !STRUCTURAL[usize::from(*byte)] {
+            at += 1;
+            continue;
+        }
         match byte {
             b'"' => {
                 at = string_end(bytes, at);
                 continue;
             }
             b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
+            _ => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
                     return at + 1;
                 }
             }
-            _ => {}
         }
         at += 1;
     }
@@ -53,7 +67,7 @@ pub(super) fn bracket_end(bytes: &[u8], mut at: usize) -> usize {
 
 /// Past the value that begins at `at`.
 #[inline]
-fn value_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn value_end(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
         Some(b'"') => string_end(bytes, at),
         Some(b'{' | b'[') => bracket_end(bytes, at),
@@ -66,7 +80,7 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
 }
 
 #[inline]
-fn past_blanks(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn past_blanks(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
     }
@@ -93,23 +107,29 @@ impl<'a> Iterator for Members<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.text.as_bytes();
-        let mut at = past_blanks(bytes, self.at);
-        if bytes.get(at) == Some(&b',') {
-            at = past_blanks(bytes, at + 1);
-        }
-        if bytes.get(at) != Some(&b'"') {
-            return None;
-        }
-        let key_end = string_end(bytes, at);
-        let key = self.text.get(at..key_end)?;
-        at = past_blanks(bytes, key_end);
-        if bytes.get(at) != Some(&b':') {
-            return None;
-        }
-        at = past_blanks(bytes, at + 1);
-        self.at = value_end(bytes, at);
+        let (key, at) = next_key(self.text, self.at)?;
+        self.at = value_end(self.text.as_bytes(), at);
         Some((key, self.text.get(at..self.at)?))
+    }
+}
+
+/// The next key of an object, as written, and where its value begins. `at` is past the opening bracket or the value before.
+#[inline]
+pub(super) fn next_key(text: &str, at: usize) -> Option<(&str, usize)> {
+    let bytes = text.as_bytes();
+    let mut at = past_blanks(bytes, at);
+    if bytes.get(at) == Some(&b',') {
+        at = past_blanks(bytes, at + 1);
+    }
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let key_end = string_end(bytes, at);
+    let key = text.get(at..key_end)?;
+    at = past_blanks(bytes, key_end);
+    match bytes.get(at) {
+        Some(b':') => Some((key, past_blanks(bytes, at + 1))),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The values in a record, and the elements in an array, found by their brackets alone: a value that is broken inside does not hide its neighbours.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
 use super::scan::{bracket_end, string_end};
 
@@ -16,6 +16,17 @@ pub(super) struct Values<'a> {
 impl<'a> Values<'a> {
     pub(super) fn new(payload: &'a [u8]) -> Self {
         Self { rest: payload }
+    }
+
+    /// What comes next, without blanks before it.
+    pub(super) fn rest(&mut self) -> &'a [u8] {
+        self.rest = self.rest.trim_ascii_start();
+        self.rest
+    }
+
+    /// Leaves out the next bytes.
+    pub(super) fn leave_out(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 }
 
@@ -48,18 +59,38 @@ pub(super) fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }
 
-/// The elements of an array; the first byte is its bracket.
+/// The elements of an array, at whose bracket the text begins; what follows the array is left alone.
 #[derive(Debug)]
 pub(super) struct Elements<'a> {
-    array: &'a [u8],
+    text: &'a [u8],
     at: usize,
-    done: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    First,
+    Further,
+    Closed,
+    Torn,
 }
 
 impl<'a> Elements<'a> {
-    pub(super) fn new(array: &'a [u8]) -> Self {
-        let empty = matches!(array, [b'[', inner @ .., b']'] if inner.trim_ascii().is_empty());
-        Self { array, at: 1, done: empty }
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 1,
+            state: State::First,
+        }
+    }
+
+    /// Past the array, once all elements have been taken; `None` if it is not closed.
+    pub(super) fn end(&self) -> Option<usize> {
+        (self.state == State::Closed).then_some(self.at)
+    }
+
+    fn element(&self, start: usize) -> &'a [u8] {
+        self.text.get(start..self.at).unwrap_or_default().trim_ascii()
     }
 }
 
@@ -67,41 +98,40 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Piece<'a>;
 
     fn next(&mut self) -> Option<Piece<'a>> {
-        if self.done {
+        let is_first = self.state == State::First;
+        if !is_first && self.state != State::Further {
             return None;
         }
+        self.state = State::Further;
         let start = self.at;
-        let mut depth = 0_usize;
-        while let Some(byte) = self.array.get(self.at) {
+        while let Some(byte) = self.text.get(self.at) {
             match byte {
                 b'"' => {
-                    self.at = string_end(self.array, self.at);
+                    self.at = string_end(self.text, self.at);
                     continue;
                 }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' if depth > 0 => depth -= 1,
+                b'{' | b'[' => {
+                    self.at = bracket_end(self.text, self.at);
+                    continue;
+                }
                 b']' => {
-                    self.done = true;
-                    return Some(Ok(self.array[start..self.at].trim_ascii()));
+                    let element = self.element(start);
+                    self.at += 1;
+                    self.state = State::Closed;
+                    return (!is_first || !element.is_empty()).then_some(Ok(element));
                 }
                 b'}' => break,
-                b',' if depth == 0 => {
-                    let element = self.array[start..self.at].trim_ascii();
+                b',' => {
+                    let element = self.element(start);
                     self.at += 1;
                     return Some(Ok(element));
                 }
-                _ => {}
+                _ => self.at += 1,
             }
-            self.at += 1;
         }
-        self.done = true;
+        self.state = State::Torn;
         Some(Err("not valid JSON: the array is not closed"))
     }
-}
-
-/// Whether a payload can hold an array at all.
-pub(super) fn is_array(value: &[u8]) -> bool {
-    memchr(b'[', &value[..value.len().min(1)]).is_some()
 }
 
 #[cfg(test)]
@@ -147,6 +177,7 @@ mod tests {
             [Ok("{\"a\":}"), Ok("2")],
             "a broken element hides no other"
         );
+        assert_eq!(elements("[1] x"), [Ok("1")]);
         for torn in ["[1,12", "[1,\"x", "[1,{\"a\":1", "[1,2}"] {
             assert_eq!(elements(torn), [Ok("1"), Err(())], "{torn}");
         }

@@ -296,6 +296,15 @@ fn columns_in_any_order_of_a_patterned_table_over_many_chunks() {
 }
 
 #[test]
+fn keys_that_are_no_text_are_nobodys() {
+    let table = table(&[("a", "a", "bigint"), ("m", "m", "row<x bigint>")]);
+    let decoded = decode(&table, &[br#"{"\ud800":1,"a":2,"m":{"\udfff":0,"x":3}}"#]);
+    assert!(decoded.bad.is_empty(), "{:?}", decoded.bad);
+    assert_eq!(decoded.columns[0].as_primitive::<Int64Type>().value(0), 2);
+    assert_eq!(decoded.columns[1].as_struct().column(0).as_primitive::<Int64Type>().value(0), 3);
+}
+
+#[test]
 fn array_indexes_and_keys_that_look_like_them() {
     let table = table(&[
         ("x", "a/1/b", "varchar"),

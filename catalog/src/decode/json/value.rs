@@ -17,7 +17,7 @@ pub(in crate::decode) enum Found<'a> {
     /// A scalar: a string unescaped, a number or boolean as written.
     Scalar(Cow<'a, str>),
     /// An object or array, as written; for a column that takes JSON any value but null.
-    Json(&'a str),
+    Json(Cow<'a, str>),
     /// A string whose escapes are no text.
     Broken,
 }
@@ -30,10 +30,20 @@ impl<'a> Found<'a> {
     pub(in crate::decode) fn new(raw: &'a str, takes_json: bool) -> Self {
         match raw.as_bytes().first() {
             Some(b'n') | None => Self::Nothing,
-            Some(_) if takes_json => Self::Json(raw),
+            Some(_) if takes_json => Self::Json(Cow::Borrowed(raw)),
             Some(b'"') => unquoted(raw).map_or(Self::Broken, Self::Scalar),
-            Some(b'{' | b'[') => Self::Json(raw),
+            Some(b'{' | b'[') => Self::Json(Cow::Borrowed(raw)),
             Some(_) => Self::Scalar(Cow::Borrowed(raw)),
+        }
+    }
+
+    /// The same, of no text.
+    pub(super) fn into_owned(self) -> Found<'static> {
+        match self {
+            Self::Nothing => Found::Nothing,
+            Self::Scalar(text) => Found::Scalar(Cow::Owned(text.into_owned())),
+            Self::Json(raw) => Found::Json(Cow::Owned(raw.into_owned())),
+            Self::Broken => Found::Broken,
         }
     }
 
@@ -98,7 +108,7 @@ pub(in crate::decode) fn fields<'a, N: AsRef<str>>(raw: &'a str, names: &[N]) ->
 }
 
 /// Fields of an object that `place` gives a place among `places`; the last of several of one place counts. `None` if the value is no object.
-pub(super) fn picked(raw: &str, place: impl Fn(&str) -> Option<usize>, places: usize) -> Option<Vec<Option<&str>>> {
+fn picked(raw: &str, place: impl Fn(&str) -> Option<usize>, places: usize) -> Option<Vec<Option<&str>>> {
     let mut values = vec![None; places];
     for (key, value) in Members::of(raw)? {
         // A key that is no text is no column's.
@@ -111,7 +121,7 @@ pub(super) fn picked(raw: &str, place: impl Fn(&str) -> Option<usize>, places: u
 
 /// The text of a JSON string.
 #[inline]
-fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
+pub(super) fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
     match raw.get(1..raw.len().saturating_sub(1)) {
         Some(plain) if memchr(b'\\', plain.as_bytes()).is_none() => Some(Cow::Borrowed(plain)),
         _ => serde_json::from_str::<BorrowedText<'_>>(raw).ok().map(|BorrowedText(text)| text),

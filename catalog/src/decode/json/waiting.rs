@@ -55,7 +55,7 @@ pub(super) struct Waiting<'d, 'a> {
     /// Pieces of the record that has not.
     of_open: usize,
     /// What stands around so many of the pieces; the last goes on.
-    envelopes: Vec<(Vec<Found<'a>>, usize)>,
+    envelopes: Vec<(Vec<Found<'static>>, usize)>,
 }
 
 impl<'d, 'a> Waiting<'d, 'a> {
@@ -71,7 +71,7 @@ impl<'d, 'a> Waiting<'d, 'a> {
     }
 
     /// What stands around the next pieces.
-    pub(super) fn envelope(&mut self, found: Vec<Found<'a>>) {
+    pub(super) fn envelope(&mut self, found: Vec<Found<'static>>) {
         self.envelopes.push((found, 0));
     }
 

@@ -10,6 +10,7 @@ mod output;
 mod results;
 mod run;
 mod statements;
+mod streams;
 pub(super) mod url;
 
 use std::io::{IsTerminal, Read};
@@ -38,9 +39,20 @@ pub(super) async fn run(args: SqlArgs) -> anyhow::Result<()> {
             Some(text)
         }
     };
+    if args.streams.is_empty() {
+        return statements_of(&args, text).await;
+    }
+    let local = Box::pin(streams::Local::start(&args)).await?;
+    let here = SqlArgs { url: local.url(), ..args };
+    let ran = statements_of(&here, text).await;
+    let stopped = local.stop().await;
+    ran.and(stopped)
+}
+
+async fn statements_of(args: &SqlArgs, text: Option<String>) -> anyhow::Result<()> {
     match text {
-        Some(text) => script(&args, &text).await,
-        None => Box::pin(interactive::run(&args)).await,
+        Some(text) => script(args, &text).await,
+        None => Box::pin(interactive::run(args)).await,
     }
 }
 

@@ -1,14 +1,19 @@
 //! From a statement's text to one that the query engine can plan.
 
+mod arrows;
+mod ddl;
 mod follow;
 mod hint;
 mod literals;
 mod parse;
 mod refuse;
 mod relations;
+mod stream_function;
 #[cfg(test)]
 mod tests;
 mod wildcard;
 
+pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, parse};
-pub(super) use relations::CATALOG;
+pub(super) use relations::{CATALOG, table_of};
+pub(super) use stream_function::STREAM_SCHEMA;

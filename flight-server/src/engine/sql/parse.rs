@@ -10,8 +10,9 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
+use super::ddl::{self, DdlStatement};
 use super::wildcard::{Exposed, Rewriter};
-use super::{follow, hint, literals, refuse};
+use super::{arrows, follow, hint, literals, refuse, stream_function};
 
 /// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
 pub(crate) const DIALECT: Dialect = Dialect::Generic;
@@ -28,6 +29,8 @@ pub(crate) struct ParsedStatement {
     pub(crate) kind: StatementKind,
     /// `FOLLOW` stood before it: it reads on forever.
     pub(crate) follow: bool,
+    /// Streams that it names by `kinesis_stream('…')`.
+    pub(crate) streams: BTreeSet<String>,
     /// Every word in it, in lower case unless quoted: what it may mention.
     words: BTreeSet<String>,
 }
@@ -54,6 +57,8 @@ pub(crate) enum StatementKind {
         /// Name as written; `None` = all.
         name: Option<String>,
     },
+    /// Is about table definitions.
+    Definition(DdlStatement),
 }
 
 /// Parses one statement.
@@ -75,6 +80,15 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             _ => None,
         })
         .collect();
+    if let Some(statement) = ddl::parse(&tokens)? {
+        return Ok(ParsedStatement {
+            hint,
+            kind: StatementKind::Definition(statement),
+            follow: false,
+            streams: BTreeSet::new(),
+            words,
+        });
+    }
     let mut statements = DFParserBuilder::new(sql.as_str())
         .with_dialect(&dialect)
         .with_recursion_limit(RECURSION_LIMIT)
@@ -85,10 +99,19 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         (None, _) => return Err(EngineError::Invalid("the statement is empty".into())),
         (Some(_), _) => return Err(EngineError::Invalid("one statement at a time, please".into())),
     };
+    let mut kind = kind_of(statement)?;
+    let mut streams = BTreeSet::new();
+    if let StatementKind::Query(query) = &mut kind
+        && let Some(query) = innermost(query)
+    {
+        arrows::bind_tightly(query);
+        streams = stream_function::replace(query)?;
+    }
     Ok(ParsedStatement {
         hint,
-        kind: kind_of(statement)?,
+        kind,
         follow,
+        streams,
         words,
     })
 }
@@ -111,6 +134,15 @@ impl ParsedStatement {
         };
         let mut rewriter = Rewriter { current_schema, exposed };
         rewrite(statement, &mut rewriter)
+    }
+}
+
+/// The statement, or what it explains.
+fn innermost(statement: &mut DfStatement) -> Option<&mut Statement> {
+    match statement {
+        DfStatement::Explain(explain) => innermost(&mut explain.statement),
+        DfStatement::Statement(inner) => Some(inner),
+        _ => None,
     }
 }
 
@@ -139,7 +171,7 @@ fn kind_of(statement: DfStatement) -> Result<StatementKind, EngineError> {
             "COPY is not supported: a statement neither reads nor writes files".into(),
         )),
         DfStatement::CreateExternalTable(_) => Err(EngineError::NotSupported(
-            "CREATE EXTERNAL TABLE is not supported yet: write a table definition file into the catalog's directory".into(),
+            "CREATE UNBOUNDED, TEMPORARY and the like are not supported: write CREATE EXTERNAL TABLE name (…) STORED AS KINESIS LOCATION 'kinesis://stream'".into(),
         )),
         DfStatement::Reset(ResetStatement::Variable(name)) => {
             let name = name.to_string();

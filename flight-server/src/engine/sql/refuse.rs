@@ -12,11 +12,9 @@ pub(super) fn reason(statement: &Statement) -> String {
             "records of a stream cannot be changed or deleted"
         }
         Statement::CreateTable(_) | Statement::CreateView { .. } | Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } => {
-            "CREATE is not supported yet: write a table definition file into the catalog's directory"
+            "tables are made by CREATE EXTERNAL TABLE name (…) STORED AS KINESIS LOCATION 'kinesis://stream', or by a definition file in the catalog's directory; a schema is there once a table is in it"
         }
-        Statement::Drop { .. } | Statement::AlterTable { .. } => {
-            "tables are changed by their definition files in the catalog's directory; DROP and ALTER are not supported yet"
-        }
+        Statement::Drop { .. } | Statement::AlterTable { .. } => "of DROP and ALTER there are DROP TABLE and ALTER TABLE … ADD COLUMN",
         Statement::StartTransaction { .. } | Statement::Commit { .. } | Statement::Rollback { .. } => "transactions are not supported yet",
         Statement::Copy { .. } | Statement::CopyIntoSnowflake { .. } | Statement::Unload { .. } => {
             "COPY is not supported: a statement neither reads nor writes files"

@@ -28,7 +28,7 @@ pub(super) fn parts(name: &ObjectName) -> Option<Vec<String>> {
 }
 
 /// A table's schema and name, with the session's schema where the statement gives none.
-pub(super) fn table_of(name: &ObjectName, current_schema: &str) -> Result<Option<(String, String)>, EngineError> {
+pub(crate) fn table_of(name: &ObjectName, current_schema: &str) -> Result<Option<(String, String)>, EngineError> {
     let Some(parts) = parts(name) else { return Ok(None) };
     match parts.as_slice() {
         [table] => Ok(Some((current_schema.to_owned(), table.clone()))),

@@ -169,7 +169,7 @@ fn other_statements_are_options_or_refused_with_a_reason() {
         "CREATE TABLE t AS SELECT 1",
         "INSERT INTO a VALUES (1)",
         "DELETE FROM a",
-        "DROP TABLE a",
+        "DROP VIEW a",
         "BEGIN",
         "EXPLAIN INSERT INTO a VALUES (1)",
         "PREPARE p AS SELECT 1",

@@ -1,4 +1,4 @@
-//! Functions of ours.
+//! `sequence_number(text)`.
 
 use std::sync::Arc;
 
@@ -6,24 +6,16 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
-use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-
-/// Registers them.
-pub(super) fn register(state: &mut SessionState) {
-    if let Err(error) = state.register_udf(Arc::new(ScalarUDF::from(SequenceNumberText::new()))) {
-        tracing::error!(%error, "the function sequence_number could not be registered");
-    }
-}
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
 /// `sequence_number(text)`: `_shard_sequence_id` without its leading zeros, as AWS writes it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct SequenceNumberText {
+pub(super) struct SequenceNumberText {
     signature: Signature,
 }
 
 impl SequenceNumberText {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             signature: Signature::string(1, Volatility::Immutable),
         }

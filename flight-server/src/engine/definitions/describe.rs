@@ -1,0 +1,90 @@
+//! DESCRIBE and SHOW CREATE TABLE.
+
+use std::sync::Arc;
+
+use catalog::{TableDefinition, TableName};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde_yaml::Mapping;
+use uuid::Uuid;
+
+use super::super::api::DoneResult;
+use super::super::error::EngineError;
+use super::super::system;
+use super::document;
+
+/// Schema of `SHOW CREATE TABLE`.
+pub(super) fn statement_schema() -> SchemaRef {
+    texts(&["Create Table"])
+}
+
+/// Schema of `DESCRIBE`.
+pub(super) fn description_schema() -> SchemaRef {
+    texts(&["column_name", "data_type", "is_nullable", "comment"])
+}
+
+fn texts(names: &[&str]) -> SchemaRef {
+    Arc::new(Schema::new(
+        names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>(),
+    ))
+}
+
+pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Result<DoneResult, EngineError> {
+    let text: ArrayRef = Arc::new(StringArray::from(vec![document::statement(definition, document)?]));
+    done(statement_schema(), vec![text])
+}
+
+/// The visible columns, with the types that definitions write.
+pub(super) fn definition(definition: &TableDefinition) -> Result<DoneResult, EngineError> {
+    let visible = || definition.columns.iter().filter(|column| !column.hidden);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(visible().map(|column| Some(column.name.as_str())).collect::<StringArray>()),
+        Arc::new(
+            visible()
+                .map(|column| Some(column.column_type.to_string()))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(visible().map(|_| Some("YES")).collect::<StringArray>()),
+        Arc::new(visible().map(|column| column.comment.as_deref()).collect::<StringArray>()),
+    ];
+    done(description_schema(), columns)
+}
+
+/// A table about the server; `None` if there is none of that name.
+pub(super) fn system_table(name: &TableName) -> Option<Result<DoneResult, EngineError>> {
+    let table = system::find(&name.table).filter(|_| name.schema == system::SCHEMA)?;
+    let fields = table.fields();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(fields.iter().map(|field| Some(field.name().as_str())).collect::<StringArray>()),
+        Arc::new(
+            fields
+                .iter()
+                .map(|field| Some(type_name(field.data_type())))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(fields.iter().map(|_| Some("YES")).collect::<StringArray>()),
+        Arc::new(fields.iter().map(|_| None::<&str>).collect::<StringArray>()),
+    ];
+    Some(done(description_schema(), columns))
+}
+
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "varchar".into(),
+        DataType::Binary => "varbinary".into(),
+        DataType::Boolean => "boolean".into(),
+        DataType::Int64 => "bigint".into(),
+        DataType::Float64 => "double".into(),
+        DataType::Timestamp(TimeUnit::Millisecond, None) => "timestamp(ms)".into(),
+        other => other.to_string(),
+    }
+}
+
+fn done(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<DoneResult, EngineError> {
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| EngineError::Internal(error.to_string()))?;
+    Ok(DoneResult {
+        query_id: Uuid::now_v7().to_string(),
+        schema,
+        batches: vec![batch],
+    })
+}

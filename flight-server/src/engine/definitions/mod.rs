@@ -1,0 +1,189 @@
+//! Statements about table definitions. They run when they are planned, once; what they change is in the catalog's files before they are done.
+
+mod allowed;
+mod describe;
+mod document;
+mod infer;
+
+use std::sync::Arc;
+
+use catalog::{CatalogWriteError, Existing, TableDefinition, TableName};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::sql::sqlparser::ast::ObjectName;
+use serde_yaml::{Mapping, Value};
+
+use super::api::DoneResult;
+use super::commands;
+use super::error::EngineError;
+use super::options::StatementOptions;
+use super::plan::Engine;
+use super::sql::{CATALOG, CreateTable, DdlColumn, DdlStatement, table_of};
+
+pub use allowed::{AllowedStreams, DefinitionRules};
+pub(super) use infer::InferredStreams;
+pub use infer::{DEFAULT_SAMPLE, Proposal};
+
+const LOCATION: &str = "kinesis://";
+
+/// Schema of the statement's rows; `None` if it changes something instead.
+pub(super) fn schema(statement: &DdlStatement) -> Option<SchemaRef> {
+    match statement {
+        DdlStatement::Create(_) | DdlStatement::Drop { .. } | DdlStatement::AddColumn { .. } => None,
+        DdlStatement::ShowCreate(_) => Some(describe::statement_schema()),
+        DdlStatement::Describe(_) => Some(describe::description_schema()),
+    }
+}
+
+impl Engine {
+    /// Runs a statement about definitions.
+    pub(super) async fn run_definition(
+        &self,
+        principal: &str,
+        options: &StatementOptions,
+        statement: &DdlStatement,
+    ) -> Result<DoneResult, EngineError> {
+        let named = |name: &ObjectName| table_name(name, &options.schema);
+        match statement {
+            DdlStatement::Create(create) => self.create_table(principal, named(&create.name)?, create).await?,
+            DdlStatement::Drop { name, if_exists } => self.drop_table(&named(name)?, *if_exists).await?,
+            DdlStatement::AddColumn {
+                name,
+                column,
+                if_not_exists,
+            } => self.add_column(&named(name)?, column, *if_not_exists).await?,
+            DdlStatement::ShowCreate(name) => {
+                let name = named(name)?;
+                let definition = self.defined(&name)?;
+                return describe::statement(&definition, &document::of(&definition, self.catalog().yaml_of(&name))?);
+            }
+            DdlStatement::Describe(name) => {
+                let name = named(name)?;
+                return match describe::system_table(&name) {
+                    Some(described) => described,
+                    None => describe::definition(&*self.defined(&name)?),
+                };
+            }
+        }
+        Ok(commands::nothing())
+    }
+
+    /// The definition of a table, as it is now.
+    fn defined(&self, name: &TableName) -> Result<Arc<TableDefinition>, EngineError> {
+        let known = self.catalog().current();
+        match known.tables.get(name) {
+            Some(definition) => Ok(Arc::clone(definition)),
+            None => Err(EngineError::NotFound(format!("table `{CATALOG}.{name}` not found"))),
+        }
+    }
+
+    async fn create_table(&self, principal: &str, name: TableName, create: &CreateTable) -> Result<(), EngineError> {
+        let rules = &self.config().definitions;
+        rules.check_change()?;
+        let known = self.catalog().refreshed().await;
+        if known.tables.contains_key(&name) {
+            if create.if_not_exists {
+                return Ok(());
+            }
+            if !create.or_replace {
+                return Err(EngineError::Exists(format!(
+                    "table `{CATALOG}.{name}` exists; CREATE OR REPLACE EXTERNAL TABLE replaces it"
+                )));
+            }
+        }
+        let stream = create.location.strip_prefix(LOCATION).ok_or_else(|| {
+            EngineError::Invalid(format!(
+                "LOCATION `{}`: write `{LOCATION}` and the stream's name or ARN",
+                create.location
+            ))
+        })?;
+        let mut document = Mapping::new();
+        document.insert("table".into(), name.table.as_str().into());
+        document.insert("schema".into(), name.schema.as_str().into());
+        document.insert("stream".into(), stream.into());
+        let of_kinesis = |key: &str| key == "kinesis" || key.starts_with("kinesis.");
+        if let Some((key, _)) = create.options.iter().find(|(key, _)| of_kinesis(key) && key != "kinesis.region") {
+            return Err(EngineError::Denied(format!(
+                "option `{key}`: endpoints and identities are not given by statements, they belong into a definition file"
+            )));
+        }
+        let elsewhere = create.options.iter().any(|(key, _)| of_kinesis(key));
+        document::set_all(&mut document, &create.options)?;
+        rules.check_stream(stream, elsewhere, &known)?;
+        match &create.columns {
+            Some(columns) => {
+                let columns = columns.iter().map(|column| document::column(column).map(Value::from));
+                let columns: Vec<Value> = columns.collect::<Result<_, _>>()?;
+                document.insert("columns".into(), columns.into());
+            }
+            None => self.infer_into(principal, &mut document, DEFAULT_SAMPLE).await?,
+        }
+        let existing = if create.or_replace { Existing::Replace } else { Existing::Refuse };
+        self.put(&document, existing).await.or_else(|error| match error {
+            // Another was faster.
+            EngineError::Exists(_) if create.if_not_exists => Ok(()),
+            error => Err(error),
+        })
+    }
+
+    async fn drop_table(&self, name: &TableName, if_exists: bool) -> Result<(), EngineError> {
+        self.config().definitions.check_change()?;
+        match self.catalog().remove(name).await {
+            Err(CatalogWriteError::Missing(_)) if if_exists => Ok(()),
+            Err(error) => Err(write_error(error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    async fn add_column(&self, name: &TableName, column: &DdlColumn, if_not_exists: bool) -> Result<(), EngineError> {
+        self.config().definitions.check_change()?;
+        self.catalog().refreshed().await;
+        let definition = self.defined(name)?;
+        let exists = definition.columns.iter().any(|known| known.name.eq_ignore_ascii_case(&column.name));
+        if exists && if_not_exists {
+            return Ok(());
+        }
+        if exists {
+            return Err(EngineError::Exists(format!(
+                "table `{CATALOG}.{name}` has a column `{}`",
+                column.name
+            )));
+        }
+        let mut document = document::of(&definition, self.catalog().yaml_of(name))?;
+        let added = document::column(column)?;
+        match document.get_mut("columns") {
+            Some(Value::Sequence(columns)) => columns.push(added.into()),
+            _ => {
+                document.insert("columns".into(), vec![Value::from(added)].into());
+            }
+        }
+        self.put(&document, Existing::Replace).await
+    }
+
+    async fn put(&self, document: &Mapping, existing: Existing) -> Result<(), EngineError> {
+        let text = document::to_yaml(document)?;
+        self.catalog().put(&text, existing).await.map(drop).map_err(write_error)
+    }
+}
+
+/// The table that a statement about definitions names; it need not exist.
+fn table_name(name: &ObjectName, schema: &str) -> Result<TableName, EngineError> {
+    match table_of(name, schema)? {
+        Some((schema, table)) => Ok(TableName {
+            schema: schema.to_lowercase(),
+            table: table.to_lowercase(),
+        }),
+        None => Err(EngineError::Invalid(format!("`{name}` is not the name of a table"))),
+    }
+}
+
+fn write_error(error: CatalogWriteError) -> EngineError {
+    match error {
+        CatalogWriteError::Exists(name) => EngineError::Exists(format!("table `{CATALOG}.{name}` exists")),
+        CatalogWriteError::Missing(name) => EngineError::NotFound(format!("table `{CATALOG}.{name}` not found")),
+        CatalogWriteError::Definition(error) => EngineError::Invalid(format!("the definition is not valid: {}", error.message)),
+        error @ CatalogWriteError::Occupied(_) => EngineError::FailedPrecondition(error.to_string()),
+        error @ (CatalogWriteError::Unlisted(_) | CatalogWriteError::File { .. } | CatalogWriteError::Store { .. }) => {
+            EngineError::Unavailable(format!("the catalog cannot be written: {error}"))
+        }
+    }
+}
