@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::cursor::Cursor;
 use super::node::Problem;
@@ -35,9 +35,14 @@ impl Beside {
     /// The file that is named at this place.
     pub(super) fn read(&self, place: &Cursor<'_>) -> Result<Vec<u8>, Problem> {
         let name = place.non_empty_text()?;
+        // A statement may define tables, and must not read the server's files by it.
+        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(place.keyed_problem(format!(
+                "`{name}`: a file is named by its path below the directory of the definition"
+            )));
+        }
         let path = match &self.directory {
             Some(directory) => directory.join(name),
-            None if Path::new(name).is_absolute() => name.into(),
             None => return Err(place.keyed_problem(format!("`{name}`: a definition that is in no file cannot name files beside it"))),
         };
         self.named.borrow_mut().push(path.clone());

@@ -20,7 +20,7 @@ impl fmt::Display for Fingerprint {
 }
 
 /// Changes whenever the decoding of an unchanged definition changes.
-const VERSION: &str = "shardflight-definition-2";
+const VERSION: &str = "shardflight-definition-3";
 
 impl TableDefinition {
     /// See [`Fingerprint`].

@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_yaml::{Mapping, Value};
 
-use super::format::{AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, ProtobufFraming, RawEncoding, RawField, RegexRows};
+use super::format::{
+    AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, ProtobufFraming, RawEncoding, RawField, RegexRows,
+};
 use super::write::{Keys, path};
 
 pub(super) fn format(format: &Format) -> Value {
@@ -21,21 +23,7 @@ pub(super) fn format(format: &Format) -> Value {
                 AvroFraming::Confluent => keys.text("framing", "confluent"),
                 AvroFraming::Glue => keys.text("framing", "glue"),
             }
-            match (avro.framing, &avro.schemas[..]) {
-                (_, []) => {}
-                (AvroFraming::Datum, [(_, schema), ..]) => keys.text("schema", schema),
-                (AvroFraming::SingleObject, schemas) => {
-                    let list: Vec<Value> = schemas.iter().map(|(_, schema)| Value::from(&**schema)).collect();
-                    keys.value("registry", list.into());
-                }
-                (_, schemas) => {
-                    let by_id: Mapping = schemas
-                        .iter()
-                        .map(|(id, schema)| (Value::from(&**id), Value::from(&**schema)))
-                        .collect();
-                    keys.value("registry", by_id.into());
-                }
-            }
+            avro_schemas(avro, &mut keys);
         }
         Format::Protobuf(protobuf) => {
             match protobuf.framing {
@@ -65,6 +53,26 @@ pub(super) fn format(format: &Format) -> Value {
     let mut named = Mapping::new();
     named.insert(format.name().into(), keys.0.into());
     named.into()
+}
+
+/// One without an id is `schema`, unless the framing wants a registry.
+fn avro_schemas(avro: &AvroFormat, keys: &mut Keys) {
+    let registered = matches!(avro.framing, AvroFraming::Confluent | AvroFraming::Glue);
+    match &avro.schemas[..] {
+        [] => {}
+        [(id, schema)] if id.is_empty() && !registered => keys.text("schema", schema),
+        schemas if schemas.iter().all(|(id, _)| id.is_empty()) => {
+            let schemas: Vec<Value> = schemas.iter().map(|(_, schema)| schema.as_str().into()).collect();
+            keys.value("registry", schemas.into());
+        }
+        schemas => {
+            let mut by_id = Mapping::new();
+            for (id, schema) in schemas {
+                by_id.insert(id.as_str().into(), schema.as_str().into());
+            }
+            keys.value("registry", by_id.into());
+        }
+    }
 }
 
 fn json_keys(json: &JsonFormat, keys: &mut Keys) {

@@ -45,7 +45,7 @@ fn stamp(metadata: &fs::Metadata) -> Option<Stamp> {
     })
 }
 
-/// `None` where there is no such file, too.
+/// `None` where there is no file.
 pub(super) fn stamp_of(file: &Path) -> Option<Stamp> {
     fs::metadata(file).ok().as_ref().and_then(stamp)
 }

@@ -91,6 +91,13 @@ struct Stamp {
     tag: Option<String>,
 }
 
+impl Stamp {
+    /// Whether every later change will show in it.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        self.tag.is_some() || now.duration_since(self.modified).is_ok_and(|age| age >= SETTLED)
+    }
+}
+
 type Found = BTreeMap<PathBuf, Option<Stamp>>;
 
 impl DirectoryCatalog {
@@ -217,30 +224,28 @@ impl DirectoryCatalog {
         for (path, content) in contents {
             let stamp = found.get(&path).cloned().flatten();
             let now = SystemTime::now();
-            let settled = stamp
-                .as_ref()
-                .is_some_and(|stamp| stamp.tag.is_some() || now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED));
+            let settled = stamp.as_ref().is_some_and(|stamp| stamp.is_settled(now));
             match files.get_mut(&path) {
                 Some(known) if known.content == content && known.beside.is_empty() => {
                     known.stamp = stamp;
                     known.settled = settled;
                 }
                 known => {
-                    let (outcome, beside) = match &content {
-                        Ok(text) => self.parse(&path, text),
-                        Err(error) => (Err(error.clone()), Vec::new()),
+                    let beside = Beside::new(self.directory());
+                    let outcome = match &content {
+                        Ok(text) => self.parse(&path, text, &beside),
+                        Err(error) => Err(error.clone()),
                     };
                     let same = known.filter(|known| known.content == content && known.outcome == outcome);
                     changed |= same.is_none();
                     let since = same.map_or(now, |known| known.since);
-                    // Stamps are taken after the files were read, so one that was written in between is too young to be settled.
-                    let beside: Vec<(PathBuf, Option<Stamp>)> =
-                        beside.into_iter().map(|file| (file.clone(), local::stamp_of(&file))).collect();
-                    let is_old = |stamp: &Option<Stamp>| {
-                        stamp
-                            .as_ref()
-                            .is_some_and(|stamp| now.duration_since(stamp.modified).is_ok_and(|age| age >= SETTLED))
-                    };
+                    // Stamps are taken after the files were read, so a file that is written in between is not settled.
+                    let beside: Vec<(PathBuf, Option<Stamp>)> = beside
+                        .into_named()
+                        .into_iter()
+                        .map(|file| (file.clone(), local::stamp_of(&file)))
+                        .collect();
+                    let is_old = |stamp: &Option<Stamp>| stamp.as_ref().is_some_and(|stamp| stamp.is_settled(now));
                     let state = FileState {
                         stamp,
                         settled: settled && beside.iter().all(|(_, stamp)| is_old(stamp)),
@@ -256,27 +261,19 @@ impl DirectoryCatalog {
         changed
     }
 
-    /// The definition, and the files that it names: they are looked for beside it, where there are files.
-    fn parse(&self, path: &Path, text: &str) -> (Result<Arc<TableDefinition>, DefinitionError>, Vec<PathBuf>) {
+    fn parse(&self, path: &Path, text: &str, beside: &Beside) -> Result<Arc<TableDefinition>, DefinitionError> {
         match is_json(path) {
-            true => (TableDefinition::from_presto_json(text, &self.default_schema), Vec::new()),
-            false => self.parse_yaml(text),
+            true => TableDefinition::from_presto_json(text, &self.default_schema),
+            false => TableDefinition::from_yaml_beside(text, &self.default_schema, beside),
         }
     }
 
-    fn parse_yaml(&self, text: &str) -> (Result<Arc<TableDefinition>, DefinitionError>, Vec<PathBuf>) {
-        let beside = match &self.place {
-            Place::Directory(directory) => Beside::new(Some(directory)),
-            Place::Store { .. } => Beside::new(None),
-        };
-        let outcome = TableDefinition::from_yaml_beside(text, &self.default_schema, &beside);
-        (outcome, beside.into_named())
-    }
-}
-
-impl FileState {
-    fn beside_is_the_same(&self) -> bool {
-        self.beside.iter().all(|(file, stamp)| local::stamp_of(file) == *stamp)
+    /// Where the files are that definitions name.
+    fn directory(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Directory(directory) => Some(directory),
+            Place::Store { .. } => None,
+        }
     }
 }
 
@@ -289,6 +286,12 @@ fn outdated(files: &BTreeMap<PathBuf, FileState>, found: &Found) -> Vec<PathBuf>
     };
     let found = found.iter().filter(|(path, stamp)| !unchanged(path, stamp));
     found.map(|(path, _)| path.clone()).collect()
+}
+
+impl FileState {
+    fn beside_is_the_same(&self) -> bool {
+        self.beside.iter().all(|(file, stamp)| local::stamp_of(file) == *stamp)
+    }
 }
 
 fn is_json(path: &Path) -> bool {

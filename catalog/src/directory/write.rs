@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CatalogSnapshot, DirectoryCatalog, Place, is_json, local, store};
+use crate::definition::Beside;
 use crate::{DefinitionError, TableName};
 
 /// What happens to a table of the name that is there already.
@@ -60,7 +61,9 @@ impl DirectoryCatalog {
     /// See [`CatalogWriteError`]; then nothing was changed, but for [`CatalogWriteError::File`] and [`CatalogWriteError::Store`], after which old
     /// files of the same table may be left beside the new one.
     pub async fn put(&self, text: &str, existing: Existing) -> Result<Arc<CatalogSnapshot>, CatalogWriteError> {
-        let definition = self.parse_yaml(text).0.map_err(CatalogWriteError::Definition)?;
+        let definition = self
+            .parse(Path::new("new.yaml"), text, &Beside::new(self.directory()))
+            .map_err(CatalogWriteError::Definition)?;
         let _turn = self.turn.lock().await;
         let known = self.listed().await?;
         if known.tables.contains_key(&definition.name) && existing == Existing::Refuse {

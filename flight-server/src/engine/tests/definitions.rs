@@ -1,5 +1,7 @@
 //! Statements about definitions, and streams without one.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 impl World {
@@ -334,4 +336,51 @@ async fn what_is_not_allowed_is_denied() {
         assert_eq!(fixed.category(&sql).await, ErrorCategory::PermissionDenied, "{sql}");
     }
     assert_eq!(fixed.run_now("describe t").await.unwrap().len(), 2);
+}
+
+/// Blocks of a language in a document.
+fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
+    let opened = format!("```{language}\n");
+    let mut found = Vec::new();
+    let mut rest = document;
+    while let Some((_, after)) = rest.split_once(&opened) {
+        let (block, tail) = after.split_once("```").expect("a closed block");
+        found.push(block);
+        rest = tail;
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_the_documentation_shows_works() {
+    let document = include_str!("../../../../docs/definitions.md");
+    for yaml in blocks(document, "yaml") {
+        catalog::TableDefinition::from_yaml(yaml).expect(yaml);
+    }
+    let world = World::new(1);
+    let statements = blocks(document, "sql");
+    assert_eq!(statements.len(), 1);
+    for sql in statements {
+        world.run_now(sql).await.expect(sql);
+        let described = world.run_now("describe web.requests").await.unwrap();
+        assert_eq!(
+            described,
+            ["host|varchar|YES|who asked", "at|timestamp(s)|YES|NULL", "size|bigint|YES|NULL"]
+        );
+    }
+    let functions = include_str!("../../../../docs/functions.md");
+    let rows = functions.lines().filter(|line| line.starts_with("| `"));
+    let names: BTreeSet<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`'))
+        .map(|code| code.split('(').next().unwrap_or_default())
+        .filter(|name| name.contains("json"))
+        .collect();
+    assert!(names.len() >= 20, "{names:?}");
+    for name in names {
+        let error = world
+            .plan(&format!("select {name}()"), false)
+            .await
+            .expect_err("it takes arguments");
+        assert!(!error.to_string().contains("Invalid function"), "{error}");
+    }
 }
