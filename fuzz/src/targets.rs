@@ -47,6 +47,9 @@ pub(crate) const TARGETS: &[Target] = &[
         .to_vec()
     }),
     target("protobuf", protobuf, || hex_of("protobuf/expected.json", "messages")),
+    target("protobuf_elements", protobuf_elements, || {
+        hex_of("protobuf/expected.json", "messages")
+    }),
     target("protobuf_delimited", protobuf_delimited, || {
         files(&["protobuf/VehiclePositions.delimited"])
     }),
@@ -97,6 +100,10 @@ const DEFINITIONS: &[(&str, &str)] = &[
     (
         "protobuf",
         "table: t\nstream: s\nformat: { protobuf: { descriptor: protobuf/every.desc, message: test.Every } }\ncolumns:\n  - { name: all, path: /, type: json }\n  - { name: string_value, type: varchar }\n  - { name: packed, type: array<bigint> }\n  - { name: counts, type: 'map<varchar, bigint>' }\n  - { name: places, type: 'map<bigint, row<name varchar>>' }\n  - { name: inner, path: place/within/name, type: varchar }\n  - { name: spot, type: 'row<name varchar, latitude double>' }\n  - { name: number, type: 'decimal(20,0)' }\n  - { name: at, type: timestamp(ns) }\n  - { name: wrapped, type: bigint }\n  - { name: first, path: route/0/name, type: varchar }\n",
+    ),
+    (
+        "protobuf_elements",
+        "table: t\nstream: s\nformat: { protobuf: { descriptor: protobuf/every.desc, message: test.Every, elements_of: route } }\ncolumns:\n  - { name: name, path: route/name, type: varchar }\n  - { name: element, path: route, type: json }\n  - { name: beside, path: string_value, type: varchar }\n  - { name: all, path: /, type: json }\n",
     ),
     (
         "protobuf_delimited",
@@ -221,6 +228,7 @@ decoders! {
     avro_container, true;
     protobuf, true;
     protobuf_delimited, true;
+    protobuf_elements, true;
     log_lines, true;
     regex, true;
     compression, true;
@@ -258,6 +266,9 @@ fn use_definition(table: &Arc<TableDefinition>) {
     let again: TableDefinition = serde_json::from_str(&written).expect("and read again");
     assert_eq!(again, **table);
     assert_eq!(again.fingerprint(), table.fingerprint());
+    let spelt = table.to_yaml();
+    let again = TableDefinition::from_yaml(&spelt).unwrap_or_else(|error| panic!("{spelt}{error}"));
+    assert_eq!(again, *table, "{spelt}");
     let every: Vec<usize> = (0..table.columns.len()).collect();
     let payloads = BinaryArray::from(vec![&b"{\"a\":[1]}"[..], b"", b"a b c\n"]);
     decode(table, &every, &payloads);

@@ -25,7 +25,7 @@ pub(super) fn avro(options: &Cursor<'_>, beside: &Beside) -> Result<AvroFormat, 
         (Some(schema), None) => Some((schema_text(schema.node), schema)),
         (None, Some(file)) => {
             let text = String::from_utf8(beside.read(&file)?).map_err(|_| file.keyed_problem("the file is not UTF-8"))?;
-            Some((text, file))
+            Some((schema_text(&Node::Text(text)), file))
         }
         (None, None) => None,
     };
@@ -49,7 +49,12 @@ pub(super) fn avro(options: &Cursor<'_>, beside: &Beside) -> Result<AvroFormat, 
     };
     let mut schemas: Vec<(String, String)> = schema.into_iter().map(|(text, _)| (String::new(), text)).collect();
     if let Some(registry) = &registry {
-        schemas.extend(entries(registry, beside)?);
+        let entries = entries(registry, beside)?.into_iter();
+        match framing {
+            // Fingerprints are the ids.
+            AvroFraming::SingleObject => schemas.extend(entries.map(|(_, schema)| (String::new(), schema))),
+            _ => schemas.extend(entries),
+        }
     }
     let format = AvroFormat::new(framing, schemas);
     crate::decode::compile_avro(&format).map_err(|message| place.keyed_problem(message))?;

@@ -1,5 +1,8 @@
 //! Formats as our YAML writes them: `format: csv`, or with options `format: { csv: { delimiter: ";" } }`.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::avro_syntax;
 use super::beside::Beside;
 use super::check;
@@ -178,7 +181,7 @@ pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
 }
 
 fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Problem> {
-    options.check_keys(&["framing", "message", "descriptor", "elements_of"], &[])?;
+    options.check_keys(&["framing", "message", "descriptor", "descriptor_base64", "elements_of"], &[])?;
     let framing = match options.get("framing")? {
         Some(framing) => framing.choice(
             &[
@@ -191,8 +194,15 @@ fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Pro
         )?,
         None => ProtobufFraming::None,
     };
-    let (message, descriptor) = (options.require("message")?, options.require("descriptor")?);
-    let mut format = ProtobufFormat::new(framing, message.non_empty_text()?, beside.read(&descriptor)?);
+    let message = options.require("message")?;
+    let descriptor = match (options.get("descriptor_base64")?, options.get("descriptor")?) {
+        (Some(_), Some(file)) => return Err(file.keyed_problem("give `descriptor` or `descriptor_base64`, not both")),
+        (Some(text), None) => STANDARD
+            .decode(text.text()?.split_ascii_whitespace().collect::<String>())
+            .map_err(|error| text.keyed_problem(format!("not base64: {error}")))?,
+        (None, _) => beside.read(&options.require("descriptor")?)?,
+    };
+    let mut format = ProtobufFormat::new(framing, message.non_empty_text()?, descriptor);
     crate::decode::compile_protobuf(&format).map_err(|problem| message.keyed_problem(problem))?;
     if let Some(place) = options.get("elements_of")? {
         format.elements_of = check::path(place.text()?, true).map_err(|problem| place.keyed_problem(problem))?;

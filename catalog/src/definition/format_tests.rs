@@ -95,3 +95,54 @@ fn nested_types_and_field_formats_survive_serialisation() {
         "row<Id uuid, tags map<varchar, array<decimal(40,2)>>>"
     );
 }
+
+/// Definitions of formats of bytes and lines, written and read again; what was in files is in the text then.
+#[test]
+fn formats_of_bytes_and_lines_survive_being_written() {
+    let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data"));
+    let record = r#"{ type: record, name: R, fields: [{ name: a, type: long }] }"#;
+    let a = "{ name: a, type: bigint }";
+    for (format, column) in [
+        (
+            "{ raw: { endian: little } }",
+            "{ name: a, type: 'decimal(9,2)', bytes: '3:9', encoding: text, endian: big }",
+        ),
+        ("clf", "{ name: a, type: timestamp(s), path: time }"),
+        ("combined", "{ name: a, type: varchar, path: user_agent }"),
+        ("{ regex: { pattern: '(?<a>\\d+)', rows: lines } }", a),
+        ("{ regex: { pattern: '(?<a>\\d+)' } }", a),
+        (&format!("{{ avro: {{ schema: {record} }} }}"), a),
+        (
+            "{ avro: { schema_file: avro/weather.avsc } }",
+            "{ name: a, type: bigint, path: time }",
+        ),
+        ("{ avro: { framing: container } }", "{ name: a, type: bigint, path: x/0/y }"),
+        (
+            &format!("{{ avro: {{ framing: confluent, registry: {{ 7: {record}, 8: '\"long\"' }} }} }}"),
+            a,
+        ),
+        (
+            &format!("{{ avro: {{ framing: glue, registry: {{ 6d9a0ee1-a8a6-4c1a-9c8f-3f0b5a7c1d2e: {record} }} }} }}"),
+            a,
+        ),
+        (
+            &format!("{{ avro: {{ framing: single_object, schema: {record}, registry: {{ x: '\"long\"' }} }} }}"),
+            a,
+        ),
+        (
+            "{ protobuf: { descriptor: protobuf/every.desc, message: test.Every } }",
+            "{ name: a, type: bigint, path: int32_value }",
+        ),
+        (
+            "{ protobuf: { descriptor: protobuf/every.desc, message: test.Every, framing: delimited, elements_of: route } }",
+            "{ name: a, type: varchar, path: route/name }",
+        ),
+    ] {
+        let text = format!("table: t\nstream: s\nformat: {format}\ncolumns:\n  - {column}\n");
+        let definition = TableDefinition::from_yaml_file(&text, DEFAULT_SCHEMA, data).unwrap_or_else(|error| panic!("{text}{error}"));
+        let written = definition.to_yaml();
+        let again = TableDefinition::from_yaml(&written).unwrap_or_else(|error| panic!("{written}{error}"));
+        assert_eq!(again, definition, "{written}");
+        assert_eq!(again.fingerprint(), definition.fingerprint());
+    }
+}

@@ -1,8 +1,12 @@
 //! Formats and their options, as [`super::format_syntax`] reads them. What is as it is by default is left out.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_yaml::{Mapping, Value};
 
-use super::format::{AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, ProtobufFraming, RawEncoding, RawField};
+use super::format::{
+    AvroFormat, AvroFraming, CsvFormat, Endian, Format, JsonFormat, JsonRows, ProtobufFraming, RawEncoding, RawField, RegexRows,
+};
 use super::write::{Keys, path};
 
 pub(super) fn format(format: &Format) -> Value {
@@ -28,10 +32,19 @@ pub(super) fn format(format: &Format) -> Value {
                 ProtobufFraming::Confluent => keys.text("framing", "confluent"),
                 ProtobufFraming::Glue => keys.text("framing", "glue"),
             }
-            // The descriptor set is a file, whose name is not kept.
             keys.text("message", &protobuf.message);
+            if !protobuf.elements_of.is_empty() {
+                keys.text("elements_of", &path(&protobuf.elements_of));
+            }
+            // The name of the file that it may have been in is not kept.
+            keys.text("descriptor_base64", &STANDARD.encode(&protobuf.descriptor));
         }
-        Format::Regex(regex) => keys.text("pattern", &regex.pattern),
+        Format::Regex(regex) => {
+            keys.text("pattern", &regex.pattern);
+            if regex.rows == RegexRows::Lines {
+                keys.text("rows", "lines");
+            }
+        }
         Format::Raw(_) | Format::LogLines(_) | Format::CloudWatchLogs | Format::CloudEvents | Format::Dummy => {}
     }
     if keys.0.is_empty() {
