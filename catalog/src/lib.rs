@@ -15,5 +15,5 @@ pub use definition::{
     EventTime, FieldFormat, Fingerprint, Format, HIDDEN_COLUMNS, JsonFormat, JsonRows, KinesisOverrides, LogLines, Partitioning,
     ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows, Start, TableDefinition, TableName, UTC,
 };
-pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing};
+pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing, FetchSchemas};
 pub use infer::{Inferred, InferredColumn, infer, infer_json};

@@ -66,9 +66,11 @@ fn entries(registry: &Cursor<'_>, beside: &Beside) -> Result<Vec<(String, String
     let from_file;
     let node = match registry.node {
         Node::Text(text) if text.starts_with("http://") || text.starts_with("https://") => {
-            return Err(registry.keyed_problem(
-                "a registry's URL is not supported yet: save its schemas by id in a file (JSON or YAML) and name that, or write them here",
-            ));
+            let body = beside.fetched(registry, &registry_url(text))?;
+            let unreadable = |error: &dyn std::fmt::Display| registry.keyed_problem(format!("what is at the URL is not JSON: {error}"));
+            let text = std::str::from_utf8(&body).map_err(|error| unreadable(&error))?;
+            from_file = Node::from_json(text).map_err(|error| unreadable(&error))?;
+            &from_file
         }
         Node::Text(_) => {
             let text = String::from_utf8(beside.read(registry)?).map_err(|_| registry.keyed_problem("the file is not UTF-8"))?;
@@ -81,8 +83,30 @@ fn entries(registry: &Cursor<'_>, beside: &Beside) -> Result<Vec<(String, String
     };
     match node {
         Node::Map(entries) => Ok(entries.iter().map(|(id, schema)| (id.clone(), schema_text(schema))).collect()),
-        Node::List(schemas) => Ok(schemas.iter().map(|schema| (String::new(), schema_text(schema))).collect()),
+        Node::List(schemas) => Ok(schemas
+            .iter()
+            .map(|schema| listed(schema).unwrap_or_else(|| (String::new(), schema_text(schema))))
+            .collect()),
         other => Err(registry.keyed_problem(format!("expected a map of schemas by id, found {}", other.described()))),
+    }
+}
+
+/// A registry of Confluent's kind, of which only the host is named, lists its schemas at `/schemas`.
+fn registry_url(text: &str) -> String {
+    let trimmed = text.trim_end_matches('/');
+    match trimmed.split_once("://") {
+        Some((_, rest)) if !rest.contains(['/', '?']) => format!("{trimmed}/schemas"),
+        _ => text.to_owned(),
+    }
+}
+
+/// An element of such a list: `{"subject": …, "version": …, "id": 7, "schema": "…"}`.
+fn listed(element: &Node) -> Option<(String, String)> {
+    let Node::Map(entries) = element else { return None };
+    let value = |wanted: &str| entries.iter().find(|(key, _)| key == wanted).map(|(_, value)| value);
+    match (value("id")?, value("schema")?) {
+        (Node::Number(id), schema) => Some((id.clone(), schema_text(schema))),
+        _ => None,
     }
 }
 

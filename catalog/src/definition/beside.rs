@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::node::Problem;
+use crate::directory::Fetched;
 
 /// Bytes of the largest schema or descriptor set that is read.
 const MOST_BYTES: u64 = 4 << 20;
@@ -17,6 +19,8 @@ pub(crate) struct Beside {
     /// `None` = the definition is in no file.
     directory: Option<PathBuf>,
     named: RefCell<Vec<PathBuf>>,
+    fetched: Fetched,
+    named_urls: RefCell<Vec<String>>,
 }
 
 impl Beside {
@@ -24,12 +28,29 @@ impl Beside {
         Self {
             directory: directory.map(Path::to_owned),
             named: RefCell::default(),
+            fetched: Fetched::new(),
+            named_urls: RefCell::default(),
         }
     }
 
-    /// The files that were asked for, there or not.
-    pub(crate) fn into_named(self) -> Vec<PathBuf> {
-        self.named.into_inner()
+    /// With what was fetched of URLs.
+    pub(crate) fn with(self, fetched: Fetched) -> Self {
+        Self { fetched, ..self }
+    }
+
+    /// The files and URLs that were asked for, there or not.
+    pub(crate) fn into_named(self) -> (Vec<PathBuf>, Vec<String>) {
+        (self.named.into_inner(), self.named_urls.into_inner())
+    }
+
+    /// What is at a URL that is named at this place.
+    pub(super) fn fetched(&self, place: &Cursor<'_>, url: &str) -> Result<Arc<[u8]>, Problem> {
+        self.named_urls.borrow_mut().push(url.to_owned());
+        match self.fetched.get(url) {
+            Some(Ok(content)) => Ok(Arc::clone(content)),
+            Some(Err(error)) => Err(place.keyed_problem(format!("the registry cannot be read: {error}"))),
+            None => Err(place.keyed_problem("the registry was not read yet: a catalog does that, within its `refresh`")),
+        }
     }
 
     /// The file that is named at this place.

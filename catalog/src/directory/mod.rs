@@ -1,18 +1,22 @@
 //! A directory of definitions, on disk or in object storage: hot reload, each file on its own.
 
 mod local;
+mod registries;
 mod store;
 mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
 use parking_lot::Mutex;
 
+pub use self::registries::FetchSchemas;
+pub(crate) use self::registries::Fetched;
+use self::registries::Registries;
 pub use self::write::{CatalogWriteError, Existing};
 use crate::definition::Beside;
 use crate::{DefinitionError, TableDefinition, TableName};
@@ -66,6 +70,7 @@ enum Place {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<PathBuf, FileState>,
+    registries: Registries,
     /// The directory itself could not be listed.
     unlisted: Option<CatalogError>,
     snapshot: Arc<CatalogSnapshot>,
@@ -78,6 +83,8 @@ struct FileState {
     settled: bool,
     /// Files that the definition names, each with its stamp.
     beside: Vec<(PathBuf, Option<Stamp>)>,
+    /// URLs that it names, each with the version of what was there.
+    urls: Vec<(String, u64)>,
     content: Result<String, DefinitionError>,
     outcome: Result<Arc<TableDefinition>, DefinitionError>,
     since: SystemTime,
@@ -111,6 +118,13 @@ impl DirectoryCatalog {
         Self::at(Place::Store { store, prefix }, default_schema)
     }
 
+    /// Schemas that definitions name by URL are fetched so; without this, such definitions are errors.
+    #[must_use]
+    pub fn with_registries(self, fetcher: Arc<dyn FetchSchemas>) -> Self {
+        self.state.lock().registries.fetcher = Some(fetcher);
+        self
+    }
+
     fn at(place: Place, default_schema: impl Into<String>) -> Self {
         Self {
             place,
@@ -133,7 +147,7 @@ impl DirectoryCatalog {
         let listed = local::list(directory).map_err(|error| local::io_error("cannot list the directory", &error));
         let contents = match &listed {
             Ok(found) => {
-                let outdated = outdated(&state.files, found).into_iter();
+                let outdated = outdated(&state, found).into_iter();
                 let read = |path: PathBuf| {
                     let content = local::read(&path, found.get(&path).and_then(Option::as_ref));
                     (path, content)
@@ -149,7 +163,29 @@ impl DirectoryCatalog {
     /// As [`Self::refresh`], wherever the catalog is.
     pub async fn refreshed(&self) -> Arc<CatalogSnapshot> {
         let _turn = self.turn.lock().await;
-        self.look().await
+        let snapshot = self.look().await;
+        match self.fetch_due().await {
+            true => self.look().await,
+            false => snapshot,
+        }
+    }
+
+    /// Looks at registries that are named and were not looked at lately; says whether one is other than before.
+    async fn fetch_due(&self) -> bool {
+        let (fetcher, due) = {
+            let mut state = self.state.lock();
+            let named = state.files.values().flat_map(|file| file.urls.iter().map(|(url, _)| url.clone()));
+            let named = named.collect();
+            let due = state.registries.due(&named, Instant::now());
+            (state.registries.fetcher.clone(), due)
+        };
+        let mut changed = false;
+        for url in due {
+            let Some(fetcher) = &fetcher else { break };
+            let outcome = fetcher.fetch(&url).await;
+            changed |= self.state.lock().registries.learn(url, outcome, Instant::now());
+        }
+        changed
     }
 
     /// Looks at the files; one at a time.
@@ -160,7 +196,7 @@ impl DirectoryCatalog {
         let listed = store::list(store.as_ref(), prefix).await;
         let mut contents = Vec::new();
         if let Ok(found) = &listed {
-            let outdated = outdated(&self.state.lock().files, found);
+            let outdated = outdated(&self.state.lock(), found);
             for path in outdated {
                 let stamp = found.get(&path).and_then(Option::as_ref);
                 let content = store::read(store.as_ref(), prefix, &path, stamp).await;
@@ -190,7 +226,7 @@ impl DirectoryCatalog {
         let changed = match listed {
             Ok(found) => {
                 let listed_again = state.unlisted.take().is_some();
-                self.update(&mut state.files, &found, contents) || listed_again
+                self.update(&mut state.files, &state.registries, &found, contents) || listed_again
             }
             Err(error) => {
                 let known = state.unlisted.as_ref().is_some_and(|unlisted| unlisted.error == error);
@@ -215,6 +251,7 @@ impl DirectoryCatalog {
     fn update(
         &self,
         files: &mut BTreeMap<PathBuf, FileState>,
+        registries: &Registries,
         found: &Found,
         contents: Vec<(PathBuf, Result<String, DefinitionError>)>,
     ) -> bool {
@@ -226,12 +263,12 @@ impl DirectoryCatalog {
             let now = SystemTime::now();
             let settled = stamp.as_ref().is_some_and(|stamp| stamp.is_settled(now));
             match files.get_mut(&path) {
-                Some(known) if known.content == content && known.beside.is_empty() => {
+                Some(known) if known.content == content && known.beside.is_empty() && known.urls.is_empty() => {
                     known.stamp = stamp;
                     known.settled = settled;
                 }
                 known => {
-                    let beside = Beside::new(self.directory());
+                    let beside = Beside::new(self.directory()).with(registries.fetched());
                     let outcome = match &content {
                         Ok(text) => self.parse(&path, text, &beside),
                         Err(error) => Err(error.clone()),
@@ -240,16 +277,16 @@ impl DirectoryCatalog {
                     changed |= same.is_none();
                     let since = same.map_or(now, |known| known.since);
                     // Stamps are taken after the files were read, so a file that is written in between is not settled.
-                    let beside: Vec<(PathBuf, Option<Stamp>)> = beside
-                        .into_named()
-                        .into_iter()
-                        .map(|file| (file.clone(), local::stamp_of(&file)))
-                        .collect();
+                    let (beside, urls) = beside.into_named();
+                    let urls = urls.into_iter().map(|url| (url.clone(), registries.version(&url))).collect();
+                    let beside: Vec<(PathBuf, Option<Stamp>)> =
+                        beside.into_iter().map(|file| (file.clone(), local::stamp_of(&file))).collect();
                     let is_old = |stamp: &Option<Stamp>| stamp.as_ref().is_some_and(|stamp| stamp.is_settled(now));
                     let state = FileState {
                         stamp,
                         settled: settled && beside.iter().all(|(_, stamp)| is_old(stamp)),
                         beside,
+                        urls,
                         content,
                         outcome,
                         since,
@@ -278,11 +315,12 @@ impl DirectoryCatalog {
 }
 
 /// Files whose stamps do not prove that they are as they were read.
-fn outdated(files: &BTreeMap<PathBuf, FileState>, found: &Found) -> Vec<PathBuf> {
+fn outdated(state: &State, found: &Found) -> Vec<PathBuf> {
+    let same_urls = |known: &FileState| known.urls.iter().all(|(url, version)| state.registries.version(url) == *version);
     let unchanged = |path: &PathBuf, stamp: &Option<Stamp>| {
-        files
-            .get(path)
-            .is_some_and(|known| known.settled && stamp.is_some() && known.stamp == *stamp && known.beside_is_the_same())
+        state.files.get(path).is_some_and(|known| {
+            known.settled && stamp.is_some() && known.stamp == *stamp && known.beside_is_the_same() && same_urls(known)
+        })
     };
     let found = found.iter().filter(|(path, stamp)| !unchanged(path, stamp));
     found.map(|(path, _)| path.clone()).collect()

@@ -62,7 +62,11 @@ impl DirectoryCatalog {
     /// files of the same table may be left beside the new one.
     pub async fn put(&self, text: &str, existing: Existing) -> Result<Arc<CatalogSnapshot>, CatalogWriteError> {
         let definition = self
-            .parse(Path::new("new.yaml"), text, &Beside::new(self.directory()))
+            .parse(
+                Path::new("new.yaml"),
+                text,
+                &Beside::new(self.directory()).with(self.state.lock().registries.fetched()),
+            )
             .map_err(CatalogWriteError::Definition)?;
         let _turn = self.turn.lock().await;
         let known = self.listed().await?;

@@ -6,6 +6,7 @@ use anyhow::Context;
 use catalog::DirectoryCatalog;
 use shard_reader::{KinesisSettings, RemoteOptions, connect_object_store};
 
+use super::registry::HttpRegistries;
 use crate::config::Config;
 
 /// The catalog, read once.
@@ -30,6 +31,7 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Arc<DirectoryCatalog
             DirectoryCatalog::in_store(store, prefix, &section.default_schema)
         }
     };
+    let catalog = catalog.with_registries(Arc::new(HttpRegistries::new()?));
     catalog.refreshed().await;
     Ok(Arc::new(catalog))
 }

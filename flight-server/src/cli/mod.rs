@@ -16,6 +16,7 @@ mod demo_data;
 mod local_engine;
 mod logging;
 mod reader_facts;
+mod registry;
 mod segments;
 mod serve;
 mod server;

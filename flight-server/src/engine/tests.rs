@@ -96,7 +96,7 @@ impl World {
         definitions: DefinitionRules,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("t.yaml"), definition).unwrap();
+        std::fs::write(directory.path().join("table.yaml"), definition).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
         catalog.refresh();
         let readers = Readers::new(configure(ReaderConfig {
