@@ -333,7 +333,7 @@ impl ShardState {
         known_to.filter(|known_to| *known_to >= end).map(|_| end)
     }
 
-    fn holds(&self, sequence: SequenceNumber) -> bool {
+    pub(super) fn holds(&self, sequence: SequenceNumber) -> bool {
         let wanted = Position::Before(sequence);
         self.coverage.at(wanted).is_some_and(|(_, stretch)| {
             let records = stretch.segment.records();

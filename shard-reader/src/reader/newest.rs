@@ -28,7 +28,7 @@ use super::meter::{ScanTotals, StatementMeter};
 use super::scan::{SegmentSlice, ShardScan};
 use super::shard::Shard;
 use super::snapshot::ShardRange;
-use crate::{Position, Segment};
+use crate::{Position, Segment, SequenceNumber};
 
 const FIRST_WINDOW_MS: i64 = 60_000;
 const SHORTEST_WINDOW_MS: i64 = 1_000;
@@ -97,7 +97,7 @@ impl NewestScan {
     }
 
     /// Records before a position are not wanted any more.
-    pub fn leave_before(&mut self, position: Position) {
+    pub(super) fn leave_before(&mut self, position: Position) {
         while let Some((from, to)) = self.rest.first_mut()
             && *from < position
         {
@@ -106,6 +106,16 @@ impl NewestScan {
                 break;
             }
             self.rest.remove(0);
+        }
+    }
+
+    /// Records with a lower number are not wanted any more. They may be given all the same: a number that is no record's is no place to begin at, since
+    /// it cannot be told from a record that expired.
+    pub fn leave_below(&mut self, sequence: SequenceNumber) {
+        let point = Position::Before(sequence);
+        self.rest.retain(|(_, to)| *to > point);
+        if self.shard.state.lock().holds(sequence) {
+            self.leave_before(point);
         }
     }
 

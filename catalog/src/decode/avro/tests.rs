@@ -249,7 +249,7 @@ fn refused_definitions() {
         ("framing: confluent, registry: { x: '\"long\"' }", "`x` is not the number"),
         (
             "framing: confluent, registry: 'https://registry.example'",
-            "URL is not supported yet",
+            "the registry was not read yet",
         ),
         ("framing: confluent, registry: registry.json", "cannot name files beside it"),
         ("schema: '{'", "not valid JSON"),

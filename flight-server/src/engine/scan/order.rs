@@ -108,7 +108,7 @@ impl Reading {
             }
             Self::Newest(scan) => {
                 if let Some(number) = reach.lowest() {
-                    scan.leave_before(Position::Before(number));
+                    scan.leave_below(number);
                 }
                 // of a record without a time the service does not say that it arrived earlier
                 if let Some(time) = reach.earliest().and_then(|time| slack.earlier(time)) {

@@ -44,6 +44,27 @@ async fn few_rows_are_few_calls() {
 }
 
 #[tokio::test]
+async fn a_number_that_is_no_records_is_no_place_to_begin_at() {
+    let (world, _) = a_hundred_pages();
+    let numbers = world.rows("select sequence_number(_shard_sequence_id) from t").await.unwrap();
+    let numbers: Vec<u128> = numbers.iter().map(|number| number.parse().unwrap()).collect();
+    let between = numbers
+        .iter()
+        .map(|number| number + 1)
+        .find(|number| !numbers.contains(number))
+        .unwrap();
+    let above = numbers.iter().filter(|number| **number > between).count();
+    for order in ["_message_timestamp desc", "_shard_sequence_id desc", "n desc"] {
+        for (condition, count) in [(format!("= {between}"), 0), (format!(">= {between}"), above)] {
+            // a process that has read nothing
+            let cold = World::over(world.source.clone());
+            let sql = format!("select n from t where _shard_sequence_id {condition} order by {order} limit 2000");
+            assert_eq!(cold.rows(&sql).await.unwrap().len(), count, "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn times_on_both_sides_bound_what_is_read() {
     let (_, now) = a_hundred_pages();
     let at = |seconds: i64| {
