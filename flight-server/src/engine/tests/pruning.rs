@@ -57,7 +57,7 @@ async fn a_number_that_is_no_records_is_no_place_to_begin_at() {
     for order in ["_message_timestamp desc", "_shard_sequence_id desc", "n desc"] {
         for (condition, count) in [(format!("= {between}"), 0), (format!(">= {between}"), above)] {
             // a process that has read nothing
-            let cold = World::over(world.source.clone());
+            let cold = World::over(Arc::clone(&world.source));
             let sql = format!("select n from t where _shard_sequence_id {condition} order by {order} limit 2000");
             assert_eq!(cold.rows(&sql).await.unwrap().len(), count, "{sql}");
         }
