@@ -7,14 +7,17 @@
 
 mod csv;
 mod documents;
+mod fixed;
 mod instants;
 mod propose;
 mod shape;
 
 use std::sync::Arc;
 
+use arrow::array::BinaryArray;
+
 use crate::compression::Inflater;
-use crate::{Compression, Format, JsonFormat, TableDefinition};
+use crate::{Compression, Decoder, Format, JsonFormat, TableDefinition};
 
 pub use propose::InferredColumn;
 
@@ -36,10 +39,34 @@ pub fn infer(records: &[&[u8]], definition: &Arc<TableDefinition>) -> Result<Inf
     match &definition.format {
         Format::Json(json) => Ok(infer_json(records.iter().copied(), &definition.compression, json)),
         Format::Csv(csv) => csv::infer(records, definition, csv),
-        other => Err(format!(
-            "columns are inferred from JSON and CSV; for format `{}` they are given",
-            other.name()
-        )),
+        other => match fixed::columns(other) {
+            Some(columns) => Ok(of_fixed(columns, records, definition)),
+            None => Err(format!(
+                "columns are inferred from JSON and CSV, and known of log lines and envelopes; for format `{}` they are given",
+                other.name()
+            )),
+        },
+    }
+}
+
+/// Which records are of the format, the definition's decoder says.
+fn of_fixed(columns: Vec<InferredColumn>, records: &[&[u8]], definition: &Arc<TableDefinition>) -> Inferred {
+    let payloads = BinaryArray::from_iter_values(records);
+    let decoded = Decoder::new(definition, &[])
+        .map_err(|error| error.message)
+        .and_then(|mut decoder| {
+            let decoded = decoder.decode(&payloads);
+            decoded.map_err(|error| error.to_string())
+        });
+    let (unreadable, reason) = match decoded {
+        Ok(decoded) => (decoded.bad.len(), decoded.bad.into_iter().next().map(|bad| bad.error)),
+        Err(error) => (records.len(), Some(error)),
+    };
+    Inferred {
+        columns,
+        records: records.len(),
+        unreadable,
+        reason,
     }
 }
 

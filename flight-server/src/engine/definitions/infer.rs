@@ -143,7 +143,8 @@ impl Engine {
         // A column in their place, so that all else can be read.
         let mut complete = document.clone();
         let mut column = Mapping::new();
-        column.insert("name".into(), "placeholder".into());
+        // log lines have parts of certain names only
+        column.insert("name".into(), "host".into());
         column.insert("type".into(), "varchar".into());
         complete.insert("columns".into(), vec![Value::from(column)].into());
         complete.remove("event_time");

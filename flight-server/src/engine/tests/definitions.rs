@@ -384,3 +384,29 @@ async fn what_the_documentation_shows_works() {
         assert!(!error.to_string().contains("Invalid function"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn columns_of_log_lines_and_envelopes_are_known() {
+    let source = Arc::new(MemorySource::new(1));
+    let shard = source.shard_ids()[0].clone();
+    let line = r#"h - - [01/Aug/1995:00:00:01 -0400] "GET / HTTP/1.0" 200 1839 "-" "agent""#;
+    source.put(&shard, "key", line.as_bytes()).unwrap();
+    source.put(&shard, "key", b"no line").unwrap();
+    let world = World::over(source);
+    let create = "create external table lines stored as kinesis location 'kinesis://s' options (format 'combined')";
+    world.run_now(create).await.unwrap();
+    let sql = "select host, time, request, status, bytes, referer, user_agent from lines where _message_valid";
+    let rows = world.rows(sql).await.unwrap();
+    assert_eq!(rows, ["h|1995-08-01T04:00:01|GET / HTTP/1.0|200|1839|NULL|agent"]);
+    for format in ["clf", "cloudwatch_logs", "cloudevents"] {
+        let create = format!("create external table {format} stored as kinesis location 'kinesis://s' options (format '{format}')");
+        world.run_now(&create).await.unwrap();
+    }
+    assert_eq!(world.run_now("describe cloudwatch_logs").await.unwrap().len(), 6);
+    assert_eq!(world.run_now("describe cloudevents").await.unwrap().len(), 8);
+    let error = world
+        .run_now("create external table other stored as kinesis location 'kinesis://s' options (format 'raw')")
+        .await
+        .expect_err("ranges of bytes are not to be guessed");
+    assert!(error.to_string().contains("they are given"), "{error}");
+}
