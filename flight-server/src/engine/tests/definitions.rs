@@ -201,7 +201,7 @@ async fn columns_of_csv_are_inferred() {
     world.run_now(&shown.replace("CREATE", "CREATE OR REPLACE")).await.unwrap();
     assert_eq!(
         world
-            .category("create external table r stored as kinesis location 'kinesis://s' options (format 'cloudevents')")
+            .category("create external table r stored as kinesis location 'kinesis://s' options (format 'raw')")
             .await,
         ErrorCategory::InvalidArgument
     );
