@@ -195,10 +195,15 @@ pub(crate) struct DatagenArgs {
 }
 
 /// What a record of `datagen` holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RecordFormat {
     /// `{host, timestamp, request, code, bytes}`
+    #[default]
     Json,
+    /// `host,timestamp,request,code,bytes`
+    Csv,
+    /// The log's line as it is
+    Raw,
 }
 
 /// `shardflight catalog`

@@ -12,7 +12,7 @@ use catalog::KinesisOverrides;
 use embedded::EmbeddedKinesis;
 use shard_reader::{KinesisSettings, KinesisSource, ReaderConfig, ShardSource};
 
-use super::args::{DemoArgs, OutputFormat};
+use super::args::{DemoArgs, OutputFormat, RecordFormat};
 use super::catalog_files;
 use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
 use super::demo_clients::ClientLines;
@@ -196,6 +196,7 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
             workers: WORKERS,
             rate: None,
             shift: None,
+            format: RecordFormat::Json,
         },
     );
     let mut progress = Progress::new(LOG.len() as u64 * u64::from(args.repeat.get()));

@@ -70,6 +70,41 @@ fn its_lines_for_clients_work_as_they_are() {
     stop(demo, "TERM");
 }
 
+/// What the log's lines become, and the tables that read it, against the log's own totals.
+#[test]
+fn records_of_every_format_give_the_logs_totals() {
+    let demo = Demo::start(&[]).unwrap();
+    let log = concat!(env!("CARGO_MANIFEST_DIR"), "/../flight-server/demo/nasa_aug01_first20000.log");
+    let columns = "host varchar, at timestamp(s) path 'time', request varchar, code int path 'status', bytes bigint";
+    let by_position = "host varchar, at timestamp(s) format '%d/%b/%Y:%H:%M:%S %z', request varchar, code int, bytes bigint";
+    for (format, columns, read) in [("csv", by_position, "csv"), ("raw", columns, "clf")] {
+        let mut load = server::command(&[
+            "datagen", "-f", log, "--create", "-n", format, "-s", "2", "--format", format, "--verify",
+        ])
+        .unwrap();
+        load.args(["--endpoint", &demo.kinesis]);
+        let mut load = Process::start("datagen", &load).unwrap();
+        let status = load.wait(Duration::from_secs(240)).unwrap();
+        assert!(status.success(), "{}", load.output());
+        let query = |sql: &str| {
+            server::run(
+                &["sql", "--url", &demo.flight, "--format", "csv", "-e", sql],
+                Duration::from_secs(120),
+            )
+            .unwrap()
+        };
+        let location = format!("stored as kinesis location 'kinesis://{format}'");
+        query(&format!(
+            "create external table {format}_log ({columns}) {location} options (format '{read}')"
+        ));
+        let total = query(&format!(
+            "select count(*), sum(bytes), count(distinct host), min(at) from {format}_log where _message_valid"
+        ));
+        assert_eq!(total[1], "20000,321739411,1656,1995-08-01T04:00:01", "{format}");
+    }
+    stop(demo, "TERM");
+}
+
 #[test]
 fn its_data_and_its_tickets_outlive_it() {
     let directory = scratch_directory("demo").unwrap();

@@ -54,6 +54,15 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// As a line of CSV (RFC 4180), without line end.
+    pub(crate) fn csv(&self) -> anyhow::Result<Vec<u8>> {
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        writer.serialize(self)?;
+        let mut line = writer.into_inner().map_err(|error| anyhow::anyhow!("{}", error.error()))?;
+        line.truncate(line.trim_ascii_end().len());
+        Ok(line)
+    }
+
     /// The time, if the log's text is one.
     pub(crate) fn time(&self) -> Option<DateTime<FixedOffset>> {
         DateTime::parse_from_str(&self.timestamp, TIMESTAMP).ok()
@@ -118,6 +127,13 @@ mod tests {
             serde_json::to_string(&entry).unwrap(),
             r#"{"host":"in24.inetnebr.com","timestamp":"01/Aug/1995:00:00:01 -0400","request":"GET /a\"b HTTP/1.0","code":200,"bytes":1839}"#
         );
+    }
+
+    #[test]
+    fn csv_is_quoted_where_it_must_be() {
+        let entry = Entry::parse(r#"h - - [01/Aug/1995:00:00:01 -0400] "GET /a"b,c HTTP/1.0" 200 -"#).unwrap();
+        let expected = r#"h,01/Aug/1995:00:00:01 -0400,"GET /a""b,c HTTP/1.0",200,0"#;
+        assert_eq!(String::from_utf8(entry.csv().unwrap()).unwrap(), expected);
     }
 
     #[test]

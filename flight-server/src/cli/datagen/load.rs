@@ -9,6 +9,7 @@ use tokio::io::AsyncBufRead;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::super::args::RecordFormat;
 use super::batch::{Batcher, Record};
 use super::clf::{self, Entry};
 use super::lines::{Line, Lines};
@@ -36,6 +37,8 @@ pub(crate) struct LoadOptions {
     pub(crate) rate: Option<f64>,
     /// Added to every timestamp.
     pub(crate) shift: Option<TimeDelta>,
+    /// What a record holds.
+    pub(crate) format: RecordFormat,
 }
 
 /// Hears of what goes on.
@@ -167,8 +170,8 @@ impl Load {
         Ok(())
     }
 
-    fn record(totals: &mut Totals, options: &LoadOptions, number: u64, line: &[u8], observer: &mut dyn Observer) -> Option<Record> {
-        let line = clf::text(line);
+    fn record(totals: &mut Totals, options: &LoadOptions, number: u64, bytes: &[u8], observer: &mut dyn Observer) -> Option<Record> {
+        let line = clf::text(bytes);
         if line.trim().is_empty() {
             totals.blank += 1;
             return None;
@@ -178,10 +181,19 @@ impl Load {
             observer.unparsable(number, &line);
             return None;
         };
+        let written = entry.timestamp.clone();
         if let Some(shift) = options.shift {
             entry.shift(shift);
         }
-        match serde_json::to_vec(&entry) {
+        let payload = match options.format {
+            RecordFormat::Json => serde_json::to_vec(&entry).map_err(anyhow::Error::from),
+            RecordFormat::Csv => entry.csv(),
+            RecordFormat::Raw if entry.timestamp == written => Ok(bytes.to_vec()),
+            RecordFormat::Raw => Ok(line
+                .replacen(&format!("[{written}]"), &format!("[{}]", entry.timestamp), 1)
+                .into_bytes()),
+        };
+        match payload {
             Ok(data) => Some(Record::plain(entry.partition_key().to_owned(), data)),
             Err(error) => {
                 totals.unparsable += 1;

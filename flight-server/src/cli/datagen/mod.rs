@@ -28,7 +28,7 @@ pub(super) use stream::{Preparation, Prepared, prepare};
 
 use self::packing::Packer;
 use self::report::Report;
-use super::args::{DatagenArgs, RecordFormat};
+use super::args::DatagenArgs;
 use super::stdout;
 
 /// Bytes read from the file at a time.
@@ -36,8 +36,6 @@ const READ_BUFFER: usize = 1 << 16;
 
 /// Runs the command. Fails if a record was not acknowledged, or with `--verify` not found again.
 pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
-    // There is one format so far; naming it here makes the next one a compile error rather than a silent JSON.
-    let RecordFormat::Json = args.format;
     let size = open(&args.file).await?.metadata().await.with_context(|| in_file(&args.file))?.len();
     let shift = if args.shift_time && !args.read_only {
         shift(&args.file).await?
@@ -57,6 +55,7 @@ pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
             workers: args.workers,
             rate: args.rate,
             shift,
+            format: args.format,
         },
     );
     if let (Some(putter), true) = (&putter, args.aggregate) {

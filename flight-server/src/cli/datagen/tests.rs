@@ -8,6 +8,7 @@ use aws_sdk_kinesis::config::Credentials;
 use embedded::{Cut, EmbeddedKinesis, Fault, FaultRule, Operation, Options};
 use shard_reader::SequenceNumber;
 
+use super::super::args::RecordFormat;
 use super::load::{LoadError, Observer, Totals};
 use super::put::PutError;
 use super::stream::StreamError;
@@ -84,6 +85,7 @@ async fn put(service: &Service, log: &str) -> (Result<(), LoadError>, Totals) {
         workers: NonZeroUsize::new(3).unwrap(),
         rate: None,
         shift: None,
+        format: RecordFormat::Json,
     };
     let mut load = Load::new(Target::Put(putter), options);
     let mut ended = load.feed(log.as_bytes(), &mut Heard::default()).await;
@@ -171,6 +173,7 @@ async fn a_shards_real_limits_slow_down_and_lose_nothing() {
             workers: NonZeroUsize::new(4).unwrap(),
             rate: None,
             shift: None,
+            format: RecordFormat::Json,
         },
     );
     load.feed(log(5000).as_bytes(), &mut Heard::default()).await.unwrap();
@@ -243,6 +246,7 @@ async fn aggregates_are_put_and_verified_record_by_record() {
             workers: NonZeroUsize::new(2).unwrap(),
             rate: None,
             shift: None,
+            format: RecordFormat::Json,
         };
         let mut load = Load::new(Target::Put(putter), options).packed(compression, Some(packer));
         load.feed(log(4000).as_bytes(), &mut Heard::default()).await.unwrap();
@@ -330,6 +334,7 @@ async fn parsing_counts_and_shows_what_is_no_record() {
             workers: NonZeroUsize::MIN,
             rate: None,
             shift: None,
+            format: RecordFormat::Json,
         },
     );
     let mut heard = Heard::default();
@@ -352,6 +357,7 @@ async fn a_rate_is_kept() {
             workers: NonZeroUsize::MIN,
             rate: Some(100.0),
             shift: None,
+            format: RecordFormat::Json,
         },
     );
     let started = Instant::now();
