@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 use md5::{Digest, Md5};
+use proptest::test_runner::RngSeed;
 use shard_reader::{SequenceNumber, ShardId};
 
 use super::*;
@@ -251,8 +252,23 @@ async fn check(puts: &[Put], condition: &Condition, limit: usize) {
     }
 }
 
+/// The same cases in every run; `PROPTEST_RNG_SEED=17 PROPTEST_CASES=1000` runs others, and more of them.
+fn config() -> ProptestConfig {
+    let set = ProptestConfig::default();
+    let is_set = |name| std::env::var_os(name).is_some();
+    ProptestConfig {
+        cases: if is_set("PROPTEST_CASES") { set.cases } else { 48 },
+        rng_seed: if is_set("PROPTEST_RNG_SEED") {
+            set.rng_seed
+        } else {
+            RngSeed::Fixed(1)
+        },
+        ..set
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn pruned_equals_unpruned(puts in puts(), condition in condition(), limit in 1_usize..20) {
