@@ -91,14 +91,25 @@ impl Follower {
                     assert!(self.world.is_of_restart(process, &error), "{error}");
                     return false;
                 }
-                Err(_) => silences += 1,
+                // as long as others go on it may have nothing to say
+                Err(_) => silences += usize::from(done.is_cancelled()),
             }
             // an ended process falls silent, or says so
             let ended = !Arc::ptr_eq(process, &self.world.process());
             if done.is_cancelled() && silences > 100 && self.is_whole() {
                 return true;
             }
-            assert!(silences < MOST_SILENCES, "never whole, process ended: {ended}: {scan:?}");
+            let missing = || {
+                let shards = self.world.source.shard_ids().into_iter();
+                let counts = shards.map(|shard| (self.expected(&shard).len(), self.heard.get(&shard).map_or(0, Vec::len), shard));
+                counts.filter(|(expected, heard, _)| expected != heard).collect::<Vec<_>>()
+            };
+            assert!(
+                silences < MOST_SILENCES,
+                "never whole (expected, heard): {:?}, process ended: {ended}, starts {:?}: {scan:?}",
+                missing(),
+                self.starts
+            );
         }
     }
 
