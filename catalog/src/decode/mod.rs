@@ -202,3 +202,11 @@ impl Decoder {
         Ok(())
     }
 }
+
+/// Records decoded into all columns of their table.
+#[cfg(test)]
+fn every_column(table: &Arc<TableDefinition>, records: &[&[u8]]) -> Decoded {
+    let all: Vec<usize> = (0..table.columns.len()).collect();
+    let mut decoder = Decoder::new(table, &all).unwrap();
+    decoder.decode(&BinaryArray::from(records.to_vec())).unwrap()
+}

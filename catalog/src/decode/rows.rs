@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray, UInt32Array};
-use arrow::error::ArrowError;
+use arrow::array::{StringArray, UInt32Array};
 
 use super::Decoded;
 use super::cell::Cell;
@@ -128,21 +127,6 @@ impl Rows {
             self.refuse(place, row + index - first, &refusal);
         }
         self.refused = refused;
-    }
-
-    /// Adds typed values to a column.
-    ///
-    /// # Errors
-    /// Values that no rule of conversion is for.
-    #[expect(dead_code, reason = "for the formats that have typed values")]
-    pub(super) fn array(&mut self, place: usize, array: &ArrayRef) -> Result<(), ArrowError> {
-        let row = self.sinks[place].len();
-        let mut refusals = Vec::new();
-        self.sinks[place].append_array(array, &mut |index, refusal| refusals.push((row + index, refusal)))?;
-        for (row, refusal) in &refusals {
-            self.refuse(place, *row, refusal);
-        }
-        Ok(())
     }
 
     /// Adds a value of several parts to a column; `append` adds exactly one to its sink.

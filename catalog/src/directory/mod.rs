@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
 use parking_lot::Mutex;
@@ -179,13 +180,14 @@ impl DirectoryCatalog {
             let due = state.registries.due(&named, Instant::now());
             (state.registries.fetcher.clone(), due)
         };
-        let mut changed = false;
-        for url in due {
-            let Some(fetcher) = &fetcher else { break };
-            let outcome = fetcher.fetch(&url).await;
-            changed |= self.state.lock().registries.learn(url, outcome, Instant::now());
-        }
-        changed
+        let Some(fetcher) = fetcher else { return false };
+        // together they take as long as the slowest of them
+        let outcomes = join_all(due.iter().map(|url| fetcher.fetch(url))).await;
+        let mut state = self.state.lock();
+        let learnt = due.into_iter().zip(outcomes);
+        learnt.fold(false, |changed, (url, outcome)| {
+            state.registries.learn(url, outcome, Instant::now()) || changed
+        })
     }
 
     /// Looks at the files; one at a time.

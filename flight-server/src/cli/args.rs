@@ -183,15 +183,9 @@ pub(crate) struct DatagenArgs {
     /// Read the file and do nothing with it.
     #[arg(short = 'r', long)]
     pub(crate) read_only: bool,
-    /// Endpoint of Kinesis or of a service that speaks its protocol.
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint: Option<String>,
-    /// AWS region.
-    #[arg(long, value_name = "R")]
-    pub(crate) region: Option<String>,
-    /// Profile of the AWS configuration.
-    #[arg(long, value_name = "P")]
-    pub(crate) profile: Option<String>,
+    /// Where Kinesis is.
+    #[command(flatten)]
+    pub(crate) kinesis: KinesisArgs,
 }
 
 /// What a record of `datagen` holds.
@@ -256,6 +250,14 @@ pub(crate) struct ReachArgs {
     /// Configuration of a server, for what it says of Kinesis.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Where Kinesis is.
+    #[command(flatten)]
+    pub(crate) kinesis: KinesisArgs,
+}
+
+/// Where Kinesis is and as whom to call it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct KinesisArgs {
     /// Endpoint of Kinesis or of a service that speaks its protocol.
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,

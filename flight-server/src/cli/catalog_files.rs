@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use catalog::DirectoryCatalog;
-use shard_reader::{KinesisSettings, RemoteOptions, connect_object_store};
+use shard_reader::connect_object_store;
 
+use super::object_storage;
 use super::registry::HttpRegistries;
 use crate::config::Config;
 
@@ -16,17 +17,7 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Arc<DirectoryCatalog
     let catalog = match url {
         None => DirectoryCatalog::new(&section.path, &section.default_schema),
         Some(url) => {
-            // the bucket is the operator's own: a role for the streams is not for it
-            let aws = KinesisSettings {
-                profile: config.kinesis.profile.clone(),
-                region: config.kinesis.region.clone(),
-                ..KinesisSettings::default()
-            };
-            let options = RemoteOptions {
-                endpoint: section.endpoint.clone(),
-                region: section.region.clone(),
-                aws,
-            };
+            let options = object_storage::options(config, section.endpoint.as_ref(), section.region.as_ref());
             let (store, prefix) = connect_object_store(url, &options).await.context("catalog.path")?;
             DirectoryCatalog::in_store(store, prefix, &section.default_schema)
         }

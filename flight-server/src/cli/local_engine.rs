@@ -24,9 +24,9 @@ pub(super) fn configuration(reach: &ReachArgs, directory: &Path) -> anyhow::Resu
             target.clone_from(given);
         }
     };
-    set(&mut config.kinesis.endpoint, &reach.endpoint);
-    set(&mut config.kinesis.region, &reach.region);
-    set(&mut config.kinesis.profile, &reach.profile);
+    set(&mut config.kinesis.endpoint, &reach.kinesis.endpoint);
+    set(&mut config.kinesis.region, &reach.kinesis.region);
+    set(&mut config.kinesis.profile, &reach.kinesis.profile);
     Ok(config)
 }
 

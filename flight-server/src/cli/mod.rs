@@ -15,6 +15,7 @@ mod demo_clients;
 mod demo_data;
 mod local_engine;
 mod logging;
+mod object_storage;
 mod reader_facts;
 mod registry;
 mod segments;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use shard_reader::{KinesisSettings, RemoteOptions, RemoteSegments, SegmentSettings, SegmentStore, SegmentStoreError};
+use shard_reader::{RemoteSegments, SegmentSettings, SegmentStore, SegmentStoreError};
 
+use super::object_storage;
 use crate::config::Config;
 
 /// The stored segments, unless they are switched off.
@@ -13,17 +14,7 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Option<Arc<SegmentSt
     let section = &config.segments;
     let remote = match &section.store {
         Some(url) => {
-            // the bucket is the operator's own: a role for the streams is not for it
-            let aws = KinesisSettings {
-                profile: config.kinesis.profile.clone(),
-                region: config.kinesis.region.clone(),
-                ..KinesisSettings::default()
-            };
-            let options = RemoteOptions {
-                endpoint: section.store_endpoint.clone(),
-                region: section.store_region.clone(),
-                aws,
-            };
+            let options = object_storage::options(config, section.store_endpoint.as_ref(), section.store_region.as_ref());
             Some(RemoteSegments::connect(url, &options).await.context("segments.store")?)
         }
         None => None,

@@ -139,8 +139,10 @@ async fn keep_fresh(catalog: &DirectoryCatalog, refresh: Duration, stop: &Cancel
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
-                // May wait for the file system; the runtime's other threads go on.
-                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(catalog.refreshed()));
+                // May wait for the file system; the runtime's other threads go on. A registry may be slow: the end does not wait for it.
+                tokio::task::block_in_place(|| {
+                    tokio::runtime::Handle::current().block_on(stop.run_until_cancelled(catalog.refreshed()))
+                });
             }
         }
     }
@@ -161,4 +163,41 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             streams,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::FetchSchemas;
+    use futures::future::{BoxFuture, pending};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Says that it was asked, and never answers.
+    #[derive(Debug)]
+    struct Silent(Arc<Semaphore>);
+
+    impl FetchSchemas for Silent {
+        fn fetch<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<u8>, String>> {
+            self.0.add_permits(1);
+            Box::pin(pending())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_does_not_wait_for_a_registry() {
+        let directory = tempfile::tempdir().unwrap();
+        let definition = "table: t\nstream: s\nformat: { avro: { framing: confluent, registry: 'http://silent' } }\ncolumns: [{ name: a, type: varchar }]\n";
+        std::fs::write(directory.path().join("t.yaml"), definition).unwrap();
+        let asked = Arc::new(Semaphore::new(0));
+        let catalog = DirectoryCatalog::new(directory.path(), "default").with_registries(Arc::new(Silent(Arc::clone(&asked))));
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let ended = stop.clone();
+        tasks.spawn(async move { keep_fresh(&catalog, Duration::from_secs(600), &ended).await });
+        asked.acquire().await.unwrap().forget();
+        stop.cancel();
+        let joined = tokio::time::timeout(Duration::from_secs(30), tasks.join_next()).await;
+        joined.expect("it ends").unwrap().unwrap();
+    }
 }

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BinaryArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 
-use crate::{Decoded, Decoder, TableDefinition};
+use super::super::every_column as decode;
+use crate::{Decoded, TableDefinition};
 
 fn table(options: &str, columns: &[(&str, &str)]) -> Arc<TableDefinition> {
     let mut yaml = format!("table: t\nstream: s\nformat: {{ csv: {{ {options} }} }}\ncolumns:\n");
@@ -12,14 +13,6 @@ fn table(options: &str, columns: &[(&str, &str)]) -> Arc<TableDefinition> {
         yaml.push_str(&format!("  - {{ name: c{index}, {place}, type: '{column_type}' }}\n"));
     }
     TableDefinition::from_yaml(&yaml).unwrap()
-}
-
-fn decode(table: &Arc<TableDefinition>, records: &[&[u8]]) -> Decoded {
-    let all: Vec<usize> = (0..table.columns.len()).collect();
-    Decoder::new(table, &all)
-        .unwrap()
-        .decode(&BinaryArray::from(records.to_vec()))
-        .unwrap()
 }
 
 fn texts(decoded: &Decoded, column: usize) -> Vec<Option<&str>> {

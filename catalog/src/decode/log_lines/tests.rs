@@ -3,7 +3,8 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BinaryArray};
 use proptest::prelude::*;
 
-use crate::{Decoded, Decoder, TableDefinition};
+use super::super::every_column as decode;
+use crate::{Decoder, TableDefinition};
 
 const NAMES: [&str; 12] = [
     "host",
@@ -26,14 +27,6 @@ fn table(format: &str, names: &[&str]) -> Arc<TableDefinition> {
         .map(|name| format!("  - {{ name: {name}, type: varchar }}\n"))
         .collect();
     TableDefinition::from_yaml(&format!("table: t\nstream: s\nformat: {format}\ncolumns:\n{columns}")).unwrap()
-}
-
-fn decode(table: &Arc<TableDefinition>, records: &[&[u8]]) -> Decoded {
-    let all: Vec<usize> = (0..table.columns.len()).collect();
-    Decoder::new(table, &all)
-        .unwrap()
-        .decode(&BinaryArray::from(records.to_vec()))
-        .unwrap()
 }
 
 /// The parts of one line, and the verdict.

@@ -1,23 +1,14 @@
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int64Array, StringArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int64Array, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
 use proptest::prelude::*;
 
-use crate::{Decoded, Decoder, TableDefinition};
+use super::super::every_column as decode;
+use crate::TableDefinition;
 
 fn table(format: &str, columns: &str) -> Arc<TableDefinition> {
     TableDefinition::from_yaml(&format!("table: t\nstream: s\nformat: {format}\ncolumns:\n{columns}")).unwrap()
-}
-
-fn decode(table: &Arc<TableDefinition>, records: &[&[u8]]) -> Decoded {
-    let all: Vec<usize> = (0..table.columns.len()).collect();
-    Decoder::new(table, &all)
-        .unwrap()
-        .decode(&BinaryArray::from(records.to_vec()))
-        .unwrap()
 }
 
 const EVERY: &str = "

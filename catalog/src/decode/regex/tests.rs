@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BinaryArray};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int32Type, TimestampSecondType};
 use proptest::prelude::*;
 
-use crate::{Decoded, Decoder, DefinitionError, TableDefinition};
+use super::super::every_column as decode;
+use crate::{DefinitionError, TableDefinition};
 
 fn parse(options: &str, columns: &str) -> Result<Arc<TableDefinition>, DefinitionError> {
     TableDefinition::from_yaml(&format!(
@@ -14,14 +15,6 @@ fn parse(options: &str, columns: &str) -> Result<Arc<TableDefinition>, Definitio
 
 fn table(options: &str, columns: &str) -> Arc<TableDefinition> {
     parse(options, columns).unwrap()
-}
-
-fn decode(table: &Arc<TableDefinition>, records: &[&[u8]]) -> Decoded {
-    let all: Vec<usize> = (0..table.columns.len()).collect();
-    Decoder::new(table, &all)
-        .unwrap()
-        .decode(&BinaryArray::from(records.to_vec()))
-        .unwrap()
 }
 
 const COLUMNS: &str = "

@@ -1,13 +1,12 @@
 //! Columns being built: the one set of rules of what converts how, whatever format a value comes from.
 //!
-//! Values come as texts, one ([`Sink::append`]) or many at a time ([`Sink::append_run`]), as JSON, or typed, one or an array at a time
-//! ([`Sink::append_array`]). What a typed value becomes is what its text would become.
+//! Values come as texts, one ([`Sink::append`]) or many at a time ([`Sink::append_run`]), as JSON, or typed. What a typed value becomes is what its text
+//! would become.
 
 mod nested;
 mod shape;
 #[cfg(test)]
 mod tests;
-mod typed;
 mod values;
 
 use std::ops::Range;
@@ -142,11 +141,6 @@ impl Sink {
             Err(Some(inside)) => Err(*inside),
             Err(None) => Err(self.refusal(cell)),
         }
-    }
-
-    /// Adds typed values; of each that does not convert `refused` is told its index and why.
-    pub(super) fn append_array(&mut self, array: &ArrayRef, refused: &mut dyn FnMut(usize, Refusal)) -> Result<(), ArrowError> {
-        typed::append(self, array, refused)
     }
 
     /// Why a value was refused.

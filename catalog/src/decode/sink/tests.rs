@@ -1,12 +1,6 @@
 //! What converts into which type, one value at a time, and that a typed value converts as its text does.
 
-use std::sync::Arc;
-
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
-    NullArray, StringArray, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt64Array,
-};
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use proptest::prelude::*;
 
@@ -242,26 +236,29 @@ fn compat_presto() {
     assert_eq!(shown_all(&epoch.finish().unwrap(), &[]), ["1970-01-01T00:00:00"]);
 }
 
-/// Every type that formats hand over as arrays.
-fn typed_arrays() -> Vec<ArrayRef> {
-    vec![
-        Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
-        Arc::new(Int32Array::from(vec![Some(12), Some(-300), None])),
-        Arc::new(Int64Array::from(vec![Some(1 << 40), Some(0), None])),
-        Arc::new(UInt64Array::from(vec![Some(u64::MAX), Some(7), None])),
-        Arc::new(Float64Array::from(vec![Some(1.5), Some(1e300), Some(-2.0)])),
-        Arc::new(Float32Array::from(vec![Some(0.1), Some(3.0), None])),
-        Arc::new(StringArray::from(vec![Some("12"), Some("2001-02-03"), Some("é")])),
-        Arc::new(Date32Array::from(vec![Some(11_356), None, Some(-1)])),
-        Arc::new(Time64MicrosecondArray::from(vec![Some(35_706_500_000), None])),
-        Arc::new(TimestampMicrosecondArray::from(vec![Some(981_158_400_000_001), Some(-1), None])),
-        Arc::new(BinaryArray::from(vec![Some(&b"12"[..]), Some(b"\xff"), None])),
-        Arc::new(NullArray::new(2)),
-    ]
-}
-
 #[test]
 fn typed_values_convert_as_their_texts() {
+    let cells = [
+        Cell::Null,
+        Cell::Boolean(true),
+        Cell::Boolean(false),
+        Cell::Integer(12),
+        Cell::Integer(-300),
+        Cell::Integer(1 << 40),
+        Cell::Integer(i64::MIN),
+        Cell::Double(1.5),
+        Cell::Double(1e300),
+        Cell::Double(-2.0),
+        Cell::Real(0.1),
+        Cell::Real(3.0),
+        Cell::Date(11_356),
+        Cell::Date(-1),
+        Cell::Time(35_706_500_000_000),
+        Cell::Instant(981_158_400, 1_000),
+        Cell::Instant(-1, 999_999_000),
+        Cell::Bytes(b"12"),
+        Cell::Bytes(b"2001-02-03"),
+    ];
     for target in [
         "boolean",
         "tinyint",
@@ -272,86 +269,24 @@ fn typed_values_convert_as_their_texts() {
         "decimal(20,3)",
         "decimal(50,3)",
         "varchar",
-        "varbinary",
         "date",
         "time(us)",
         "timestamp(us)",
         "timestamp(us) with time zone",
     ] {
-        for array in typed_arrays() {
-            let mut typed = sink(target, None, Compat::None);
-            let mut refused = Vec::new();
-            typed.append_array(&array, &mut |row, _| refused.push(row)).unwrap();
-            let typed = shown_all(&typed.finish().unwrap(), &refused);
-            let mut text = sink(target, None, Compat::None);
-            let mut text_refused = Vec::new();
-            let formatter = ArrayFormatter::try_new(&array, &FormatOptions::new()).unwrap();
-            for row in 0..array.len() {
-                let value = formatter.value(row).to_string();
-                // arrow shows bytes in hexadecimal
-                let cell = match array.data_type() {
-                    DataType::Binary if array.is_valid(row) => Cell::Bytes(array.as_binary::<i32>().value(row)),
-                    _ if array.is_null(row) || *array.data_type() == DataType::Null => Cell::Null,
-                    _ => Cell::Text(&value),
-                };
-                if text.append(cell).is_err() {
-                    text_refused.push(row);
-                }
+        for cell in cells {
+            // an instant is its day, which its text is not; and a single-precision number is widened, and not read anew
+            if matches!((cell, target), (Cell::Instant(..), "date") | (Cell::Real(_), "double")) {
+                continue;
             }
-            let text = shown_all(&text.finish().unwrap(), &text_refused);
-            // What texts cannot say: an instant is its day and its own text, a float may be written in other ways.
-            let differs = matches!(
-                (array.data_type(), target),
-                (DataType::Timestamp(..), "date" | "varchar" | "varbinary")
-                    | (DataType::Float64, "varchar" | "varbinary")
-                    | (DataType::Time64(_), "varchar" | "varbinary")
-                    | (DataType::Float32, "double")
-            );
-            assert!(
-                differs || typed == text,
-                "{} into {target}: {typed:?} and {text:?}",
-                array.data_type()
+            let text = cell.text();
+            let as_text = text.as_deref().map_or(Cell::Null, Cell::Text);
+            assert_eq!(
+                converted(target, None, &[cell]),
+                converted(target, None, &[as_text]),
+                "{cell:?} into {target}"
             );
         }
-    }
-}
-
-#[test]
-fn nested_arrays_keep_their_shape() {
-    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(vec![
-        Some(vec![Some(9)]),
-        Some(vec![Some(1), Some(300), None]),
-        None,
-        Some(vec![]),
-    ]));
-    let mut into = sink("array<tinyint>", None, Compat::None);
-    let mut refused = Vec::new();
-    into.append(Cell::Json("[5]")).unwrap();
-    into.append_array(&lists.slice(1, 3), &mut |row, refusal| refused.push((row, refusal.inside)))
-        .unwrap();
-    assert_eq!(shown_all(&into.finish().unwrap(), &[]), ["[5]", "[1, NULL, NULL]", "NULL", "[]"]);
-    assert_eq!(refused, [(0, "/1".to_owned())]);
-
-    let row: ArrayRef = Arc::new(StructArray::from(vec![
-        (
-            Arc::new(Field::new("b", DataType::Int64, true)),
-            Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef,
-        ),
-        (Arc::new(Field::new("l", lists.data_type().clone(), true)), lists.slice(0, 2)),
-    ]));
-    let mut into = sink("row<b varchar, missing date>", None, Compat::None);
-    into.append_array(&row, &mut |_, _| panic!("all converts")).unwrap();
-    assert_eq!(
-        shown_all(&into.finish().unwrap(), &[]),
-        ["{b: 1, missing: NULL}", "{b: 2, missing: NULL}"]
-    );
-    for target in ["varchar", "json"] {
-        let mut text = sink(target, None, Compat::None);
-        text.append_array(&row, &mut |_, _| panic!("all converts")).unwrap();
-        assert_eq!(
-            shown_all(&text.finish().unwrap(), &[]),
-            [r#"{"b":1,"l":[9]}"#, r#"{"b":2,"l":[1,300,null]}"#]
-        );
     }
 }
 

@@ -139,9 +139,9 @@ async fn target(args: &DatagenArgs) -> anyhow::Result<Target> {
         bail!("no stream is named; add -n STREAM")
     };
     let settings = KinesisSettings {
-        region: args.region.clone(),
-        endpoint: args.endpoint.clone(),
-        profile: args.profile.clone(),
+        region: args.kinesis.region.clone(),
+        endpoint: args.kinesis.endpoint.clone(),
+        profile: args.kinesis.profile.clone(),
         ..KinesisSettings::default()
     };
     let client = settings.client().await?;
