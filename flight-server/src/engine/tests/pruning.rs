@@ -65,6 +65,31 @@ async fn a_number_that_is_no_records_is_no_place_to_begin_at() {
 }
 
 #[tokio::test]
+async fn slack_decides_what_out_of_order_records_are_found() {
+    let (world, now) = a_hundred_pages();
+    // in the shard it is the last, by its time among the first
+    let shard = world.source.shard_ids()[0].clone();
+    let late = now - 1_200_000;
+    world.source.put_as(&shard, Some("key"), Some(late), b"{\"n\":-1}").unwrap();
+    let time = |ms: i64| {
+        chrono::DateTime::from_timestamp_millis(ms)
+            .unwrap()
+            .format("%Y-%m-%dT%H:%M:%S%.3f")
+            .to_string()
+    };
+    let condition = format!("_message_timestamp between '{}' and '{}'", time(late - 2_500), time(late + 2_500));
+    for (slack, expected, most) in [("10s", 5, 100), ("unbounded", 6, 5_000), ("30m", 6, 5_000)] {
+        let cold = World::over(Arc::clone(&world.source));
+        let before = cold.source.calls().records;
+        let sql = format!("/*+ arrival_slack='{slack}' */ select n from t where {condition}");
+        let rows = cold.rows(&sql).await.unwrap();
+        assert_eq!((rows.len(), rows.contains(&"-1".to_owned())), (expected, expected == 6), "{slack}");
+        let read = cold.source.calls().records - before;
+        assert!(read < most, "{slack}: {read} records");
+    }
+}
+
+#[tokio::test]
 async fn times_on_both_sides_bound_what_is_read() {
     let (_, now) = a_hundred_pages();
     let at = |seconds: i64| {

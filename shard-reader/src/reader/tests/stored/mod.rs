@@ -81,6 +81,27 @@ fn shard_of(path: &Path) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_stored_is_told_from_what_is_in_memory() {
+    let disk = Disk::new(1);
+    let f = disk.start().await;
+    f.put(0, 2_000);
+    sleep(3700.0).await;
+    let total: u64 = disk.all().iter().map(|data| data.len() as u64 + 3).sum();
+    assert_eq!(f.read_all().await, disk.all());
+    f.readers.shutdown().await;
+    drop(f);
+    let f = disk.start().await;
+    let range = f.pin().await.shards[0].range.clone();
+    let cold = f.reader.estimate(&range);
+    assert!(cold.bytes_stored > total / 2, "{cold:?} of {total}");
+    assert_eq!((cold.bytes_held(), cold.bytes_to_read), (total, Some(0)), "{cold:?}");
+    assert_eq!(f.rows(&range).await.unwrap().len(), 2_000);
+    let warm = f.reader.estimate(&range);
+    assert_eq!((warm.bytes_in_memory, warm.bytes_stored), (total, 0), "{warm:?}");
+    f.readers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_restart_a_repeated_statement_costs_one_call_for_each_shard() {
     let disk = Disk::new(3);
     let f = disk.start().await;
