@@ -146,7 +146,8 @@ pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Res
     if let Some(Value::Sequence(columns)) = document.get("columns")
         && !columns.is_empty()
     {
-        let columns: Vec<String> = columns.iter().filter_map(Value::as_mapping).map(column_clause).collect();
+        let columns = columns.iter().filter_map(Value::as_mapping).map(column_clause);
+        let columns = columns.collect::<Result<Vec<String>, _>>()?;
         add(format_args!(" (\n  {}\n)", columns.join(",\n  ")));
     }
     add(format_args!(
@@ -160,7 +161,7 @@ pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Res
     for (key, value) in document {
         let key = key.as_str().unwrap_or_default();
         if !OWN_CLAUSES.contains(&key) && key != "comment" {
-            flatten(key, value, &mut options);
+            flatten(key, value, &mut options)?;
         }
     }
     // What files alone may say is nobody's to read either: an external id is as good as a password.
@@ -176,7 +177,7 @@ pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Res
     failed.map(|()| sql)
 }
 
-fn column_clause(column: &Mapping) -> String {
+fn column_clause(column: &Mapping) -> Result<String, EngineError> {
     let text = |key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default();
     let name = text("name");
     let mut clause = format!("{} {}", identifier(name), text("type"));
@@ -186,34 +187,42 @@ fn column_clause(column: &Mapping) -> String {
             ("path", Value::String(path)) if *path == escaped(name) => {}
             (key, Value::Bool(true)) => clause += &format!(" {}", key.to_uppercase()),
             (_, Value::Bool(false)) => {}
-            (key, value) => clause += &format!(" {} {}", key.to_uppercase(), literal(value)),
+            (key, value) => clause += &format!(" {} {}", key.to_uppercase(), literal(value)?),
         }
     }
-    clause
+    Ok(clause)
 }
 
 fn names_a_file(key: &str) -> bool {
     key.rsplit('.').next().is_some_and(|last| OF_FILES.contains(&last))
 }
 
-fn flatten(key: &str, value: &Value, options: &mut Vec<(String, String)>) {
+fn flatten(key: &str, value: &Value, options: &mut Vec<(String, String)>) -> Result<(), EngineError> {
     match value {
         Value::Mapping(inner) => {
             for (name, value) in inner {
-                flatten(&format!("{key}.{}", name.as_str().unwrap_or_default()), value, options);
+                flatten(&format!("{key}.{}", name.as_str().unwrap_or_default()), value, options)?;
             }
         }
-        value => options.push((key.to_owned(), literal(value))),
+        value => options.push((key.to_owned(), literal(value)?)),
     }
+    Ok(())
 }
 
-fn literal(value: &Value) -> String {
-    match value {
+fn literal(value: &Value) -> Result<String, EngineError> {
+    Ok(match value {
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => quoted(text),
-        other => quoted(serde_yaml::to_string(other).unwrap_or_default().trim()),
-    }
+        other => {
+            let written = serde_yaml::to_string(other);
+            quoted(
+                written
+                    .map_err(|error| EngineError::Internal(format!("a definition cannot be written: {error}")))?
+                    .trim(),
+            )
+        }
+    })
 }
 
 fn quoted(text: &str) -> String {
