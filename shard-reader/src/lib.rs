@@ -5,11 +5,13 @@
 //! - [`Readers`], [`StreamReader`]: one reader per stream and process, shared by all statements; it pins snapshots and scans ranges.
 //! - [`Aggregator`]: KPL aggregates; user records become rows where pages come in.
 //! - [`Segment`]: a run of [`Records`] in columns, with decoded columns beside them, within one budget of memory.
+//! - [`checkpoints`]: what named consumers have consumed, and where that is kept.
 //! - [`conformance`]: what every source must do, as code.
 //!
 //! This room knows no query engine and no gRPC.
 
 mod aggregation;
+pub mod checkpoints;
 pub mod conformance;
 mod fan_out;
 mod kinesis;
