@@ -108,11 +108,21 @@ pub struct ShardEnd {
 /// How far every shard of a stream is consumed. A shard that is not named begins at the trim horizon: it came later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ends {
-    /// No record behind the ends can have expired before this time (ms since the epoch): when they were pinned there was none, and since then the
-    /// stream's retention has to pass. `None`: not known.
-    pub kept_until_ms: Option<i64>,
+    /// Every record behind the ends arrived after this time (ms since the epoch). `None`: not known.
+    pub as_of_ms: Option<i64>,
+    /// How long the stream kept records when the ends were pinned (ms).
+    pub retention_ms: i64,
     /// By shard.
     pub shards: BTreeMap<ShardId, ShardEnd>,
+}
+
+impl Ends {
+    /// Up to this time (ms since the epoch) no record behind the ends can have expired, given how long the stream keeps records now (ms). `None`: not
+    /// known.
+    pub fn kept_until_ms(&self, retention_ms: i64) -> Option<i64> {
+        let kept = self.retention_ms.min(retention_ms);
+        self.as_of_ms.map(|as_of| as_of.saturating_add(kept))
+    }
 }
 
 /// Positions that a consumer was told to start at.

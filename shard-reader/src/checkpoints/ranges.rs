@@ -105,8 +105,12 @@ pub fn following_ends(previous: &Ends, tips: &[ShardTip], now_ms: i64, retention
             }),
         }
     }
-    let kept_until_ms = as_of_ms.map(|as_of| as_of.saturating_add(retention_ms));
-    (Ends { kept_until_ms, shards }, lost)
+    let ends = Ends {
+        as_of_ms,
+        retention_ms,
+        shards,
+    };
+    (ends, lost)
 }
 
 /// The ranges between two ends, with the starts that are known otherwise. Ranges without records are among them.
@@ -129,7 +133,7 @@ pub fn ranges_between(previous: &Ends, starts: &BTreeMap<ShardId, Position>, end
 ///
 /// # Errors
 /// Records may have expired before they were consumed: the record at the start is gone, and so long ago was it known to be the last that others may
-/// have come and gone. `kept_until_ms` as in [`Ends`]; `retention_ms` as it is now.
+/// have come and gone. `kept_until_ms`: see [`Ends::kept_until_ms`].
 pub fn first_of(
     range: &IterationRange,
     found: Position,
