@@ -12,10 +12,14 @@
 //!
 //! [`following_ends`] and [`ranges_between`] are the arithmetic between two iterations: no record between them is left out, and none is in both.
 
+mod encoding;
+mod local;
 mod model;
 mod ranges;
 mod store;
+mod transitions;
 
+pub use local::{DEFAULT_KEEP, LocalCheckpoints};
 pub use model::{
     Base, CheckpointName, CheckpointNameError, Consumer, Ends, Head, Iteration, IterationNumber, IterationStart, IterationState,
     OpenIteration, OwnerToken, Run, Runs, ShardEnd,
