@@ -14,6 +14,8 @@ use crate::StreamIdentity;
 const REMEMBERED_COMMITS: usize = 16;
 /// So many given up iterations of a consumer are kept.
 const MOST_ABANDONED: usize = 256;
+/// A given up iteration that is no longer kept is named for so long still (ms).
+const FORGOTTEN_AFTER_MS: i64 = 86_400_000;
 /// Of who gave an iteration up, so many bytes are kept.
 const MOST_BY: usize = 256;
 
@@ -64,7 +66,7 @@ pub(super) struct Change<'a> {
     pub(super) item: Option<Item<'a>>,
     /// What is kept for a time only from now on. Nothing that is kept for good starts there.
     pub(super) superseded: Vec<ItemKey>,
-    /// Given up iterations that the head no longer names: they go now.
+    /// Given up iterations that the head no longer names, as there are too many: they go now.
     pub(super) forgotten: Vec<IterationNumber>,
 }
 
@@ -119,10 +121,22 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn on(stored: &StoredHead) -> Self {
+    fn on(stored: &StoredHead, moment: Moment) -> Self {
         let mut head = stored.clone();
         head.head.version += 1;
-        Self::of(head)
+        let mut change = Self::of(head);
+        change.forget(moment);
+        change
+    }
+
+    /// A head names what was given up for as long as that is kept, a little longer: clocks differ.
+    fn forget(&mut self, moment: Moment) {
+        let abandoned = &mut self.head.head.abandoned;
+        let until_ms = moment.kept_from_ms().saturating_sub(FORGOTTEN_AFTER_MS);
+        abandoned.retain(|_, (at_ms, _)| *at_ms >= until_ms);
+        while abandoned.len() > MOST_ABANDONED {
+            self.forgotten.extend(abandoned.pop_first().map(|(number, _)| number));
+        }
     }
 
     /// Gives the open iteration up, if there is one.
@@ -132,15 +146,7 @@ impl<'a> Change<'a> {
         head.next = open.number.next();
         head.abandoned.insert(open.number, (moment.now_ms, shortened(by)));
         self.superseded.push(ItemKey::Iteration(open.number));
-        while let Some(first) = head.abandoned.first_entry() {
-            let expired = first.get().0 < moment.kept_from_ms();
-            if !expired && head.abandoned.len() <= MOST_ABANDONED {
-                break;
-            }
-            if let Some((number, _)) = head.abandoned.pop_first() {
-                self.forgotten.push(number);
-            }
-        }
+        self.forget(moment);
     }
 
     fn step(self) -> Step<'a> {
@@ -180,7 +186,7 @@ pub(super) fn set_base<'a>(
                 commits: VecDeque::new(),
             })
         }
-        (Some(stored), Some(seen)) if stored.head.version == seen => Change::on(stored),
+        (Some(stored), Some(seen)) if stored.head.version == seen => Change::on(stored, moment),
         (Some(stored), seen) => {
             let head = &stored.head;
             let happened = head.version == seen.map_or(stored.life, |seen| seen.saturating_add(1))
@@ -214,6 +220,7 @@ pub(super) fn set_base<'a>(
 pub(super) fn open<'a>(
     stored: Option<&StoredHead>,
     (consumer, seen, iteration, owner): (&Consumer, u64, &'a Iteration, &OwnerToken),
+    moment: Moment,
 ) -> Result<Step<'a>, CheckpointError> {
     let Some(stored) = stored else { return Err(moved_on(consumer)) };
     let head = &stored.head;
@@ -239,7 +246,7 @@ pub(super) fn open<'a>(
             ),
         ));
     }
-    let mut change = Change::on(stored);
+    let mut change = Change::on(stored, moment);
     change.head.head.open = Some(OpenIteration {
         number: iteration.number,
         owner: owner.clone(),
@@ -253,6 +260,7 @@ pub(super) fn open<'a>(
 pub(super) fn take_over(
     stored: Option<&StoredHead>,
     (consumer, seen, owner): (&Consumer, u64, &OwnerToken),
+    moment: Moment,
 ) -> Result<Step<'static>, CheckpointError> {
     let Some(stored) = stored else { return Err(moved_on(consumer)) };
     let head = &stored.head;
@@ -264,7 +272,7 @@ pub(super) fn take_over(
             Err(moved_on(consumer))
         };
     }
-    let mut change = Change::on(stored);
+    let mut change = Change::on(stored, moment);
     match &mut change.head.head.open {
         Some(open) => open.owner = owner.clone(),
         None => return Err(invalid(consumer, "no iteration is open that could be taken over")),
@@ -295,7 +303,7 @@ pub(super) fn abandon(
     if head.open.is_none() {
         return Err(invalid(consumer, "no iteration is open that could be abandoned"));
     }
-    let mut change = Change::on(stored);
+    let mut change = Change::on(stored, moment);
     change.give_up(by, moment);
     Ok(change.step())
 }
@@ -327,7 +335,7 @@ pub(super) fn commit(stored: Option<&StoredHead>, commit: &Commit, moment: Momen
             ));
         }
     }
-    let mut change = Change::on(stored);
+    let mut change = Change::on(stored, moment);
     let before = stored.head.committed.as_ref().map(|(before, _, _)| IterationStart::After(*before));
     change.superseded.extend(stored.committed_start.map(ItemKey::from));
     change

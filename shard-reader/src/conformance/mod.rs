@@ -4,6 +4,7 @@
 //! in its [`Capabilities`], and not checked.
 
 mod aggregates;
+pub mod checkpoints;
 mod fan_out;
 mod memory;
 mod reader;
@@ -134,6 +135,8 @@ macro_rules! checks {
         if violations.is_empty() { Ok(()) } else { Err(violations) }
     }};
 }
+
+use checks;
 
 /// Runs every check; the names of those that a service's capabilities leave out are simply not run.
 ///

@@ -9,7 +9,7 @@ use crate::checkpoints::model::{Base, Consumer, Head, IterationNumber, Iteration
 use crate::checkpoints::store::{CheckpointError, Commit};
 use crate::checkpoints::transitions::{self, Change, Item, ItemKey, Moment, Step, StoredHead};
 
-/// Of what has been kept long enough, so much goes with one change; no change waits for more.
+/// Of what has been kept long enough, so many items go with one change; no change waits for more.
 const MOST_PURGED: usize = 64;
 
 /// Reads one head, asks what becomes of it, and writes that.

@@ -186,7 +186,7 @@ impl CheckpointStore for LocalCheckpoints {
         let consumer = consumer.clone();
         let read = move |database: &Database, _| {
             let bases = database.begin_read()?.open_table(BASES)?;
-            Ok(tables::base(&bases, &consumer, number)?)
+            tables::base(&bases, &consumer, number)
         };
         self.run(format!("base {number}"), read).await
     }
@@ -214,7 +214,7 @@ impl CheckpointStore for LocalCheckpoints {
             format!("{consumer}: opening iteration {}", iteration.number),
             move |database, moment| {
                 changes::one(database, &consumer, moment, |stored, _| {
-                    transitions::open(stored, (&consumer, seen, &iteration, &owner))
+                    transitions::open(stored, (&consumer, seen, &iteration, &owner), moment)
                 })
             },
         )
@@ -225,7 +225,7 @@ impl CheckpointStore for LocalCheckpoints {
         let (consumer, owner) = (consumer.clone(), owner.clone());
         self.run(format!("{consumer}: taking over"), move |database, moment| {
             changes::one(database, &consumer, moment, |stored, _| {
-                transitions::take_over(stored, (&consumer, seen, &owner))
+                transitions::take_over(stored, (&consumer, seen, &owner), moment)
             })
         })
         .await
@@ -312,3 +312,6 @@ impl CheckpointStore for LocalCheckpoints {
         self.run(format!("runs of iteration {number}"), read).await
     }
 }
+
+#[cfg(test)]
+mod tests;
