@@ -12,6 +12,7 @@
 //!
 //! [`following_ends`] and [`ranges_between`] are the arithmetic between two iterations: no record between them is left out, and none is in both.
 
+mod dynamodb;
 mod encoding;
 mod local;
 mod model;
@@ -19,6 +20,7 @@ mod ranges;
 mod store;
 mod transitions;
 
+pub use dynamodb::{DynamoDbCheckpoints, DynamoDbSettings};
 pub use local::{DEFAULT_KEEP, LocalCheckpoints};
 pub use model::{
     Base, CheckpointName, CheckpointNameError, Consumer, Ends, Head, Iteration, IterationNumber, IterationStart, IterationState,

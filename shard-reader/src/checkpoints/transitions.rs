@@ -89,6 +89,11 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// When what is superseded now goes, ms since the epoch.
+    pub(super) fn expires_ms(self) -> i64 {
+        self.now_ms.saturating_add(millis(self.keep))
+    }
+
     /// What was superseded up to this time goes now, ms since the epoch.
     pub(super) fn kept_from_ms(self) -> i64 {
         self.now_ms.saturating_sub(millis(self.keep))

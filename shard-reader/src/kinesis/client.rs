@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
@@ -69,31 +70,40 @@ impl KinesisSettings {
         loader.load().await
     }
 
-    /// A client with the SDK's standard retries. Makes no call to Kinesis.
+    /// The default chain with the role of these settings, which are those of `section`. Makes no call but, when credentials are needed, to assume the
+    /// role.
     ///
     /// # Errors
     /// `Invalid` when the settings make no sense together or no region is known.
-    pub async fn client(&self) -> Result<Client, SourceError> {
+    pub(crate) async fn with_role(&self, section: &str) -> Result<aws_config::SdkConfig, SourceError> {
         let invalid = |message: String| SourceError::new(SourceErrorKind::Invalid, message);
         if self.role_arn.is_none() && (self.external_id.is_some() || self.session_name.is_some()) {
             return Err(invalid("external_id and session_name need role_arn".into()));
         }
         let shared = self.shared().await;
         if shared.region().is_none() {
-            return Err(invalid(
-                "no AWS region is known: set kinesis.region, AWS_REGION or a profile's region".into(),
-            ));
+            return Err(invalid(format!(
+                "no AWS region is known: set {section}.region, AWS_REGION or a profile's region"
+            )));
         }
+        let Some(role) = &self.role_arn else { return Ok(shared) };
+        let mut assume = AssumeRoleProvider::builder(role)
+            .configure(&shared)
+            .session_name(self.session_name.clone().unwrap_or_else(|| "shardflight".into()));
+        if let Some(external_id) = &self.external_id {
+            assume = assume.external_id(external_id);
+        }
+        let credentials = SharedCredentialsProvider::new(assume.build().await);
+        Ok(shared.into_builder().credentials_provider(credentials).build())
+    }
+
+    /// A client with the SDK's standard retries. Makes no call to Kinesis.
+    ///
+    /// # Errors
+    /// `Invalid` when the settings make no sense together or no region is known.
+    pub async fn client(&self) -> Result<Client, SourceError> {
+        let shared = self.with_role("kinesis").await?;
         let mut config = aws_sdk_kinesis::config::Builder::from(&shared);
-        if let Some(role) = &self.role_arn {
-            let mut assume = AssumeRoleProvider::builder(role)
-                .configure(&shared)
-                .session_name(self.session_name.clone().unwrap_or_else(|| "shardflight".into()));
-            if let Some(external_id) = &self.external_id {
-                assume = assume.external_id(external_id);
-            }
-            config = config.credentials_provider(assume.build().await);
-        }
         if let Some(endpoint) = &self.endpoint {
             // only Kinesis is there: the role above is assumed at AWS's own STS, or where AWS_ENDPOINT_URL_STS says
             config = config.endpoint_url(endpoint);
