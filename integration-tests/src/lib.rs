@@ -10,3 +10,4 @@ pub mod http;
 pub mod kinesis;
 pub mod process;
 pub mod server;
+pub mod tables;

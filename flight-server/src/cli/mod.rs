@@ -9,6 +9,7 @@ mod catalog_check;
 mod catalog_convert;
 mod catalog_files;
 mod catalog_infer;
+mod checkpoint_store;
 mod datagen;
 mod demo;
 mod demo_clients;

@@ -6,6 +6,7 @@ use shard_reader::{KinesisSettings, ReaderConfig};
 
 use super::args::ServeArgs;
 use super::catalog_files;
+use super::checkpoint_store;
 use super::segments;
 use super::server::{Listeners, Server, bind};
 use super::signals::StopSignal;
@@ -26,10 +27,16 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         segments: segments::open(&config).await?,
         ..readers(&config)
     };
+    let checkpoints = checkpoint_store::build(&config).await?;
     let catalog = catalog_files::open(&config).await?;
     let mut server = Server::start(&config, listeners, catalog, sources, reader)?;
     server.ready();
-    tracing::info!(flight = %format_args!("grpc://{}", server.flight), http = %format_args!("http://{}", server.http), "serving");
+    tracing::info!(
+        flight = %format_args!("grpc://{}", server.flight),
+        http = %format_args!("http://{}", server.http),
+        checkpoints = checkpoints.describe(),
+        "serving"
+    );
     tokio::select! {
         () = stop.received() => server.stop().await,
         error = server.failed() => Err(error),

@@ -74,6 +74,25 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         ]),
     ),
     (
+        "checkpoints",
+        Section(&[
+            ("local", Text),
+            (
+                "dynamodb",
+                Section(&[
+                    ("table", Text),
+                    ("create", Plain),
+                    ("region", Text),
+                    ("endpoint", Text),
+                    ("profile", Text),
+                    ("role_arn", Text),
+                    ("external_id", Text),
+                ]),
+            ),
+            ("keep", Text),
+        ]),
+    ),
+    (
         "query",
         Section(&[
             ("memory", Text),
@@ -95,7 +114,6 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("prices", Section(&[("on_demand_per_gb", Plain), ("long_term_per_gb", Plain)])),
     ("tls", NotYet),
     ("auth", NotYet),
-    ("checkpoints", NotYet),
     ("cluster", NotYet),
 ];
 

@@ -3,12 +3,14 @@
 //! A key `section.key` is the variable `SHARDFLIGHT_SECTION__KEY`; lists are JSON there. A variable wins over the file. Unknown keys are errors
 //! with a suggestion; so are keys whose feature this version does not have.
 
+mod checkpoints;
 mod keys;
 mod load;
 mod model;
 mod system;
 mod units;
 
+pub use checkpoints::{CheckpointsSection, DynamoDbSection};
 pub use load::ConfigError;
 pub use model::{
     AllowSection, CatalogSection, Config, FanOutSection, FanOutUse, KinesisSection, MetricsSection, QuerySection, ReaderSection,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use shard_reader::FanOutConfig;
 
+use super::checkpoints::CheckpointsSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
 use crate::engine::AllowedStreams;
@@ -37,6 +38,9 @@ pub struct Config {
     /// Records kept on disk.
     #[serde(deserialize_with = "section")]
     pub segments: SegmentsSection,
+    /// What named consumers have consumed.
+    #[serde(deserialize_with = "section")]
+    pub checkpoints: CheckpointsSection,
     /// Running of statements.
     #[serde(deserialize_with = "section")]
     pub query: QuerySection,
@@ -66,6 +70,7 @@ impl Default for Config {
             catalog: CatalogSection::default(),
             reader: ReaderSection::default(),
             segments: SegmentsSection::default(),
+            checkpoints: CheckpointsSection::default(),
             query: QuerySection::default(),
             tickets: TicketsSection::default(),
             metrics: MetricsSection::default(),
@@ -333,6 +338,7 @@ impl Config {
             }
         }
         self.prices.validate()?;
+        self.checkpoints.validate()?;
         if self.segments.store.is_some() && self.segments_dir().is_none() {
             return Err("segments.store: what is fetched from there goes to segments.path, which is `none`".to_owned());
         }
@@ -354,6 +360,6 @@ impl Config {
 }
 
 /// A section with nothing in it is all defaults.
-fn section<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn section<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -139,6 +139,48 @@ const EVERY_KEY: &[Case] = &[
         "off",
         |c| c.reader.fan_out.used = FanOutUse::Off,
     ),
+    ("checkpoints: { local: /c }", "SHARDFLIGHT_CHECKPOINTS__LOCAL", "/c", |c| {
+        c.checkpoints.local = Some("/c".into())
+    }),
+    ("checkpoints: { keep: 7d }", "SHARDFLIGHT_CHECKPOINTS__KEEP", "7d", |c| {
+        c.checkpoints.keep = Duration::from_secs(7 * 86_400)
+    }),
+    (
+        "checkpoints: { dynamodb: { table: tab } }",
+        "SHARDFLIGHT_CHECKPOINTS__DYNAMODB__TABLE",
+        "tab",
+        |c| dynamodb(c, |s| s.table = "tab".into()),
+    ),
+    (
+        "checkpoints: { dynamodb: { create: false } }",
+        "SHARDFLIGHT_CHECKPOINTS__DYNAMODB__CREATE",
+        "false",
+        |c| dynamodb(c, |s| s.create = false),
+    ),
+    (
+        "checkpoints: { dynamodb: { region: eu-west-1 } }",
+        "SHARDFLIGHT_CHECKPOINTS__DYNAMODB__REGION",
+        "eu-west-1",
+        |c| dynamodb(c, |s| s.region = Some("eu-west-1".into())),
+    ),
+    (
+        "checkpoints: { dynamodb: { endpoint: 'http://h:1' } }",
+        "SHARDFLIGHT_CHECKPOINTS__DYNAMODB__ENDPOINT",
+        "http://h:1",
+        |c| dynamodb(c, |s| s.endpoint = Some("http://h:1".into())),
+    ),
+    (
+        "checkpoints: { dynamodb: { profile: p } }",
+        "SHARDFLIGHT_CHECKPOINTS__DYNAMODB__PROFILE",
+        "p",
+        |c| dynamodb(c, |s| s.profile = Some("p".into())),
+    ),
+    (
+        "checkpoints: { dynamodb: { role_arn: 'arn:r' } }",
+        "SHARDFLIGHT_CHECKPOINTS__DYNAMODB__ROLE_ARN",
+        "arn:r",
+        |c| dynamodb(c, |s| s.role_arn = Some("arn:r".into())),
+    ),
     ("query: { memory: 1GiB }", "SHARDFLIGHT_QUERY__MEMORY", "1GiB", |c| {
         c.query.memory = MemoryShare::Bytes(ByteCount(1 << 30))
     }),
@@ -189,6 +231,13 @@ const EVERY_KEY: &[Case] = &[
     ),
 ];
 
+fn dynamodb(config: &mut Config, change: fn(&mut DynamoDbSection)) {
+    change(config.checkpoints.dynamodb.get_or_insert_default());
+}
+
+/// Keys that mean nothing without another one.
+const TOGETHER: usize = 1;
+
 #[test]
 fn every_key_by_file_and_by_variable() {
     for (yaml, variable, value, change) in EVERY_KEY {
@@ -210,7 +259,7 @@ fn every_supported_key_is_in_the_list_above() {
         };
         keys.iter().map(size).sum()
     }
-    assert_eq!(count(keys::KEYS), EVERY_KEY.len());
+    assert_eq!(count(keys::KEYS), EVERY_KEY.len() + TOGETHER);
 }
 
 #[test]
@@ -225,6 +274,8 @@ fn nothing_said_is_the_documented_default() {
     assert_eq!(config.spill_dir(), Path::new("data/spill"));
     assert_eq!(config.segments_dir().as_deref(), Some(Path::new("data/segments")));
     assert_eq!(config.segments.disk, ByteCount(20 << 30));
+    assert_eq!(config.checkpoints_file(), Path::new("data/checkpoints.redb"));
+    assert_eq!(config.checkpoints.keep, Duration::from_secs(30 * 86_400));
     assert_eq!(
         (config.reader.calls_per_second, config.reader.bytes_per_second),
         (2.0, ByteCount(1_000_000))
@@ -237,6 +288,39 @@ fn segments_can_be_switched_off() {
     let error = from_file("segments: { path: none, store: 's3://b/p' }").unwrap_err();
     assert!(error.contains("segments.store"), "{error}");
     assert!(from_file("segments: { disk: 0 }").unwrap_err().contains("segments.disk"));
+}
+
+#[test]
+fn checkpoints_are_kept_for_a_while() {
+    assert!(from_file("checkpoints: { keep: 1h }").is_ok());
+    assert!(from_file("checkpoints: { keep: 59m }").unwrap_err().contains("checkpoints.keep"));
+}
+
+#[test]
+fn checkpoints_are_kept_in_one_place() {
+    for text in ["checkpoints:\n  dynamodb:\n", "checkpoints: { dynamodb: {} }"] {
+        let config = from_file(text).unwrap();
+        assert_eq!(config.checkpoints.dynamodb, Some(DynamoDbSection::default()), "{text}");
+    }
+    let arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/t";
+    let config = from_file(&format!(
+        "checkpoints: {{ dynamodb: {{ table: '{arn}', role_arn: 'arn:r', external_id: '012' }} }}"
+    ));
+    let section = config.unwrap().checkpoints.dynamodb.unwrap();
+    assert_eq!((section.table.as_str(), section.external_id.as_deref()), (arn, Some("012")));
+    for (text, what) in [
+        ("{ local: /c, dynamodb: {} }", "not both"),
+        ("{ dynamodb: { table: a/b } }", "checkpoints.dynamodb.table: \"a/b\""),
+        ("{ dynamodb: { external_id: x } }", "needs role_arn"),
+        (
+            "{ dynamodb: { tabel: x } }",
+            "unknown key `checkpoints.dynamodb.tabel`; did you mean `table`?",
+        ),
+        ("{ redis: x }", "unknown key `checkpoints.redis`"),
+    ] {
+        let error = from_file(&format!("checkpoints: {text}")).unwrap_err();
+        assert!(error.contains(what), "{text}: {error}");
+    }
 }
 
 #[test]
@@ -273,7 +357,7 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_versions_are_refused_as_such() {
-    for key in ["tls", "auth", "checkpoints", "cluster"] {
+    for key in ["tls", "auth", "cluster"] {
         let error = from_file(&format!("{key}: {{}}")).unwrap_err();
         assert_eq!(error, format!("FILE:1:1: `{key}` is not supported yet in this version; remove it"));
     }

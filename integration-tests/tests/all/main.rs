@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's failure is a panic")]
 #![expect(clippy::print_stdout, reason = "the harness captures it and shows it with a failure")]
 
+mod checkpoint_stores;
 mod conformance;
 mod definitions;
 mod demo;

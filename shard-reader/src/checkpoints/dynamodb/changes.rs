@@ -4,18 +4,15 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::DynamoDbCheckpoints;
 use super::errors::{WriteError, of_write};
 use super::items::{self, Attributes, EXPIRES, LIFE, OPEN, OWNER, VERSION};
-use super::keys::{self, CONSUMER, ITEM};
+use super::keys::{self, CONSUMER};
 use crate::checkpoints::model::{Base, Consumer, Head, IterationStart, OwnerToken};
 use crate::checkpoints::store::{CheckpointError, CheckpointErrorKind, Commit};
 use crate::checkpoints::transitions::{self, Change, ItemKey, Moment, Step, StoredHead};
-
-/// A commit does not wait longer to say what of the past expires.
-const EXPIRY: Duration = Duration::from_secs(2);
 
 /// How long errors that may pass are waited for, and in which steps.
 pub(super) struct Patience {
@@ -81,6 +78,8 @@ impl DynamoDbCheckpoints {
     ) -> Result<Head, CheckpointError> {
         let what = format!("{doing} {consumer}");
         let mut patience = Patience::new(self.patience);
+        // what may have happened without our hearing of it
+        let mut tried: Option<Box<Change<'a>>> = None;
         loop {
             let (stored, base) = match self.read_with_base(consumer).await {
                 Ok(read) => read,
@@ -90,7 +89,12 @@ impl DynamoDbCheckpoints {
                 }
             };
             let change = match step(stored.as_ref(), base.as_ref())? {
-                Step::Done(head) => return Ok(head),
+                Step::Done(head) => {
+                    if let Some(change) = tried {
+                        self.expire_runs(&change, moment).await;
+                    }
+                    return Ok(head);
+                }
                 Step::Write(change) => change,
             };
             let write = Write {
@@ -99,14 +103,16 @@ impl DynamoDbCheckpoints {
                 commits: None,
             };
             let writes = [write];
-            match self.write(&writes, moment, &what).await {
+            let written = self.write(&writes, moment, &what).await;
+            let [Write { change, .. }] = writes;
+            match written {
                 Ok(()) => {
-                    let [write] = writes;
-                    self.expire_runs(consumer, &write.change, moment).await;
-                    return Ok(write.change.head.head);
+                    self.expire_runs(&change, moment).await;
+                    return Ok(change.head.head);
                 }
                 Err(error) => patience.after(self, error, &what).await?,
             }
+            tried = Some(change);
         }
     }
 
@@ -127,6 +133,8 @@ impl DynamoDbCheckpoints {
             several => format!("commit of {} checkpoints", several.len()),
         };
         let mut patience = Patience::new(self.patience);
+        // what may have happened without our hearing of it
+        let mut tried: Vec<Box<Change<'_>>> = Vec::new();
         loop {
             let consumers = commits.iter().map(|commit| commit.consumer.clone()).collect();
             let stored = match self.read_heads(consumers).await {
@@ -152,11 +160,14 @@ impl DynamoDbCheckpoints {
                 }
             }
             if writes.is_empty() {
+                self.expire(&tried, moment).await;
                 return Ok(heads);
             }
-            match self.write(&writes, moment, &what).await {
+            let written = self.write(&writes, moment, &what).await;
+            tried = writes.into_iter().map(|write| write.change).collect();
+            match written {
                 Ok(()) => {
-                    self.expire(&writes, moment).await;
+                    self.expire(&tried, moment).await;
                     return Ok(heads);
                 }
                 Err(error) => patience.after(self, error, &what).await?,
@@ -288,94 +299,15 @@ impl DynamoDbCheckpoints {
         }
         Ok(())
     }
-
-    /// What commits superseded expires: said as well as it can be, for nothing depends on it.
-    async fn expire(&self, writes: &[Write<'_>], moment: Moment) {
-        let each = |write: &Write<'_>| {
-            let (stored, superseded) = (write.change.head.clone(), write.change.superseded.clone());
-            async move {
-                for key in superseded {
-                    let done = self.expire_item(&stored, key, moment).await;
-                    logged(&stored.consumer, done);
-                }
-            }
-        };
-        let all = futures::future::join_all(writes.iter().map(each));
-        let runs = futures::future::join_all(
-            writes
-                .iter()
-                .map(|write| self.expire_runs(&write.change.head.consumer, &write.change, moment)),
-        );
-        if timeout(EXPIRY, futures::future::join(all, runs)).await.is_err() {
-            tracing::warn!(table = self.table, "old iterations stay: saying that they expire took too long");
-        }
-    }
-
-    async fn expire_item(&self, stored: &StoredHead, key: ItemKey, moment: Moment) -> Result<(), WriteError> {
-        let reply = self
-            .writes
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::numbered(&stored.consumer, key).attributes()))
-            .condition_expression("#life = :life")
-            .update_expression("SET #expires = :expires")
-            .expression_attribute_names("#life", LIFE)
-            .expression_attribute_names("#expires", EXPIRES)
-            .expression_attribute_values(":life", items::number(stored.life))
-            .expression_attribute_values(":expires", expires(moment))
-            .send()
-            .await;
-        reply.map(|_| ()).map_err(|error| of_write(&error, "expiry of an old item"))
-    }
-
-    /// Runs go with their iteration.
-    async fn expire_runs(&self, consumer: &Consumer, change: &Change<'_>, moment: Moment) {
-        for key in &change.superseded {
-            let ItemKey::Iteration(number) = key else { continue };
-            let partition = keys::partition(consumer);
-            let found = match self.query(&partition, &keys::runs_of(*number), Some(&[CONSUMER, ITEM])).await {
-                Ok(found) => found,
-                Err(error) => {
-                    logged(consumer, Err(WriteError::Other(error)));
-                    continue;
-                }
-            };
-            for key in found {
-                let reply = self
-                    .writes
-                    .update_item()
-                    .table_name(&self.table)
-                    .set_key(Some(key))
-                    .condition_expression("attribute_exists(#consumer)")
-                    .update_expression("SET #expires = :expires")
-                    .expression_attribute_names("#consumer", CONSUMER)
-                    .expression_attribute_names("#expires", EXPIRES)
-                    .expression_attribute_values(":expires", expires(moment))
-                    .send()
-                    .await;
-                logged(
-                    consumer,
-                    reply.map(|_| ()).map_err(|error| of_write(&error, "expiry of an old run")),
-                );
-            }
-        }
-    }
 }
 
 /// Seconds since the epoch.
-fn expires(moment: Moment) -> AttributeValue {
-    items::number(moment.expires_ms().div_euclid(1000).max(0))
+pub(super) fn expires(moment: Moment) -> AttributeValue {
+    items::number(&moment.expires_ms().div_euclid(1000).max(0))
 }
 
 pub(super) fn incomplete(error: aws_smithy_types::error::operation::BuildError) -> CheckpointError {
     CheckpointError::new(CheckpointErrorKind::Invalid, "a request that is incomplete").because(error)
-}
-
-fn logged(consumer: &Consumer, done: Result<(), WriteError>) {
-    // a condition that does not hold: it is gone already
-    if let Err(WriteError::Other(error)) = done {
-        tracing::warn!(%consumer, "an old iteration stays in the table: {error}");
-    }
 }
 
 type Condition = (String, Vec<(String, &'static str)>, Vec<(String, AttributeValue)>);
@@ -400,8 +332,8 @@ impl Write<'_> {
         let mut condition = "#version = :version AND #life = :life".to_owned();
         let mut names = vec![("#version".to_owned(), VERSION), ("#life".to_owned(), LIFE)];
         let mut values = vec![
-            (":version".to_owned(), items::number(seen.head.version)),
-            (":life".to_owned(), items::number(seen.life)),
+            (":version".to_owned(), items::number(&seen.head.version)),
+            (":life".to_owned(), items::number(&seen.life)),
         ];
         if let Some(Commit { number, owner, .. }) = self.commits {
             condition += " AND #open = :open AND #owner = :owner";

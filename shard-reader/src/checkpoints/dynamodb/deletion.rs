@@ -49,8 +49,8 @@ impl DynamoDbCheckpoints {
             .condition_expression("#version = :version AND #life = :life")
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_names("#life", LIFE)
-            .expression_attribute_values(":version", items::number(stored.head.version))
-            .expression_attribute_values(":life", items::number(stored.life));
+            .expression_attribute_values(":version", items::number(&stored.head.version))
+            .expression_attribute_values(":life", items::number(&stored.life));
         let listed = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(keys::listed(&stored.consumer).map_err(WriteError::Other)?.attributes()));

@@ -167,7 +167,8 @@ fn by_code(code: Option<&str>, status: u16) -> CheckpointErrorKind {
         | "MissingAuthenticationTokenException"
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException" => CheckpointErrorKind::Denied,
-        _ if status == 429 || status >= 500 => CheckpointErrorKind::Unavailable,
+        // below 400 it is no error of the service's, but a reply that cannot be read
+        _ if status == 429 || !(400..500).contains(&status) => CheckpointErrorKind::Unavailable,
         _ if status == 401 || status == 403 => CheckpointErrorKind::Denied,
         _ => CheckpointErrorKind::Invalid,
     }

@@ -33,7 +33,7 @@ const PARTS: &str = "parts";
 const NAME: &str = "name";
 const STREAM: &str = "stream";
 
-pub(super) fn number(value: impl ToString) -> AttributeValue {
+pub(super) fn number(value: &impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
@@ -68,10 +68,10 @@ fn check_format(attributes: &Attributes, what: &str) -> Result<(), CheckpointErr
 pub(super) fn of_head(stored: &StoredHead) -> Result<Vec<(&'static str, Option<AttributeValue>)>, CheckpointError> {
     let open = stored.head.open.as_ref();
     Ok(vec![
-        (FORMAT_ATTRIBUTE, Some(number(FORMAT))),
-        (LIFE, Some(number(stored.life))),
-        (VERSION, Some(number(stored.head.version))),
-        (OPEN, open.map(|open| number(open.number))),
+        (FORMAT_ATTRIBUTE, Some(number(&FORMAT))),
+        (LIFE, Some(number(&stored.life))),
+        (VERSION, Some(number(&stored.head.version))),
+        (OPEN, open.map(|open| number(&open.number))),
         (OWNER, open.map(|open| AttributeValue::S(open.owner.to_string()))),
         (BODY, Some(AttributeValue::S(to_json(&stored.consumer.to_string(), stored)?))),
     ])
@@ -97,7 +97,7 @@ pub(super) fn to_head(consumer: &Consumer, attributes: &Attributes) -> Result<St
 /// A consumer's entry in the list of consumers.
 pub(super) fn of_listed(consumer: &Consumer) -> Result<Attributes, CheckpointError> {
     let mut attributes = keys::listed(consumer)?.attributes();
-    attributes.insert(FORMAT_ATTRIBUTE.to_owned(), number(FORMAT));
+    attributes.insert(FORMAT_ATTRIBUTE.to_owned(), number(&FORMAT));
     attributes.insert(NAME.to_owned(), AttributeValue::S(consumer.name.to_string()));
     attributes.insert(STREAM.to_owned(), AttributeValue::S(consumer.stream.to_string()));
     Ok(attributes)
@@ -130,8 +130,8 @@ pub(super) fn of_item(consumer: &Consumer, life: u64, item: Item<'_>) -> Result<
     };
     let packed = body.len();
     let mut attributes = keys::numbered(consumer, key).attributes();
-    attributes.insert(FORMAT_ATTRIBUTE.to_owned(), number(FORMAT));
-    attributes.insert(LIFE.to_owned(), number(life));
+    attributes.insert(FORMAT_ATTRIBUTE.to_owned(), number(&FORMAT));
+    attributes.insert(LIFE.to_owned(), number(&life));
     attributes.insert(BODY.to_owned(), AttributeValue::B(body.into()));
     // it must be possible to say later when it expires
     let expiry = EXPIRES.len() + 11;
@@ -207,11 +207,11 @@ pub(super) fn to_base(
 /// A run, as a whole item.
 pub(super) fn of_run(key: &Key, statement: &str, run: &Run) -> Attributes {
     let mut attributes = key.attributes();
-    attributes.insert(FORMAT_ATTRIBUTE.to_owned(), number(FORMAT));
+    attributes.insert(FORMAT_ATTRIBUTE.to_owned(), number(&FORMAT));
     attributes.insert(STATEMENT.to_owned(), AttributeValue::S(statement.to_owned()));
     attributes.insert(QUERY.to_owned(), AttributeValue::S(run.query_id.clone()));
     attributes.insert(SQL.to_owned(), AttributeValue::S(run.sql.clone()));
-    attributes.insert(PARTS.to_owned(), number(run.parts));
+    attributes.insert(PARTS.to_owned(), number(&run.parts));
     // there is no empty set
     if !run.delivered.is_empty() {
         let parts = run.delivered.iter().map(ToString::to_string).collect();

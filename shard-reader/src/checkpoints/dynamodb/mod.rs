@@ -20,6 +20,7 @@
 mod changes;
 mod deletion;
 mod errors;
+mod expiry;
 mod items;
 mod keys;
 mod reads;

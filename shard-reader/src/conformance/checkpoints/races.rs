@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::case::{Case, Store, owner, same};
 use super::runs::run;
-use crate::checkpoints::{CheckpointError, CheckpointErrorKind, IterationNumber, IterationStart, OwnerToken};
+use crate::checkpoints::{CheckpointError, CheckpointErrorKind, Commit, Consumer, IterationNumber, IterationStart, OwnerToken};
 use crate::conformance::Violation;
 
 /// So many tasks.
@@ -59,12 +59,20 @@ pub async fn one_of_many_wins_the_first(store: &Store) -> Result<(), Violation> 
     same("base", &found, &Some(base.clone()))
 }
 
-/// Many open, take over and commit; each number is opened by one and committed by one, and no iteration's positions are another's.
-pub async fn one_of_many_wins_each_number(store: &Store) -> Result<(), Violation> {
-    let (case, _) = Case::started(store).await?;
+/// Who won what.
+#[derive(Debug, Default)]
+pub(crate) struct Raced {
+    /// By number: when it was opened, as its opener said.
+    pub(crate) opened: BTreeMap<IterationNumber, i64>,
+    /// By number: who committed it.
+    pub(crate) committed: BTreeMap<IterationNumber, OwnerToken>,
+}
+
+/// Many open, take over and commit iterations of one consumer. Nothing is won by two.
+pub(crate) async fn race(store: &Store, consumer: &Consumer) -> Result<Raced, Violation> {
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
-        let (store, consumer) = (Arc::clone(store), case.consumer.clone());
+        let (store, consumer) = (Arc::clone(store), consumer.clone());
         tasks.spawn(async move {
             let mut won = Won::default();
             for attempt in 0..TRIES {
@@ -87,7 +95,7 @@ pub async fn one_of_many_wins_each_number(store: &Store) -> Result<(), Violation
                 if (task + attempt) % 3 == 0 {
                     tokio::task::yield_now().await;
                 }
-                let commit = crate::checkpoints::Commit {
+                let commit = Commit {
                     consumer: consumer.clone(),
                     number,
                     owner: me.clone(),
@@ -99,16 +107,22 @@ pub async fn one_of_many_wins_each_number(store: &Store) -> Result<(), Violation
             Ok(won)
         });
     }
-    let mut opened = BTreeMap::new();
-    let mut committed = BTreeMap::new();
+    let mut raced = Raced::default();
     for won in joined(tasks).await? {
         for (number, opened_ms) in won.opened {
-            same("opened before", &opened.insert(number, opened_ms), &None)?;
+            same("opened before", &raced.opened.insert(number, opened_ms), &None)?;
         }
         for (number, by) in won.committed {
-            same("committed before", &committed.insert(number, by), &None)?;
+            same("committed before", &raced.committed.insert(number, by), &None)?;
         }
     }
+    Ok(raced)
+}
+
+/// Many open, take over and commit; each number is opened by one and committed by one, and no iteration's positions are another's.
+pub async fn one_of_many_wins_each_number(store: &Store) -> Result<(), Violation> {
+    let (case, _) = Case::started(store).await?;
+    let Raced { opened, mut committed } = race(store, &case.consumer).await?;
     let head = case.known().await?;
     let last = head.committed.as_ref().map(|(number, by, _)| (*number, by.clone()));
     same("the last commit", &last, &committed.pop_last())?;

@@ -7,17 +7,22 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+mod faults;
+mod stored;
+mod tables;
+mod transport;
+
 use super::*;
 use crate::conformance::checkpoints::{CheckpointService, run_checkpoints};
 
 /// DynamoDB on a port of this machine.
-pub(super) struct StandIn {
-    pub(super) endpoint: String,
+struct StandIn {
+    endpoint: String,
     _server: AbortOnDropHandle<()>,
 }
 
 impl StandIn {
-    pub(super) async fn start() -> Self {
+    async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = dynoxide::Database::memory().unwrap();
@@ -30,7 +35,7 @@ impl StandIn {
     }
 }
 
-pub(super) fn client(endpoint: &str) -> Client {
+fn client(endpoint: &str) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(crate::kinesis::http_client())
@@ -40,7 +45,7 @@ pub(super) fn client(endpoint: &str) -> Client {
     Client::from_conf(config.build())
 }
 
-pub(super) fn store(endpoint: &str) -> DynamoDbCheckpoints {
+fn store(endpoint: &str) -> DynamoDbCheckpoints {
     DynamoDbCheckpoints::with_client(
         &client(endpoint),
         "shardflight",
