@@ -13,7 +13,7 @@ use crate::StreamIdentity;
 /// So many commits of a consumer are remembered with their owners: who made one and did not hear of it may ask that much later.
 const REMEMBERED_COMMITS: usize = 16;
 /// So many given up iterations of a consumer are kept.
-const MOST_ABANDONED: usize = 256;
+const MOST_ABANDONED: usize = 100;
 /// A given up iteration that is no longer kept is named for so long still (ms).
 const FORGOTTEN_AFTER_MS: i64 = 86_400_000;
 /// Of who gave an iteration up, so many bytes are kept.

@@ -184,8 +184,9 @@ impl DynamoDbCheckpoints {
                 several.iter().collect()
             }
         };
-        for write in unseen {
-            let stored = self.read_head(&write.change.head.consumer).await.map_err(WriteError::Other)?;
+        let consumers = unseen.iter().map(|write| write.change.head.consumer.clone()).collect();
+        let stored = self.read_heads(consumers).await.map_err(WriteError::Other)?;
+        for (write, (_, stored)) in unseen.into_iter().zip(stored) {
             write.check(stored.as_ref(), what).map_err(WriteError::Other)?;
         }
         Ok(())

@@ -165,14 +165,18 @@ impl DynamoDbCheckpoints {
 
     /// For whoever called: with the table, and what to do where that is known.
     fn told(&self, mut error: CheckpointError) -> CheckpointError {
+        let prefix = format!("DynamoDB table {}: ", self.table);
+        if error.message.starts_with(&prefix) {
+            return error;
+        }
         let hint = match error.kind {
             CheckpointErrorKind::NotFound => {
                 "; there is no such table: create it (partition key `consumer`, sort key `item`, both texts) or set `checkpoints.dynamodb.create: true`"
             }
-            CheckpointErrorKind::Denied => "; see deploy/iam-policy-checkpoints.json for what is needed",
+            CheckpointErrorKind::Denied => "; deploy/iam-policy-checkpoints.json says what is needed, and `create: false` needs less",
             _ => "",
         };
-        error.message = format!("DynamoDB table {}: {}{hint}", self.table, error.message);
+        error.message = format!("{prefix}{}{hint}", error.message);
         error
     }
 }

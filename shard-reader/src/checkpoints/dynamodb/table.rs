@@ -52,7 +52,7 @@ pub(super) async fn ensure(client: &Client, table: &str) -> Result<(), Checkpoin
         if started.elapsed() > CREATION {
             return Err(CheckpointError::new(
                 CheckpointErrorKind::Unavailable,
-                format!("DynamoDB table {table} is {state} after {} s", CREATION.as_secs()),
+                format!("it is {state}, after {} s still", CREATION.as_secs()),
             ));
         }
         sleep(waits.next().unwrap_or(Duration::from_secs(3))).await;
@@ -74,14 +74,9 @@ async fn find(client: &Client, table: &str) -> Result<Found, CheckpointError> {
         {
             return Ok(Found::Missing);
         }
-        Err(error) => return Err(classify(&error, &format!("DescribeTable of DynamoDB table {table}"))),
+        Err(error) => return Err(classify(&error, "DescribeTable")),
     };
-    let unusable = |why: String| {
-        Err(CheckpointError::new(
-            CheckpointErrorKind::Invalid,
-            format!("DynamoDB table {table} {why}"),
-        ))
-    };
+    let unusable = |why: String| Err(CheckpointError::new(CheckpointErrorKind::Invalid, format!("it {why}")));
     let Some(description) = description else {
         return unusable("is not described by DescribeTable's reply".to_owned());
     };
@@ -115,10 +110,10 @@ fn has_our_keys(description: &TableDescription) -> bool {
 
 /// Asks for the table, unless somebody else just did.
 async fn create(client: &Client, table: &str) -> Result<(), CheckpointError> {
-    let what = || format!("CreateTable of DynamoDB table {table}");
+    let what = "CreateTable";
     let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
     for (name, kind) in [(CONSUMER, KeyType::Hash), (ITEM, KeyType::Range)] {
-        let incomplete = |error| CheckpointError::new(CheckpointErrorKind::Invalid, what()).because(error);
+        let incomplete = |error| CheckpointError::new(CheckpointErrorKind::Invalid, what).because(error);
         let attribute = AttributeDefinition::builder()
             .attribute_name(name)
             .attribute_type(ScalarAttributeType::S);
@@ -133,7 +128,7 @@ async fn create(client: &Client, table: &str) -> Result<(), CheckpointError> {
             Ok(())
         }
         Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => Ok(()),
-        Err(error) => Err(classify(&error, &what())),
+        Err(error) => Err(classify(&error, what)),
     }
 }
 

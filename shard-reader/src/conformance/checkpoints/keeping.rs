@@ -158,6 +158,25 @@ async fn numbers(case: &Case<'_>) -> Result<Vec<u64>, Violation> {
     Ok(iterations.into_iter().map(|iteration| iteration.number.0).collect())
 }
 
+/// The last hundred are kept, with the beginning of the name of who gave them up; a head has room for no more.
+pub async fn what_is_given_up_does_not_pile_up(store: &Store) -> Result<(), Violation> {
+    let (case, mut head) = Case::started(store).await?;
+    let by = "ü".repeat(1000);
+    for _ in 0..105 {
+        let (open, _) = case.open(&head, &owner()).await?;
+        head = store.abandon(&case.consumer, open.version, &by).await?;
+    }
+    same("head", &case.known().await?, &head)?;
+    same("numbers that are kept", &numbers(&case).await?, &(5..105).collect())?;
+    let named: Vec<u64> = head.abandoned.keys().map(|number| number.0).collect();
+    same("numbers that the head names", &named, &(5..105).collect())?;
+    let shortened = head
+        .abandoned
+        .values()
+        .all(|(_, who)| by.starts_with(who) && (100..=256).contains(&who.len()));
+    same("whether names are shortened", &shortened, &true)
+}
+
 /// Kept for 30 days, and a commit each ten days: what is gone is neither the last, nor where it starts, nor what was superseded within the time.
 pub async fn what_is_superseded_goes_in_time(service: &dyn CheckpointService) -> Result<(), Violation> {
     let (now, clock) = clock();

@@ -21,8 +21,8 @@ pub use commits::{
     a_fenced_owner_commits_nothing,
 };
 pub use keeping::{
-    a_deleted_consumer_is_forgotten, consumers_are_listed, odd_names_are_names, thousands_of_shards_fit, what_is_superseded_goes_in_time,
-    what_was_given_up_goes_in_time,
+    a_deleted_consumer_is_forgotten, consumers_are_listed, odd_names_are_names, thousands_of_shards_fit, what_is_given_up_does_not_pile_up,
+    what_is_superseded_goes_in_time, what_was_given_up_goes_in_time,
 };
 #[cfg(test)]
 pub(crate) use races::{Raced, race};
@@ -81,6 +81,7 @@ pub async fn run_checkpoint_rules(service: &dyn CheckpointService) -> Result<(),
         a_deleted_consumer_is_forgotten,
         odd_names_are_names,
         thousands_of_shards_fit,
+        what_is_given_up_does_not_pile_up,
     );
     let keeping = checks!(service, what_is_superseded_goes_in_time, what_was_given_up_goes_in_time);
     both(rules, keeping)

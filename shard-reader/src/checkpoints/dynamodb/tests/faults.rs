@@ -177,7 +177,7 @@ async fn what_did_not_happen_is_tried_again() {
     for fault in [Fault::Throttled, Fault::Failed, Fault::Lost] {
         for doing in ALL {
             let prepared = doing.prepare(&sure, &format!("{fault:?} {doing:?}")).await;
-            let heads = doing.run(&faulty(&service.endpoint, fault, 4), &prepared).await.unwrap();
+            let heads = doing.run(&faulty(&service.endpoint, fault, 3), &prepared).await.unwrap();
             for ((consumer, before), head) in prepared.iter().zip(heads) {
                 assert_eq!(sure.head(consumer).await.unwrap().as_ref(), Some(&head), "{fault:?}, {doing:?}");
                 doing.check(before.as_ref(), &head);
