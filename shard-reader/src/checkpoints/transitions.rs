@@ -377,3 +377,6 @@ pub(super) fn check_commits(commits: &[Commit]) -> Result<(), CheckpointError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
