@@ -103,6 +103,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The same bytes, from there.
+    #[cfg(test)]
     pub(super) fn again(&self, at: usize) -> Self {
         Self::at(self.bytes, at)
     }
@@ -139,6 +140,17 @@ impl<'a> Cursor<'a> {
     /// A zigzag number.
     #[inline]
     pub(super) fn long(&mut self) -> Result<i64, Broken> {
+        // Most numbers are lengths, branches and other small ones.
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1))
+            }
+            _ => self.long_of_several(),
+        }
+    }
+
+    fn long_of_several(&mut self) -> Result<i64, Broken> {
         let (mut value, mut shift) = (0_u64, 0);
         loop {
             let byte = self.byte()?;
@@ -155,10 +167,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number that an `int` holds.
+    #[inline]
     pub(super) fn int(&mut self) -> Result<i32, Broken> {
         i32::try_from(self.long()?).map_err(|_| Broken::Varint)
     }
 
+    #[inline]
     pub(super) fn boolean(&mut self) -> Result<bool, Broken> {
         match self.byte()? {
             0 => Ok(false),
@@ -175,6 +189,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The index of one of so many branches or symbols.
+    #[inline]
     pub(super) fn index(&mut self, count: usize, broken: fn(i64) -> Broken) -> Result<usize, Broken> {
         let index = self.long()?;
         usize::try_from(index)
@@ -184,6 +199,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The number of items in the next block of an array or map, and where it ends if it says so; `None` after the last.
+    #[inline]
     pub(super) fn block(&mut self, empty_items: bool) -> Result<Option<(usize, Option<usize>)>, Broken> {
         let count = self.long()?;
         if count == 0 {
@@ -226,11 +242,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Counts names or symbols that a value of few bytes stands for.
+    #[inline]
     pub(super) fn name(&mut self, bytes: usize) -> Result<(), Broken> {
         self.names = self.names.checked_sub(bytes).ok_or(Broken::Names)?;
         Ok(())
     }
 
+    #[inline]
     pub(super) fn enter(&mut self) -> Result<(), Broken> {
         self.depth += 1;
         self.steps = self.steps.checked_sub(1).ok_or(Broken::Empty)?;

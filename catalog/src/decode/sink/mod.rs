@@ -4,6 +4,7 @@
 //! would become.
 
 mod nested;
+mod runs;
 mod shape;
 #[cfg(test)]
 mod tests;
