@@ -17,8 +17,8 @@ use super::value::{instant, small_decimal};
 
 /// Data of a batch: what is kept of them stays in the processor's nearer caches.
 const MOST: usize = 256;
-/// Bytes of a symbol that a batch may repeat without a look at what it comes to.
-const SHORT_SYMBOL: usize = 1 << 12;
+/// Bytes of data between looks at what they have come to in a column.
+const LOOK: usize = 1 << 14;
 
 /// Data that wait.
 #[derive(Debug)]
@@ -118,7 +118,9 @@ impl<'a> Batch<'a> {
         }
         let bytes = |row: usize, slot: &Slot| -> &[u8] {
             let length = usize::try_from(slot.value).unwrap_or(0);
-            self.data[row].get(slot.bytes..slot.bytes + length).unwrap_or_default()
+            self.data[row]
+                .get(slot.bytes as usize..slot.bytes as usize + length)
+                .unwrap_or_default()
         };
         match bound.schema.node(id) {
             Node::Boolean => cells!(|_, slot: &Slot| Cell::Boolean(slot.value != 0)),
@@ -146,7 +148,7 @@ impl<'a> Batch<'a> {
             {
                 cells!(|row, slot| small_decimal(bytes(row, slot), *scale).unwrap_or(Cell::Null));
             }
-            Node::Enum(symbols) if symbols.iter().all(|symbol| symbol.len() <= SHORT_SYMBOL) => {
+            Node::Enum(symbols) if bound.schema.is_small() => {
                 cells!(|_, slot: &Slot| usize::try_from(slot.value).map_or(Cell::Null, |index| symbols
                     .get(index)
                     .map_or(Cell::Null, |symbol| Cell::Text(symbol))));
@@ -158,14 +160,19 @@ impl<'a> Batch<'a> {
 
     /// Values of several types, or of parts.
     fn one_by_one(&self, bound: &Bound, place: usize, rows: &mut Rows) -> Result<(), DecodeError> {
+        let mut looked = 0;
         for (row, data) in self.data.iter().enumerate() {
             let slot = &self.slots[row * self.width + place];
             match slot.id {
                 None => rows.cell(place, Cell::Null),
-                Some(id) => bound.value(place, id, &mut Cursor::at(data, slot.at), rows),
+                Some(id) => bound.value(place, id, &mut Cursor::at(data, slot.at as usize), rows),
             }
-            // What few bytes can stand for is not small.
-            rows.check_column(place)?;
+            // Some bytes stand for no more values than they are, unless there are types that take none, or long names.
+            looked += data.len();
+            if looked >= LOOK || !bound.schema.is_small() {
+                rows.check_column(place)?;
+                looked = 0;
+            }
         }
         Ok(())
     }

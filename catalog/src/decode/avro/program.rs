@@ -57,11 +57,11 @@ pub(super) struct Slot {
     /// Its type; `None` is NULL. Never a union of scalars, but the branch.
     pub(super) id: Option<Id>,
     /// Where it begins.
-    pub(super) at: usize,
+    pub(super) at: u32,
     /// The number, the index of a symbol, or the number of its bytes.
     pub(super) value: i64,
     /// Where its bytes begin, if it has any.
-    pub(super) bytes: usize,
+    pub(super) bytes: u32,
 }
 
 impl Slot {
@@ -230,36 +230,17 @@ impl Scalar {
 fn run(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
     for op in block {
         match op {
-            Op::Names(bytes) => cursor.name(*bytes)?,
-            Op::Enter => cursor.enter()?,
-            Op::Leave => cursor.leave(),
-            Op::Bytes(count) => drop(cursor.take(*count)?),
-            Op::Boolean => drop(cursor.boolean()?),
-            Op::Int => drop(cursor.int()?),
-            Op::Long => drop(cursor.long()?),
-            Op::Sized => drop(cursor.bytes()?),
-            Op::Enum(id) => drop(symbol(schema, *id, cursor)?),
-            Op::Skip(id) => walk::skip(schema, *id, cursor)?,
-            Op::Put(place, id, scalar) => slots[*place] = put(*scalar, *id, schema, cursor)?,
-            Op::Mark(place, id) => {
-                slots[*place] = Slot {
-                    id: Some(*id),
-                    at: cursor.position(),
-                    ..Slot::NULL
-                };
-            }
-            Op::Copy(from, to) => slots[*to] = slots[*from],
             Op::Union(branches) => {
                 let index = cursor.index(branches.len(), Broken::Branch)?;
                 cursor.enter()?;
-                run(&branches[index], schema, cursor, slots)?;
+                run_one(&branches[index], schema, cursor, slots)?;
                 cursor.leave();
             }
             Op::Array(items, each) => {
                 cursor.enter()?;
                 while let Some((count, end)) = cursor.block(schema.may_be_empty(*items))? {
                     for _ in 0..count {
-                        run(each, schema, cursor, slots)?;
+                        run_one(each, schema, cursor, slots)?;
                     }
                     cursor.block_ends(end)?;
                 }
@@ -270,7 +251,7 @@ fn run(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot
                 while let Some((count, end)) = cursor.block(false)? {
                     for _ in 0..count {
                         cursor.bytes()?;
-                        run(each, schema, cursor, slots)?;
+                        run_one(each, schema, cursor, slots)?;
                     }
                     cursor.block_ends(end)?;
                 }
@@ -282,7 +263,7 @@ fn run(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot
                 while let Some((count, end)) = cursor.block(schema.may_be_empty(*items))? {
                     for _ in 0..count {
                         let each = indexes.iter().find(|(wanted, _)| *wanted == index).map_or(others, |(_, each)| each);
-                        run(each, schema, cursor, slots)?;
+                        run_one(each, schema, cursor, slots)?;
                         index += 1;
                     }
                     cursor.block_ends(end)?;
@@ -298,18 +279,57 @@ fn run(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot
                             .iter()
                             .find(|(wanted, _)| wanted.as_bytes() == key)
                             .map_or(others, |(_, each)| each);
-                        run(each, schema, cursor, slots)?;
+                        run_one(each, schema, cursor, slots)?;
                     }
                     cursor.block_ends(end)?;
                 }
                 cursor.leave();
             }
+            plain => run_plain(plain, schema, cursor, slots)?,
         }
     }
     Ok(())
 }
 
+/// A block that most often is of one step, or none.
 #[inline]
+fn run_one(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
+    match block {
+        [] => Ok(()),
+        [Op::Union(_) | Op::Array(..) | Op::Map(_) | Op::Indexes(..) | Op::Keys(..)] | [_, _, ..] => run(block, schema, cursor, slots),
+        [plain] => run_plain(plain, schema, cursor, slots),
+    }
+}
+
+/// A step without others in it.
+#[inline(always)]
+fn run_plain(op: &Op, schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
+    match op {
+        Op::Names(bytes) => cursor.name(*bytes)?,
+        Op::Enter => cursor.enter()?,
+        Op::Leave => cursor.leave(),
+        Op::Bytes(count) => drop(cursor.take(*count)?),
+        Op::Boolean => drop(cursor.boolean()?),
+        Op::Int => drop(cursor.int()?),
+        Op::Long => drop(cursor.long()?),
+        Op::Sized => drop(cursor.bytes()?),
+        Op::Enum(id) => drop(symbol(schema, *id, cursor)?),
+        Op::Skip(id) => walk::skip(schema, *id, cursor)?,
+        Op::Put(place, id, scalar) => slots[*place] = put(*scalar, *id, schema, cursor)?,
+        Op::Mark(place, id) => {
+            slots[*place] = Slot {
+                id: Some(*id),
+                at: place_of(cursor.position())?,
+                ..Slot::NULL
+            };
+        }
+        Op::Copy(from, to) => slots[*to] = slots[*from],
+        Op::Union(_) | Op::Array(..) | Op::Map(_) | Op::Indexes(..) | Op::Keys(..) => {}
+    }
+    Ok(())
+}
+
+#[inline(always)]
 fn put(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>) -> Result<Slot, Broken> {
     let at = cursor.position();
     let (value, bytes) = match scalar {
@@ -329,10 +349,16 @@ fn put(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>) -> Resu
     };
     Ok(Slot {
         id: Some(id),
-        at,
+        at: place_of(at)?,
         value,
-        bytes,
+        bytes: place_of(bytes)?,
     })
+}
+
+/// Records are shorter than 2 GiB, which is what their array's offsets count, and blocks are inflated to less.
+#[inline]
+fn place_of(at: usize) -> Result<u32, Broken> {
+    u32::try_from(at).map_err(|_| Broken::End)
 }
 
 fn length(size: usize) -> i64 {

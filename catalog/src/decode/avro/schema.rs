@@ -7,12 +7,20 @@ use serde_json::{Map, Value};
 
 /// Types of a schema, named and unnamed.
 const MOST_NODES: usize = 1 << 16;
+/// Bytes of a short name.
+const SHORT_NAME: usize = 1 << 10;
 /// Digits of a decimal that is read.
 const MOST_DIGITS: u64 = 76;
 
 /// A type in a schema, by its place there: records may hold themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(usize);
+pub(super) struct Id(u32);
+
+impl Id {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
@@ -45,6 +53,8 @@ pub(super) struct Schema {
     nodes: Vec<Node>,
     /// Of each type whether a value of it may take no bytes.
     empty: Vec<bool>,
+    /// See [`Self::is_small`].
+    small: bool,
     pub(super) root: Id,
 }
 
@@ -62,6 +72,7 @@ impl Schema {
             nodes.push(node.ok_or("a type holds nothing but itself")?);
         }
         Ok(Self {
+            small: is_small(&nodes),
             empty: empty(&nodes),
             nodes,
             root,
@@ -69,12 +80,30 @@ impl Schema {
     }
 
     pub(super) fn node(&self, id: Id) -> &Node {
-        &self.nodes[id.0]
+        &self.nodes[id.index()]
+    }
+
+    /// Whether a byte of a datum stands for about one value, of some KiB at most: no type but null takes no bytes, none holds null many times, and names and
+    /// symbols are short.
+    pub(super) fn is_small(&self) -> bool {
+        self.small
     }
 
     pub(super) fn may_be_empty(&self, id: Id) -> bool {
-        self.empty[id.0]
+        self.empty[id.index()]
     }
+}
+
+fn is_small(nodes: &[Node]) -> bool {
+    let empty = empty(nodes);
+    let short = |name: &String| name.len() <= SHORT_NAME;
+    nodes.iter().zip(&empty).all(|(node, is_empty)| match node {
+        Node::Array(items) => !empty[items.index()],
+        Node::Record(fields) => !is_empty && fields.iter().all(|(name, _)| short(name)),
+        Node::Enum(symbols) => symbols.iter().all(short),
+        Node::Null => true,
+        _ => !is_empty,
+    })
 }
 
 /// Which types may take no bytes: all but null and empty fixed do, and records of nothing else.
@@ -87,7 +116,7 @@ fn empty(nodes: &[Node]) -> Vec<bool> {
         let before = empty.clone();
         for (index, node) in nodes.iter().enumerate() {
             if let Node::Record(fields) = node {
-                empty[index] = fields.iter().all(|(_, field)| before[field.0]);
+                empty[index] = fields.iter().all(|(_, field)| before[field.index()]);
             }
         }
         if empty == before {
@@ -108,8 +137,9 @@ impl Parser {
         if self.nodes.len() >= MOST_NODES {
             return Err(format!("the schema has more than {MOST_NODES} types"));
         }
+        let id = Id(u32::try_from(self.nodes.len()).map_err(|_| "too many types".to_owned())?);
         self.nodes.push(node);
-        Ok(Id(self.nodes.len() - 1))
+        Ok(id)
     }
 
     fn schema(&mut self, json: &Value, namespace: &str) -> Result<Id, String> {
@@ -161,7 +191,7 @@ impl Parser {
                         Ok((name.to_owned(), self.schema(kind, &namespace)?))
                     })
                     .collect::<Result<Vec<_>, String>>()?;
-                self.nodes[id.0] = Some(Node::Record(fields));
+                self.nodes[id.index()] = Some(Node::Record(fields));
                 Ok(id)
             }
             "enum" => {

@@ -1,5 +1,7 @@
 //! From a datum's bytes to the values of columns. The bytes have been gone over (see `walk`), so what breaks here is never what a record's writer did.
 
+use std::borrow::Cow;
+
 use arrow::datatypes::{TimeUnit, i256};
 
 use super::super::cell::{Cell, with_point};
@@ -39,7 +41,8 @@ impl Schema {
                 let mut growth = Growth::new(map.entries());
                 while let Some((count, _)) = cursor.block(false)? {
                     for _ in 0..count {
-                        let key = String::from_utf8_lossy(cursor.bytes()?);
+                        let key = cursor.bytes()?;
+                        let key = std::str::from_utf8(key).map_or_else(|_| String::from_utf8_lossy(key), Cow::Borrowed);
                         over = over || growth.is_over(map.entries());
                         if over {
                             super::walk::skip(self, *values, cursor)?;

@@ -19,8 +19,8 @@ impl Sink {
 
 impl Values {
     /// Adds a value that is what the column holds, and needs no conversion; `false` and nothing added if it is not.
-    #[inline]
-    fn append_own(&mut self, cell: Cell<'_>) -> bool {
+    #[inline(always)]
+    pub(super) fn append_own(&mut self, cell: Cell<'_>) -> bool {
         match (self, cell) {
             (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
             (Self::Bytes(builder, _), Cell::Bytes(bytes)) => builder.append_value(bytes),
