@@ -143,10 +143,10 @@ impl<'a> Batch<'a> {
             Node::Timestamp(TimeUnit::Millisecond) => cells!(|_, slot: &Slot| instant(slot.value, TimeUnit::Millisecond)),
             Node::Timestamp(TimeUnit::Microsecond) => cells!(|_, slot: &Slot| instant(slot.value, TimeUnit::Microsecond)),
             Node::Timestamp(unit) => cells!(|_, slot: &Slot| instant(slot.value, *unit)),
-            Node::Decimal(scale) | Node::FixedDecimal(_, scale)
-                if (0..count).all(|row| slot(row).id.is_none() || small_decimal(bytes(row, slot(row)), *scale).is_some()) =>
+            Node::Decimal(digits) | Node::FixedDecimal(_, digits)
+                if (0..count).all(|row| slot(row).id.is_none() || small_decimal(bytes(row, slot(row)), digits.scale).is_some()) =>
             {
-                cells!(|row, slot| small_decimal(bytes(row, slot), *scale).unwrap_or(Cell::Null));
+                cells!(|row, slot| small_decimal(bytes(row, slot), digits.scale).unwrap_or(Cell::Null));
             }
             Node::Enum(symbols) if bound.schema.is_small() => {
                 cells!(|_, slot: &Slot| usize::try_from(slot.value).map_or(Cell::Null, |index| symbols

@@ -139,6 +139,11 @@ fn take(batch: &mut Batch<'_>, rows: &mut Rows) -> Result<(), DecodeError> {
     rows.rows_of(count)
 }
 
+/// The schema of a container, as text.
+pub(super) fn schema_text(content: &[u8]) -> Option<&[u8]> {
+    read_header(&mut Cursor::new(content)).ok().map(|header| header.schema)
+}
+
 fn read_header<'a>(cursor: &mut Cursor<'a>) -> Result<Header<'a>, String> {
     let broken = |broken: Broken| broken.to_string();
     if cursor.take(MAGIC.len()).map_err(broken)? != MAGIC {

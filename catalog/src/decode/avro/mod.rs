@@ -23,6 +23,7 @@
 mod batch;
 mod container;
 mod cursor;
+mod declared;
 mod program;
 #[cfg(test)]
 mod reference;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use self::batch::Batch;
 use self::container::Containers;
 use self::cursor::{Broken, Cursor};
+pub(crate) use self::declared::declared;
 use self::program::Program;
 use self::schema::Schema;
 use self::walk::Step;

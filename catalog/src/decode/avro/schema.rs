@@ -22,6 +22,13 @@ impl Id {
     }
 }
 
+/// Digits of a decimal, and how many of them are a fraction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Digits {
+    pub(super) precision: usize,
+    pub(super) scale: usize,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
     Null,
@@ -35,10 +42,10 @@ pub(super) enum Node {
     Date,
     Time(TimeUnit),
     Timestamp(TimeUnit),
-    /// Bytes that are a decimal of that scale.
-    Decimal(usize),
+    /// Bytes that are a decimal.
+    Decimal(Digits),
     Fixed(usize),
-    FixedDecimal(usize, usize),
+    FixedDecimal(usize, Digits),
     FixedUuid,
     Duration,
     Enum(Vec<String>),
@@ -288,23 +295,28 @@ fn logical(attributes: &Map<String, Value>, node: Node) -> Node {
         ("timestamp-millis" | "local-timestamp-millis", Node::Long) => Node::Timestamp(TimeUnit::Millisecond),
         ("timestamp-micros" | "local-timestamp-micros", Node::Long) => Node::Timestamp(TimeUnit::Microsecond),
         ("timestamp-nanos" | "local-timestamp-nanos", Node::Long) => Node::Timestamp(TimeUnit::Nanosecond),
-        ("decimal", Node::Bytes) => scale(attributes).map_or(Node::Bytes, Node::Decimal),
+        ("decimal", Node::Bytes) => digits(attributes).map_or(Node::Bytes, Node::Decimal),
         (_, node) => node,
     }
 }
 
 fn fixed(attributes: &Map<String, Value>, size: usize) -> Node {
     match (attributes.get("logicalType").and_then(Value::as_str), size) {
-        (Some("decimal"), _) => scale(attributes).map_or(Node::Fixed(size), |scale| Node::FixedDecimal(size, scale)),
+        (Some("decimal"), _) => digits(attributes).map_or(Node::Fixed(size), |digits| Node::FixedDecimal(size, digits)),
         (Some("uuid"), 16) => Node::FixedUuid,
         (Some("duration"), 12) => Node::Duration,
         _ => Node::Fixed(size),
     }
 }
 
-fn scale(attributes: &Map<String, Value>) -> Option<usize> {
+fn digits(attributes: &Map<String, Value>) -> Option<Digits> {
     let precision = attributes.get("precision").and_then(Value::as_u64)?;
     let scale = attributes.get("scale").map_or(Some(0), Value::as_u64)?;
-    let fits = (1..=MOST_DIGITS).contains(&precision) && scale <= precision;
-    fits.then(|| usize::try_from(scale).ok()).flatten()
+    if !(1..=MOST_DIGITS).contains(&precision) || scale > precision {
+        return None;
+    }
+    Some(Digits {
+        precision: usize::try_from(precision).ok()?,
+        scale: usize::try_from(scale).ok()?,
+    })
 }

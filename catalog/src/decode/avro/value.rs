@@ -117,8 +117,8 @@ impl Schema {
             Node::Time(TimeUnit::Millisecond) => take(Cell::Time(i64::from(cursor.int()?) * 1_000_000)),
             Node::Time(_) => take(Cell::Time(cursor.long()?.saturating_mul(1_000))),
             Node::Timestamp(unit) => take(instant(cursor.long()?, *unit)),
-            Node::Decimal(scale) => decimal(cursor.bytes()?, *scale, take),
-            Node::FixedDecimal(size, scale) => decimal(cursor.take(*size)?, *scale, take),
+            Node::Decimal(digits) => decimal(cursor.bytes()?, digits.scale, take),
+            Node::FixedDecimal(size, digits) => decimal(cursor.take(*size)?, digits.scale, take),
             Node::Fixed(size) => take(Cell::Bytes(cursor.take(*size)?)),
             Node::FixedUuid => {
                 let mut buffer = [0; 36];
