@@ -36,6 +36,7 @@ mod sink;
 mod time;
 mod verdict;
 mod written;
+mod zone;
 
 use std::fmt;
 use std::sync::Arc;

@@ -89,6 +89,32 @@ pub(super) fn column(column: &DdlColumn) -> Result<Mapping, EngineError> {
     Ok(document)
 }
 
+/// The name of a document's format.
+pub(super) fn format(document: &Mapping) -> Option<&str> {
+    match document.get("format") {
+        Some(Value::Mapping(named)) => named.keys().next().and_then(Value::as_str),
+        other => other.and_then(Value::as_str),
+    }
+}
+
+/// A column in the place of those that are not known yet: one that any definition of the format may have.
+pub(crate) fn placeholder(document: &Mapping) -> Mapping {
+    let mut column = Mapping::new();
+    match format(document).map(str::to_ascii_lowercase).as_deref() {
+        Some("avro" | "protobuf") => {
+            column.insert("name".into(), "value".into());
+            column.insert("path".into(), "/".into());
+            column.insert("type".into(), "json".into());
+        }
+        // Log lines have parts of certain names only.
+        _ => {
+            column.insert("name".into(), "host".into());
+            column.insert("type".into(), "varchar".into());
+        }
+    }
+    column
+}
+
 /// `in_documents`: paths lead into documents, rather than being names.
 pub(super) fn inferred_column(column: &InferredColumn, in_documents: bool) -> Mapping {
     let mut document = Mapping::new();

@@ -70,7 +70,14 @@ impl Engine {
                 document
             }
         };
-        let inferred = self.inferred(principal, &known, sample).await?;
+        // Read with what its files hold, for here nobody knows where they are.
+        let mut complete = known.clone();
+        if let Some(base) = base
+            && let Some(format) = document::of(base, None)?.remove("format")
+        {
+            complete.insert("format".into(), format);
+        }
+        let inferred = self.inferred(principal, &complete, sample).await?;
         let mut columns = match known.get("columns") {
             Some(Value::Sequence(columns)) => columns.clone(),
             _ => Vec::new(),
@@ -107,9 +114,10 @@ impl Engine {
             }
             columns.push(document::inferred_column(&column, in_documents(&known)).into());
         }
-        known.insert("columns".into(), columns.into());
+        known.insert("columns".into(), columns.clone().into());
+        complete.insert("columns".into(), columns.into());
         let text = document::to_yaml(&known)?;
-        TableDefinition::from_yaml(&text)
+        TableDefinition::from_yaml(&document::to_yaml(&complete)?)
             .map_err(|error| EngineError::Invalid(format!("the proposed definition is not valid: {}", error.message)))?;
         Ok(Proposal {
             yaml: text,
@@ -142,10 +150,7 @@ impl Engine {
         let stream = text("stream").unwrap_or_default();
         // A column in their place, so that all else can be read.
         let mut complete = document.clone();
-        let mut column = Mapping::new();
-        // log lines have parts of certain names only
-        column.insert("name".into(), "host".into());
-        column.insert("type".into(), "varchar".into());
+        let column = document::placeholder(&complete);
         complete.insert("columns".into(), vec![Value::from(column)].into());
         complete.remove("event_time");
         let definition = TableDefinition::from_yaml(&document::to_yaml(&complete)?)
@@ -270,9 +275,5 @@ impl Engine {
 
 /// Whether paths of a definition's columns lead into documents.
 fn in_documents(document: &Mapping) -> bool {
-    let format = match document.get("format") {
-        Some(Value::Mapping(named)) => named.keys().next().and_then(Value::as_str),
-        other => other.and_then(Value::as_str),
-    };
-    format.is_none_or(|format| !format.eq_ignore_ascii_case("csv"))
+    document::format(document).is_none_or(|format| !format.eq_ignore_ascii_case("csv"))
 }
