@@ -89,6 +89,29 @@ pub(super) fn column(column: &DdlColumn) -> Result<Mapping, EngineError> {
     Ok(document)
 }
 
+/// A format that a statement gives as YAML: `csv`, `{ csv: { header: true } }`.
+pub(super) fn format_of_text(text: &str) -> Result<Value, EngineError> {
+    let format: Value =
+        serde_yaml::from_str(text).map_err(|error| EngineError::Invalid(format!("format `{text}` is not YAML: {error}")))?;
+    let mut inside = vec![&format];
+    while let Some(value) = inside.pop() {
+        match value {
+            Value::Mapping(map) => {
+                if let Some(key) = map.keys().filter_map(Value::as_str).find(|key| OF_FILES.contains(key)) {
+                    return Err(EngineError::Denied(format!(
+                        "`{key}` in a format: files and addresses are not given by statements, they belong into a definition file"
+                    )));
+                }
+                inside.extend(map.values());
+            }
+            Value::Sequence(items) => inside.extend(items),
+            Value::Tagged(tagged) => inside.push(&tagged.value),
+            _ => {}
+        }
+    }
+    Ok(format)
+}
+
 /// The name of a document's format.
 pub(super) fn format(document: &Mapping) -> Option<&str> {
     match document.get("format") {

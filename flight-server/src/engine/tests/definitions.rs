@@ -208,6 +208,42 @@ async fn columns_of_csv_are_inferred() {
 }
 
 #[tokio::test]
+async fn a_stream_without_a_definition_may_be_of_any_format_whose_columns_are_known() {
+    let world = World::new(1);
+    let id = world.source.shard_ids()[0].clone();
+    world.put(&id, "id;when\n1;a\n2;b");
+    world.put(&id, "id;when\n3;c");
+    let csv = r#"kinesis_stream('s', format => '{ csv: { header: true, delimiter: ";" } }')"#;
+    assert_eq!(
+        world.rows(&format!("select sum(id), max(\"when\") from {csv}")).await.unwrap(),
+        ["6|c"]
+    );
+    // The same stream in several ways, in one statement.
+    let two = format!(
+        "select (select count(*) from kinesis_stream('s', format => 'csv')), (select count(*) from {csv}), (select count(*) from kinesis_stream('s'))"
+    );
+    assert_eq!(world.rows(&two).await.unwrap(), ["5|3|2"]);
+    for (wrong, category) in [
+        ("'s', format => 'nonsense'", ErrorCategory::InvalidArgument),
+        ("'s', format => '{ csv: { separator: x } }'", ErrorCategory::InvalidArgument),
+        ("'s', format => 'raw'", ErrorCategory::InvalidArgument),
+        ("'s', format => 1", ErrorCategory::InvalidArgument),
+        ("'s', kind => 'csv'", ErrorCategory::InvalidArgument),
+        (
+            "'s', format => '{ avro: { schema_file: x.avsc } }'",
+            ErrorCategory::PermissionDenied,
+        ),
+        (
+            "'s', format => '{ avro: { framing: confluent, registry: \"http://x\" } }'",
+            ErrorCategory::PermissionDenied,
+        ),
+    ] {
+        let sql = format!("select * from kinesis_stream({wrong})");
+        assert_eq!(world.plan(&sql, false).await.expect_err(wrong).category(), category, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn columns_of_avro_are_declared() {
     let world = World::new(1);
     let schema = r#"{"type":"record","name":"R","fields":[{"name":"n","type":"long"},{"name":"Text","type":["null","string"]}]}"#;
