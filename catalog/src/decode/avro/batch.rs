@@ -9,14 +9,17 @@ use arrow::datatypes::TimeUnit;
 use super::super::cell::Cell;
 use super::super::contents::DecodeError;
 use super::super::rows::Rows;
+use super::super::sink::{Shape, Sink, Told, keep_first};
 use super::Bound;
 use super::cursor::{Broken, Cursor};
-use super::program::Slot;
-use super::schema::Node;
+use super::run::{Kept, Slot};
+use super::schema::{Id, Node};
 use super::value::{instant, small_decimal};
 
 /// Data of a batch: what is kept of them stays in the processor's nearer caches.
 const MOST: usize = 256;
+/// Elements of arrays and maps that are kept before they are taken.
+const MANY_ELEMENTS: usize = 1 << 14;
 /// Bytes of data between looks at what they have come to in a column.
 const LOOK: usize = 1 << 14;
 
@@ -28,6 +31,7 @@ pub(super) struct Batch<'a> {
     data: Vec<Cow<'a, [u8]>>,
     /// Of each datum one for each column.
     slots: Vec<Slot>,
+    elements: Vec<Slot>,
 }
 
 impl<'a> Batch<'a> {
@@ -37,12 +41,15 @@ impl<'a> Batch<'a> {
             width,
             data: Vec::with_capacity(MOST),
             slots: Vec::with_capacity(MOST * width),
+            elements: Vec::new(),
         }
     }
 
     /// Whether what waits has to be taken (see [`Self::columns`]) before a datum of this schema can.
     pub(super) fn is_full_for(&self, bound: &Arc<Bound>) -> bool {
-        self.data.len() >= MOST || self.bound.as_ref().is_some_and(|known| !Arc::ptr_eq(known, bound))
+        self.data.len() >= MOST
+            || self.elements.len() >= MANY_ELEMENTS
+            || self.bound.as_ref().is_some_and(|known| !Arc::ptr_eq(known, bound))
     }
 
     /// Takes the datum that comes next, all of these bytes. One that is broken is none.
@@ -74,9 +81,15 @@ impl<'a> Batch<'a> {
         }
         let before = self.slots.len();
         self.slots.resize(before + self.width, Slot::NULL);
-        let gone_over = bound.program.run(&bound.schema, cursor, &mut self.slots[before..]);
+        let elements = self.elements.len();
+        let mut kept = Kept {
+            slots: &mut self.slots[before..],
+            elements: &mut self.elements,
+        };
+        let gone_over = bound.program.run(&bound.schema, cursor, &mut kept);
         if gone_over.is_err() {
             self.slots.truncate(before);
+            self.elements.truncate(elements);
         }
         gone_over
     }
@@ -91,6 +104,7 @@ impl<'a> Batch<'a> {
         }
         self.data.clear();
         self.slots.clear();
+        self.elements.clear();
         Ok(count)
     }
 
@@ -116,12 +130,7 @@ impl<'a> Batch<'a> {
                 })
             };
         }
-        let bytes = |row: usize, slot: &Slot| -> &[u8] {
-            let length = usize::try_from(slot.value).unwrap_or(0);
-            self.data[row]
-                .get(slot.bytes as usize..slot.bytes as usize + length)
-                .unwrap_or_default()
-        };
+        let bytes = |row: usize, slot: &Slot| slot.bytes_of(&self.data[row]);
         match bound.schema.node(id) {
             Node::Boolean => cells!(|_, slot: &Slot| Cell::Boolean(slot.value != 0)),
             Node::Int | Node::Long => cells!(|_, slot: &Slot| Cell::Integer(slot.value)),
@@ -165,7 +174,10 @@ impl<'a> Batch<'a> {
             let slot = &self.slots[row * self.width + place];
             match slot.id {
                 None => rows.cell(place, Cell::Null),
-                Some(id) => bound.value(place, id, &mut Cursor::at(data, slot.at as usize), rows),
+                Some(id) => match self.elements(slot).filter(|_| bound.schema.is_of_parts(id)) {
+                    Some(elements) => rows.parts(place, |sink| bound.append_elements(slot, id, elements, data, sink)),
+                    None => bound.value(place, id, &mut Cursor::at(data, slot.at as usize), rows),
+                },
             }
             // Some bytes stand for no more values than they are, unless there are types that take none, or long names.
             looked += data.len();
@@ -175,5 +187,55 @@ impl<'a> Batch<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The elements of an array or map, if they are kept.
+    fn elements(&self, slot: &Slot) -> Option<&[Slot]> {
+        let first = usize::try_from(slot.value).ok()?;
+        self.elements.get(first..first + slot.bytes as usize)
+    }
+}
+
+impl Bound {
+    /// Adds an array or map of these elements.
+    fn append_elements(&self, slot: &Slot, id: Id, elements: &[Slot], data: &[u8], sink: &mut Sink) -> Told {
+        let mut told = None;
+        match (self.schema.node(id), sink.shape()) {
+            (Node::Array(_), Shape::List(list)) => {
+                for (index, element) in elements.iter().enumerate() {
+                    let refused = self.append_element(element, data, list.elements());
+                    keep_first(&mut told, || index.to_string(), refused);
+                }
+                list.end(true);
+            }
+            (Node::Map(_), Shape::Map(map)) => {
+                for entry in elements.chunks_exact(2) {
+                    let key = entry[0].bytes_of(data);
+                    let key = std::str::from_utf8(key).map_or_else(|_| String::from_utf8_lossy(key), Cow::Borrowed);
+                    let refused = match map.entry(&key) {
+                        Ok(value) => self.append_element(&entry[1], data, value),
+                        Err(refusal) => Some(Box::new(refusal)),
+                    };
+                    keep_first(&mut told, || key.into_owned(), refused);
+                }
+                map.end(true);
+            }
+            _ => return self.append(id, &mut Cursor::at(data, slot.at as usize), sink),
+        }
+        told
+    }
+
+    fn append_element(&self, element: &Slot, data: &[u8], sink: &mut Sink) -> Told {
+        let Some(id) = element.id else {
+            return sink.append(Cell::Null).err().map(Box::new);
+        };
+        let cell = match self.schema.node(id) {
+            Node::Int | Node::Long => Cell::Integer(element.value),
+            Node::Boolean => Cell::Boolean(element.value != 0),
+            Node::String => Cell::of_text(element.bytes_of(data)),
+            Node::Bytes | Node::Fixed(_) => Cell::Bytes(element.bytes_of(data)),
+            _ => return self.append(id, &mut Cursor::at(data, element.at as usize), sink),
+        };
+        sink.append(cell).err().map(Box::new)
     }
 }

@@ -27,6 +27,7 @@ mod declared;
 mod program;
 #[cfg(test)]
 mod reference;
+mod run;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,7 @@ use super::RowFormat;
 use super::contents::DecodeError;
 use super::framing::{self, Glue};
 use super::rows::Rows;
-use super::sink::Refusal;
+use super::sink::{Refusal, Sink, Told};
 use crate::{AvroFormat, AvroFraming};
 
 /// Magic of a single object.
@@ -95,16 +96,19 @@ impl Bound {
         }
     }
 
+    /// Adds a value of parts.
+    fn append(&self, id: schema::Id, cursor: &mut Cursor<'_>, sink: &mut Sink) -> Told {
+        self.schema.append(id, cursor, sink).unwrap_or_else(|broken| {
+            Some(Box::new(Refusal {
+                inside: String::new(),
+                reason: broken.to_string(),
+            }))
+        })
+    }
+
     fn value(&self, place: usize, id: schema::Id, cursor: &mut Cursor<'_>, rows: &mut Rows) {
         if self.schema.is_nested(id) {
-            rows.parts(place, |sink| {
-                self.schema.append(id, cursor, sink).unwrap_or_else(|broken| {
-                    Some(Box::new(Refusal {
-                        inside: String::new(),
-                        reason: broken.to_string(),
-                    }))
-                })
-            });
+            rows.parts(place, |sink| self.append(id, cursor, sink));
         } else if let Err(broken) = self.schema.scalar(id, cursor, |cell| rows.cell(place, cell)) {
             rows.broken(place, &broken.to_string());
         }

@@ -3,17 +3,18 @@
 use arrow::datatypes::TimeUnit;
 
 use super::cursor::{Broken, Cursor};
+use super::run::{self, Kept};
 use super::schema::{Id, Node, Schema};
-use super::walk::{self, Next, Step};
+use super::walk::{Next, Step};
 
 /// Types that one program has steps of; what is beyond is gone over type by type. Records that hold records twice would be without end.
 const MOST_TYPES: usize = 1 << 12;
 
 /// Steps over the values of a type.
-type Block = Vec<Op>;
+pub(super) type Block = Vec<Op>;
 
 #[derive(Debug)]
-enum Op {
+pub(super) enum Op {
     /// So many bytes of names: what stands for much in few bytes is counted.
     Names(usize),
     Enter,
@@ -32,6 +33,10 @@ enum Op {
     Mark(usize, Id),
     /// A column takes what another has taken.
     Copy(usize, usize),
+    /// An array of scalars that a column takes, and each of them.
+    Items(usize, Id, Id, Element),
+    /// A map of scalars that a column takes, and each of them.
+    Entries(usize, Id, Element),
     Union(Vec<Block>),
     Array(Id, Block),
     Map(Block),
@@ -41,7 +46,7 @@ enum Op {
 
 /// How the bytes of a scalar are read.
 #[derive(Debug, Clone, Copy)]
-enum Scalar {
+pub(super) enum Scalar {
     Null,
     Boolean,
     Int,
@@ -51,26 +56,11 @@ enum Scalar {
     Enum,
 }
 
-/// What a column takes of a datum.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slot {
-    /// Its type; `None` is NULL. Never a union of scalars, but the branch.
-    pub(super) id: Option<Id>,
-    /// Where it begins.
-    pub(super) at: u32,
-    /// The number, the index of a symbol, or the number of its bytes.
-    pub(super) value: i64,
-    /// Where its bytes begin, if it has any.
-    pub(super) bytes: u32,
-}
-
-impl Slot {
-    pub(super) const NULL: Self = Self {
-        id: None,
-        at: 0,
-        value: 0,
-        bytes: 0,
-    };
+/// How the scalars of an array or map are read.
+#[derive(Debug)]
+pub(super) enum Element {
+    Of(Id, Scalar),
+    Union(Vec<(Id, Scalar)>),
 }
 
 /// Goes over data of one schema.
@@ -87,9 +77,9 @@ impl Program {
         Self(compiler.block(schema.root, step))
     }
 
-    /// Goes over the datum that begins here; each column's slot has to be NULL before.
-    pub(super) fn run(&self, schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
-        run(&self.0, schema, cursor, slots)
+    /// Goes over the datum that begins here.
+    pub(super) fn run(&self, schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
+        run::block(&self.0, schema, cursor, kept)
     }
 }
 
@@ -129,6 +119,13 @@ impl Compiler<'_> {
                 block.extend(others.iter().map(|other| Op::Copy(*first, *other)));
                 return;
             }
+            if matches!(step.next, Next::Nothing)
+                && let Some(parts) = self.of_scalars(*first, id)
+            {
+                block.extend(parts);
+                block.extend(others.iter().map(|other| Op::Copy(*first, *other)));
+                return;
+            }
             block.extend(step.places.iter().map(|place| Op::Mark(*place, id)));
         }
         match (node, &step.next) {
@@ -161,6 +158,31 @@ impl Compiler<'_> {
                 block.push(Op::Indexes(*items, indexes, others));
             }
             _ => self.unwanted(id, block),
+        }
+    }
+
+    /// The steps over an array or map of scalars, or one that may be null.
+    fn of_scalars(&self, place: usize, id: Id) -> Option<Block> {
+        Some(match self.schema.node(id) {
+            Node::Array(items) => vec![Op::Items(place, id, *items, self.element(*items)?)],
+            Node::Map(values) => vec![Op::Entries(place, id, self.element(*values)?)],
+            Node::Union(branches) => {
+                let branch = |branch: &Id| match self.schema.node(*branch) {
+                    Node::Null => Some(Block::new()),
+                    Node::Array(_) | Node::Map(_) => self.of_scalars(place, *branch),
+                    _ => None,
+                };
+                vec![Op::Union(branches.iter().map(branch).collect::<Option<_>>()?)]
+            }
+            _ => return None,
+        })
+    }
+
+    fn element(&self, id: Id) -> Option<Element> {
+        let scalar = |id: &Id| Some((*id, Scalar::of(self.schema.node(*id))?));
+        match self.schema.node(id) {
+            Node::Union(branches) => Some(Element::Union(branches.iter().map(scalar).collect::<Option<_>>()?)),
+            _ => scalar(&id).map(|(id, scalar)| Element::Of(id, scalar)),
         }
     }
 
@@ -225,149 +247,4 @@ impl Scalar {
             Node::Record(_) | Node::Union(_) | Node::Array(_) | Node::Map(_) => return None,
         })
     }
-}
-
-fn run(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
-    for op in block {
-        match op {
-            Op::Union(branches) => {
-                let index = cursor.index(branches.len(), Broken::Branch)?;
-                cursor.enter()?;
-                run_one(&branches[index], schema, cursor, slots)?;
-                cursor.leave();
-            }
-            Op::Array(items, each) => {
-                cursor.enter()?;
-                while let Some((count, end)) = cursor.block(schema.may_be_empty(*items))? {
-                    for _ in 0..count {
-                        run_one(each, schema, cursor, slots)?;
-                    }
-                    cursor.block_ends(end)?;
-                }
-                cursor.leave();
-            }
-            Op::Map(each) => {
-                cursor.enter()?;
-                while let Some((count, end)) = cursor.block(false)? {
-                    for _ in 0..count {
-                        cursor.bytes()?;
-                        run_one(each, schema, cursor, slots)?;
-                    }
-                    cursor.block_ends(end)?;
-                }
-                cursor.leave();
-            }
-            Op::Indexes(items, indexes, others) => {
-                cursor.enter()?;
-                let mut index = 0;
-                while let Some((count, end)) = cursor.block(schema.may_be_empty(*items))? {
-                    for _ in 0..count {
-                        let each = indexes.iter().find(|(wanted, _)| *wanted == index).map_or(others, |(_, each)| each);
-                        run_one(each, schema, cursor, slots)?;
-                        index += 1;
-                    }
-                    cursor.block_ends(end)?;
-                }
-                cursor.leave();
-            }
-            Op::Keys(keys, others) => {
-                cursor.enter()?;
-                while let Some((count, end)) = cursor.block(false)? {
-                    for _ in 0..count {
-                        let key = cursor.bytes()?;
-                        let each = keys
-                            .iter()
-                            .find(|(wanted, _)| wanted.as_bytes() == key)
-                            .map_or(others, |(_, each)| each);
-                        run_one(each, schema, cursor, slots)?;
-                    }
-                    cursor.block_ends(end)?;
-                }
-                cursor.leave();
-            }
-            plain => run_plain(plain, schema, cursor, slots)?,
-        }
-    }
-    Ok(())
-}
-
-/// A block that most often is of one step, or none.
-#[inline]
-fn run_one(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
-    match block {
-        [] => Ok(()),
-        [Op::Union(_) | Op::Array(..) | Op::Map(_) | Op::Indexes(..) | Op::Keys(..)] | [_, _, ..] => run(block, schema, cursor, slots),
-        [plain] => run_plain(plain, schema, cursor, slots),
-    }
-}
-
-/// A step without others in it.
-#[inline(always)]
-fn run_plain(op: &Op, schema: &Schema, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Broken> {
-    match op {
-        Op::Names(bytes) => cursor.name(*bytes)?,
-        Op::Enter => cursor.enter()?,
-        Op::Leave => cursor.leave(),
-        Op::Bytes(count) => drop(cursor.take(*count)?),
-        Op::Boolean => drop(cursor.boolean()?),
-        Op::Int => drop(cursor.int()?),
-        Op::Long => drop(cursor.long()?),
-        Op::Sized => drop(cursor.bytes()?),
-        Op::Enum(id) => drop(symbol(schema, *id, cursor)?),
-        Op::Skip(id) => walk::skip(schema, *id, cursor)?,
-        Op::Put(place, id, scalar) => slots[*place] = put(*scalar, *id, schema, cursor)?,
-        Op::Mark(place, id) => {
-            slots[*place] = Slot {
-                id: Some(*id),
-                at: place_of(cursor.position())?,
-                ..Slot::NULL
-            };
-        }
-        Op::Copy(from, to) => slots[*to] = slots[*from],
-        Op::Union(_) | Op::Array(..) | Op::Map(_) | Op::Indexes(..) | Op::Keys(..) => {}
-    }
-    Ok(())
-}
-
-#[inline(always)]
-fn put(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>) -> Result<Slot, Broken> {
-    let at = cursor.position();
-    let (value, bytes) = match scalar {
-        Scalar::Null => return Ok(Slot::NULL),
-        Scalar::Boolean => (i64::from(cursor.boolean()?), 0),
-        Scalar::Int => (i64::from(cursor.int()?), 0),
-        Scalar::Long => (cursor.long()?, 0),
-        Scalar::Enum => (symbol(schema, id, cursor)?, 0),
-        Scalar::Bytes(size) => {
-            cursor.take(size)?;
-            (length(size), at)
-        }
-        Scalar::Sized => {
-            let size = cursor.bytes()?.len();
-            (length(size), cursor.position() - size)
-        }
-    };
-    Ok(Slot {
-        id: Some(id),
-        at: place_of(at)?,
-        value,
-        bytes: place_of(bytes)?,
-    })
-}
-
-/// Records are shorter than 2 GiB, which is what their array's offsets count, and blocks are inflated to less.
-#[inline]
-fn place_of(at: usize) -> Result<u32, Broken> {
-    u32::try_from(at).map_err(|_| Broken::End)
-}
-
-fn length(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-fn symbol(schema: &Schema, id: Id, cursor: &mut Cursor<'_>) -> Result<i64, Broken> {
-    let Node::Enum(symbols) = schema.node(id) else { return Ok(0) };
-    let index = cursor.index(symbols.len(), Broken::Symbol)?;
-    cursor.name(symbols[index].len())?;
-    Ok(length(index))
 }

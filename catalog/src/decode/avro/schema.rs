@@ -90,6 +90,11 @@ impl Schema {
         &self.nodes[id.index()]
     }
 
+    /// Whether it is an array or a map.
+    pub(super) fn is_of_parts(&self, id: Id) -> bool {
+        matches!(self.node(id), Node::Array(_) | Node::Map(_))
+    }
+
     /// Whether a byte of a datum stands for about one value, of some KiB at most: no type but null takes no bytes, none holds null many times, and names and
     /// symbols are short.
     pub(super) fn is_small(&self) -> bool {
