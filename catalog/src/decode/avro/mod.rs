@@ -16,9 +16,11 @@
 //! | array, map, record | array, map, row; JSON for all other columns |
 //!
 //! A record is gone over from end to end before any of its values is a column's, by a program that is made of the schema and the columns (see `program`): it
-//! tells whether the record is a datum at all, so that no column has a value of what is none, and keeps the scalars that columns ask for. Values of parts are
-//! read again where they were found. What some hundred data came to is then added column by column (see `batch`). `arrow-avro` decodes whole batches of one schema, cannot go on after a datum that is broken, and has no
-//! bounds for arrays of nulls or compressed blocks: it computes fingerprints here, and is what the tests compare with.
+//! tells whether the record is a datum at all, so that no column has a value of what is none, and keeps the scalars that columns ask for, those of arrays and
+//! maps too. Other values of parts are read again where they were found. What some hundred data came to is then added column by column (see `batch`).
+//!
+//! `arrow-avro` decodes whole batches of one schema, cannot go on after a datum that is broken, and has no bounds for arrays of nulls or compressed blocks: it
+//! computes fingerprints here, and is what the tests compare with.
 
 mod batch;
 mod container;

@@ -220,7 +220,7 @@ async fn a_stream_without_a_definition_may_be_of_any_format_whose_columns_are_kn
     );
     // The same stream in several ways, in one statement.
     let two = format!(
-        "select (select count(*) from kinesis_stream('s', format => 'csv')), (select count(*) from {csv}), (select count(*) from kinesis_stream('s'))"
+        "select (select count(*) from kinesis_stream('s', format => 'csv')) as a, (select count(*) from {csv}) as b, (select count(*) from kinesis_stream('s')) as c"
     );
     assert_eq!(world.rows(&two).await.unwrap(), ["5|3|2"]);
     for (wrong, category) in [
