@@ -4,6 +4,7 @@
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use self::targets::TARGETS;
@@ -84,6 +85,19 @@ fn targets_hold_on_seeds_and_mutations() {
                 target.name,
                 started.elapsed()
             );
+        }
+    }
+}
+
+/// What cargo-fuzz begins with (`.ci/fuzz`).
+#[test]
+fn seeds_are_written_for_cargo_fuzz() {
+    let seeds = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz-seeds");
+    for target in TARGETS {
+        let folder = seeds.join(target.name);
+        std::fs::create_dir_all(&folder).expect("a folder for seeds");
+        for (index, seed) in (target.seeds)().iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{index}")), seed).expect("a seed is written");
         }
     }
 }

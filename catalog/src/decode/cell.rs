@@ -23,6 +23,8 @@ pub(super) enum Cell<'a> {
     Double(f64),
     /// A single-precision number.
     Real(f32),
+    /// An exact number: 128 bits in two's complement, most significant byte first, of which so many last digits are a fraction.
+    Decimal([u8; 16], u8),
     /// Days since the epoch.
     Date(i32),
     /// Nanoseconds since midnight.
@@ -48,6 +50,7 @@ impl<'a> Cell<'a> {
             // The shortest text that is the number, always with a point or an exponent.
             Self::Double(value) => Cow::Owned(format!("{value:?}")),
             Self::Real(value) => Cow::Owned(format!("{value:?}")),
+            Self::Decimal(bytes, scale) => Cow::Owned(with_point(&i128::from_be_bytes(bytes).to_string(), usize::from(scale))),
             Self::Date(days) => Cow::Owned(NaiveDate::from_epoch_days(days)?.to_string()),
             Self::Time(nanos) => {
                 let nanos = u64::try_from(nanos).ok()?;
@@ -61,4 +64,12 @@ impl<'a> Cell<'a> {
             }
         })
     }
+}
+
+/// A whole number as a text, whose last digits are a fraction.
+pub(super) fn with_point(number: &str, scale: usize) -> String {
+    let (minus, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let digits = format!("{digits:0>width$}", width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    format!("{minus}{whole}{}{fraction}", if scale > 0 { "." } else { "" })
 }

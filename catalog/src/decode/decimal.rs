@@ -10,8 +10,13 @@ const DIGITS_OF_128: u8 = 38;
 /// The value times 10^`scale`, of at most `precision` (to 38) digits.
 pub(super) fn decimal128(text: &str, precision: u8, scale: u8) -> Option<i128> {
     let scaled = short(text, scale).or_else(|| Scaled::parse(text, scale).filter(|scaled| scaled.exact).map(|scaled| scaled.value))?;
+    within(scaled, precision)
+}
+
+/// A number, if it has at most so many (to 38) digits.
+pub(super) fn within(value: i128, precision: u8) -> Option<i128> {
     let limit = 10_u128.checked_pow(u32::from(precision.min(DIGITS_OF_128)))?;
-    (scaled.unsigned_abs() < limit).then_some(scaled)
+    (value.unsigned_abs() < limit).then_some(value)
 }
 
 /// The usual case: few digits, a point perhaps, no exponent, no more places than asked.

@@ -36,6 +36,7 @@ mod sink;
 mod time;
 mod verdict;
 mod written;
+mod zone;
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,13 +44,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
 use arrow::error::ArrowError;
 
-pub(crate) use self::avro::{Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro};
+pub(crate) use self::avro::{Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro, declared as declared_by_avro};
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
 use self::json::JsonLike;
 pub(crate) use self::log_lines::{TIME as LOG_TIME, TIME_PATTERN as LOG_TIME_PATTERN, check_part as check_log_part};
 pub(crate) use self::protobuf::{
     Types as ProtobufTypes, check_elements as check_protobuf_elements, check_path as check_protobuf_path, compile as compile_protobuf,
+    declared as declared_by_protobuf,
 };
 pub(crate) use self::raw::check as check_raw;
 pub(crate) use self::regex::{check_group, compile as compile_regex};

@@ -121,6 +121,19 @@ impl Rows {
         self.refuse_all(place, row, 0, refused, text);
     }
 
+    /// Adds these values to a column, each by its index. They are at most some MiB together.
+    #[inline]
+    pub(super) fn cells<'c>(&mut self, place: usize, count: usize, cell: impl Fn(usize) -> Cell<'c>) {
+        let row = self.sinks[place].len();
+        let mut refused = std::mem::take(&mut self.refused);
+        self.sinks[place].append_cells(count, &cell, &mut refused);
+        for index in refused.drain(..) {
+            let refusal = self.sinks[place].refusal(cell(index));
+            self.refuse(place, row + index, &refusal);
+        }
+        self.refused = refused;
+    }
+
     fn refuse_all<'a>(&mut self, place: usize, row: usize, first: usize, mut refused: Vec<usize>, text: impl Fn(usize) -> Option<&'a str>) {
         for index in refused.drain(..) {
             let refusal = self.sinks[place].refusal(Cell::Text(text(index).unwrap_or_default()));
@@ -204,6 +217,15 @@ impl Rows {
             return Err(self.too_large());
         }
         Ok(())
+    }
+
+    /// Whether one column is not too much already, while others wait for their values.
+    pub(super) fn check_column(&self, place: usize) -> Result<(), DecodeError> {
+        let sink = &self.sinks[place];
+        match self.told > MOST_REPEATED || sink.is_long() || sink.cells() > self.most_cells {
+            true => Err(self.too_large()),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn too_large(&self) -> DecodeError {

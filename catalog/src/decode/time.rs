@@ -2,11 +2,12 @@
 
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::TimeUnit;
-use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike, Utc};
 
 use super::coerce::{self, Scaled};
 use super::fixed::FixedPattern;
+use super::zone::Zone;
 use crate::FieldFormat;
 
 /// Days from the day that `num_days_from_ce` counts from to 1970-01-01.
@@ -17,6 +18,8 @@ const EPOCH_FROM_CE: i32 = 719_163;
 pub(crate) struct Pattern {
     items: Vec<Item<'static>>,
     fixed: Option<FixedPattern>,
+    /// Which of the items is the name of a zone.
+    zone: Option<usize>,
 }
 
 impl Pattern {
@@ -47,11 +50,13 @@ impl Pattern {
         let items = StrftimeItems::new(text)
             .parse_to_owned()
             .map_err(|_| format!("`{text}` is not a strftime pattern"))?;
-        if items.contains(&Item::Fixed(chrono::format::Fixed::TimezoneName)) {
-            return Err(format!("`{text}`: `%Z` does not say an offset; use %z or %:z"));
+        let is_name = |item: &Item<'_>| *item == Item::Fixed(Fixed::TimezoneName);
+        let zone = items.iter().position(is_name);
+        if items.iter().filter(|item| is_name(item)).count() > 1 || zone.is_some() && items.iter().any(says_an_offset) {
+            return Err(format!("`{text}` says the zone twice"));
         }
         let fixed = FixedPattern::compile(&items);
-        Ok(Self { items, fixed })
+        Ok(Self { items, fixed, zone })
     }
 
     /// What a pattern writes it must be able to read; one without a year cannot.
@@ -82,12 +87,16 @@ impl Pattern {
 
     /// [`Self::instant`] by chrono alone.
     pub(super) fn slow_instant(&self, text: &str) -> Option<(i64, u32)> {
-        let parsed = self.parse(text)?;
+        let (parsed, zone) = self.parse(text)?;
         let offset = parsed.offset().unwrap_or(0);
         let local = match parsed.to_naive_datetime_with_offset(offset) {
             Ok(local) => local,
             Err(_) if has_time(&parsed) => return None,
             Err(_) => parsed.to_naive_date().ok()?.and_time(NaiveTime::MIN),
+        };
+        let offset = match zone {
+            Some(zone) => zone.offset(&local)?,
+            None => offset,
         };
         let instant = local.and_utc();
         Some((
@@ -98,19 +107,43 @@ impl Pattern {
 
     /// Days since the epoch.
     pub(super) fn day(&self, text: &str) -> Option<i32> {
-        Some(days_since_epoch(self.parse(text)?.to_naive_date().ok()?))
+        Some(days_since_epoch(self.parse(text)?.0.to_naive_date().ok()?))
     }
 
     /// Nanoseconds since midnight.
     pub(super) fn time_of_day(&self, text: &str) -> Option<i64> {
-        nanos_of(self.parse(text)?.to_naive_time().ok()?)
+        nanos_of(self.parse(text)?.0.to_naive_time().ok()?)
     }
 
-    fn parse(&self, text: &str) -> Option<Parsed> {
+    fn parse(&self, text: &str) -> Option<(Parsed, Option<Zone>)> {
         let mut parsed = Parsed::new();
-        chrono::format::parse(&mut parsed, text, self.items.iter()).ok()?;
-        Some(parsed)
+        let Some(at) = self.zone else {
+            chrono::format::parse(&mut parsed, text, self.items.iter()).ok()?;
+            return Some((parsed, None));
+        };
+        // Chrono passes over names of zones.
+        let rest = chrono::format::parse_and_remainder(&mut parsed, text, self.items[..at].iter()).ok()?;
+        let (zone, rest) = Zone::split(rest)?;
+        chrono::format::parse(&mut parsed, rest, self.items[at + 1..].iter()).ok()?;
+        Some((parsed, Some(zone)))
     }
+}
+
+fn says_an_offset(item: &Item<'_>) -> bool {
+    matches!(
+        item,
+        Item::Numeric(Numeric::Timestamp, _)
+            | Item::Fixed(
+                Fixed::TimezoneOffset
+                    | Fixed::TimezoneOffsetColon
+                    | Fixed::TimezoneOffsetDoubleColon
+                    | Fixed::TimezoneOffsetTripleColon
+                    | Fixed::TimezoneOffsetColonZ
+                    | Fixed::TimezoneOffsetZ
+                    | Fixed::RFC2822
+                    | Fixed::RFC3339
+            )
+    )
 }
 
 /// Whether a text that has no complete time of day says a part of one.

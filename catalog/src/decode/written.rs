@@ -10,7 +10,7 @@ pub(super) fn scalar(cell: Cell<'_>, json: &mut String) {
         Cell::Text(value) => text(value, json),
         Cell::Bytes(bytes) => text(&base64::engine::general_purpose::STANDARD.encode(bytes), json),
         Cell::Json(raw) => json.push_str(&json::compact(raw)),
-        Cell::Boolean(_) | Cell::Integer(_) => json.push_str(&cell.text().unwrap_or_default()),
+        Cell::Boolean(_) | Cell::Integer(_) | Cell::Decimal(..) => json.push_str(&cell.text().unwrap_or_default()),
         Cell::Double(value) => json.push_str(&json::number(value)),
         Cell::Real(value) if value.is_finite() => json.push_str(&cell.text().unwrap_or_default()),
         Cell::Null | Cell::Real(_) => json.push_str("null"),

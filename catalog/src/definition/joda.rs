@@ -1,7 +1,7 @@
 //! Joda-Time patterns (`formatHint`) as strftime patterns.
 
 /// Translates letters, quoted text and literals; the error names what it cannot. (Letters: Joda-Time's `DateTimeFormat`. There `Y` is the year of era, not the
-/// year of weeks; two digits of a year mean another century each year, so they are refused.)
+/// year of weeks. Two digits of a year are one of the hundred years around thirty years ago there, which moves; here they are one of 1970 to 2069.)
 pub(super) fn to_strftime(joda: &str) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = joda;
@@ -13,6 +13,7 @@ pub(super) fn to_strftime(joda: &str) -> Result<String, String> {
             let letters = &rest[..run];
             out.push_str(match letters {
                 "yyyy" | "YYYY" | "y" | "Y" => "%Y",
+                "yy" | "YY" => "%y",
                 "MM" => "%m",
                 "M" => "%-m",
                 "MMM" => "%b",
@@ -34,11 +35,13 @@ pub(super) fn to_strftime(joda: &str) -> Result<String, String> {
                 "SSSSSSSSS" => "%9f",
                 "Z" => "%z",
                 "ZZ" => "%:z",
+                // Short names, and those of the database; long ones are not read there either.
+                "z" | "zz" | "zzz" | "ZZZ" => "%Z",
                 "E" | "EE" | "EEE" => "%a",
                 "EEEE" => "%A",
                 _ => {
                     return Err(format!(
-                        "`{joda}`: `{letters}` is not supported yet (supported: yyyy M MM MMM MMMM d dd D H HH h hh a m mm s ss SSS SSSSSS SSSSSSSSS Z ZZ EEE EEEE)"
+                        "`{joda}`: `{letters}` is not supported yet (supported: yyyy yy M MM MMM MMMM d dd D H HH h hh a m mm s ss SSS SSSSSS SSSSSSSSS Z ZZ ZZZ z EEE EEEE)"
                     ));
                 }
             });
@@ -90,6 +93,8 @@ mod tests {
             ("EEE MMM dd HH:mm:ss Z yyyy", "%a %b %d %H:%M:%S %z %Y"),
             ("d MMMM YYYY, h:mm a", "%-d %B %Y, %-I:%M %p"),
             ("yyyy-MM-dd HH:mm:ss.SSSSSS", "%Y-%m-%d %H:%M:%S.%6f"),
+            ("dd/MM/yy HH:mm z", "%d/%m/%y %H:%M %Z"),
+            ("yyyy-MM-dd HH:mm:ss ZZZ", "%Y-%m-%d %H:%M:%S %Z"),
             ("yyyy 'o''clock' '' %", "%Y o'clock ' %%"),
         ] {
             assert_eq!(to_strftime(joda).as_deref(), Ok(strftime));
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn others_are_named() {
-        assert!(to_strftime("yy-MM-dd").unwrap_err().contains("`yy` is not supported yet"));
+        assert!(to_strftime("yyyy-MM-dd zzzz").unwrap_err().contains("`zzzz` is not supported yet"));
         assert!(to_strftime("xxxx-'W'ww").unwrap_err().contains("`xxxx`"));
         assert!(to_strftime("yyyy 'x").unwrap_err().contains("quote"));
     }

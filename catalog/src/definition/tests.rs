@@ -362,8 +362,8 @@ fn presto_mistakes() {
             "needs a `formatHint`",
         ),
         (
-            r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"custom-date-time","formatHint":"yy-MM-dd"}"#,
-            "`yy` is not supported yet",
+            r#"{"name":"a","mapping":"a","type":"TIMESTAMP","dataFormat":"custom-date-time","formatHint":"yyyy-MM-dd zzzz"}"#,
+            "`zzzz` is not supported yet",
         ),
         (r#"{"name":"a","mapping":"a","type":"BIGINT","hidden":"maybe"}"#, "hidden"),
     ] {

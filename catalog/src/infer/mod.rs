@@ -4,8 +4,11 @@
 //! they were first seen. Objects become rows, arrays arrays; a field that is now an object and now a text becomes `json`. A text is a date, a
 //! timestamp or a UUID if every text of the field is one of the same kind. A sample proves nothing about later records: what does not fit is a bad
 //! field then, as the definition's `bad_records` says.
+//!
+//! Avro and Protocol Buffers declare what they hold: there the columns are the schema's, and the sample is looked at for containers, which bring theirs.
 
 mod csv;
+mod declared;
 mod documents;
 mod fixed;
 mod instants;
@@ -41,10 +44,14 @@ pub fn infer(records: &[&[u8]], definition: &Arc<TableDefinition>) -> Result<Inf
         Format::Csv(csv) => csv::infer(records, definition, csv),
         other => match fixed::columns(other) {
             Some(columns) => Ok(of_fixed(columns, records, definition)),
-            None => Err(format!(
-                "columns are inferred from JSON and CSV, and known of log lines and envelopes; for format `{}` they are given",
-                other.name()
-            )),
+            None => match declared::columns(records, definition) {
+                Some(columns) => Ok(of_fixed(columns?, records, definition)),
+                None => Err(format!(
+                    "columns are inferred from JSON and CSV, known of log lines and envelopes, and declared by schemas of Avro and Protocol Buffers; for format `{}` \
+                     they are given",
+                    other.name()
+                )),
+            },
         },
     }
 }

@@ -207,7 +207,7 @@ fn quoted(key: &str) -> String {
 }
 
 /// A column's name for a key: lower case, letters, digits and `_`, no other's.
-fn name(key: &str, taken: &mut BTreeSet<String>) -> String {
+pub(super) fn name(key: &str, taken: &mut BTreeSet<String>) -> String {
     let mut name: String = key
         .to_lowercase()
         .chars()

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 
 mod avro;
+mod declared;
 mod log_lines;
 mod protobuf;
 

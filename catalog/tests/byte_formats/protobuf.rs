@@ -306,3 +306,37 @@ fn vehicle_positions() {
         assert_eq!(shown(&sequence.columns[2], row), entity["vehicle"]["current_status"]);
     }
 }
+
+/// Extensions are fields whose names stand in brackets; as JSON a message is what Google's library makes of it.
+#[test]
+fn extensions() {
+    let expected: Value = serde_json::from_slice(&data("protobuf/extended.json")).unwrap();
+    let messages = expected.as_array().unwrap();
+    let definition = "table: t\nstream: s\nformat: { protobuf: { descriptor: protobuf/extended.desc, message: test.Extended } }\ncolumns:
+  - { name: id, type: varchar }
+  - { name: weight, path: '[test.weight]', type: bigint }
+  - { name: label, path: '[test.labels]/1', type: varchar }
+  - { name: flag, path: 'detail/[test.Scope.flag]', type: boolean }
+  - { name: more, path: '[test.more]', type: 'row<text varchar, \"[test.Scope.flag]\" boolean>' }
+  - { name: all, path: /, type: json }\n";
+    let records: Vec<Vec<u8>> = messages.iter().map(|message| bytes(&message["hex"])).collect();
+    let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+    let decoded = decode(definition, &records);
+    assert_eq!(decoded.bad, []);
+    for (row, message) in messages.iter().enumerate() {
+        let message = &message["json"];
+        let shown = |column: usize| shown(&decoded.columns[column], row);
+        assert_eq!(shown(0), message["id"]);
+        // JSON has texts for numbers of 64 bits.
+        let weight = message["[test.weight]"].as_str().map(|text| text.parse::<i64>().unwrap());
+        assert_eq!(shown(1), json!(weight));
+        assert_eq!(shown(2), message["[test.labels]"][1]);
+        assert_eq!(shown(3), message["detail"]["[test.Scope.flag]"]);
+        assert_eq!(shown(4), message["[test.more]"]);
+        let mut all: Value = serde_json::from_str(shown(5).as_str().unwrap()).unwrap();
+        if let Some(weight) = all.get_mut("[test.weight]") {
+            *weight = json!(weight.to_string());
+        }
+        assert_eq!(all, *message);
+    }
+}

@@ -1,14 +1,16 @@
 //! `shardflight catalog infer`: a definition proposed from a sample.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use catalog::{DEFAULT_SCHEMA, TableDefinition};
+use catalog::{DEFAULT_SCHEMA, DefinitionError, TableDefinition};
+use serde_yaml::{Mapping, Value};
 
 use super::args::InferArgs;
 use super::catalog_check::place;
 use super::{local_engine, stdout};
-use crate::engine::Principal;
+use crate::engine::{Principal, placeholder};
 
 /// Writes the definition to stdout, and what it rests on to stderr.
 pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
@@ -20,7 +22,7 @@ pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
             let directory = file.parent().unwrap_or(Path::new("."));
             let read = match is_json {
                 true => TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA),
-                false => TableDefinition::from_yaml_file(&text, DEFAULT_SCHEMA, directory),
+                false => read_yaml(&text, directory),
             };
             match read {
                 Ok(definition) => Some((definition, (!is_json).then_some(text))),
@@ -56,6 +58,24 @@ pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
         );
     }
     Ok(stdout::write(proposal.yaml.as_bytes())?)
+}
+
+/// A definition, which need not have columns yet.
+fn read_yaml(text: &str, directory: &Path) -> Result<Arc<TableDefinition>, DefinitionError> {
+    let mut document = match serde_yaml::from_str::<Mapping>(text) {
+        Ok(document) if !document.contains_key("columns") => document,
+        _ => return TableDefinition::from_yaml_file(text, DEFAULT_SCHEMA, directory),
+    };
+    let column = placeholder(&document);
+    document.insert("columns".into(), vec![Value::from(column)].into());
+    let Ok(with_column) = serde_yaml::to_string(&document) else {
+        return TableDefinition::from_yaml_file(text, DEFAULT_SCHEMA, directory);
+    };
+    let read = TableDefinition::from_yaml_file(&with_column, DEFAULT_SCHEMA, directory)?;
+    Ok(Arc::new(TableDefinition {
+        columns: Vec::new(),
+        ..TableDefinition::clone(&read)
+    }))
 }
 
 /// The stream's name, such that it needs no quotes in SQL.

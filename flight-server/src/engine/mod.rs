@@ -41,6 +41,7 @@ pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };
 pub use cost::Prices;
+pub(crate) use definitions::placeholder;
 pub use definitions::{AllowedStreams, DEFAULT_SAMPLE, DefinitionRules, Proposal};
 pub use error::{EngineError, ErrorCategory};
 pub use facts::ExecutionFacts;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::super::RowFormat;
 use super::super::contents::DecodeError;
 use super::super::rows::Rows;
+use super::batch::Batch;
 use super::cursor::{Broken, Cursor};
 use super::schema::Schema;
-use super::walk::Found;
 use super::{Bound, not_a_datum};
 use crate::compression::{Inflater, MOST_INFLATED};
 use crate::{Codec, Compression};
@@ -24,9 +24,8 @@ const MOST_KEPT: usize = 16;
 #[derive(Debug)]
 pub(super) struct Containers {
     paths: Vec<Vec<String>>,
-    found: Vec<Found>,
     /// Schemas met, as text and bound; the last one last.
-    kept: Vec<(Vec<u8>, Bound)>,
+    kept: Vec<(Vec<u8>, Arc<Bound>)>,
     zstd: Inflater,
 }
 
@@ -47,7 +46,6 @@ struct Header<'a> {
 impl Containers {
     pub(super) fn new(paths: Vec<Vec<String>>) -> Self {
         Self {
-            found: vec![None; paths.len()],
             paths,
             kept: Vec::new(),
             zstd: Inflater::new(Compression::Chain(vec![Codec::Zstd])),
@@ -62,7 +60,7 @@ impl Containers {
             return Ok(());
         }
         let json = std::str::from_utf8(text).map_err(|_| "the schema is not UTF-8".to_owned())?;
-        let bound = Bound::new(Arc::new(Schema::parse(json)?), &self.paths);
+        let bound = Arc::new(Bound::new(Arc::new(Schema::parse(json)?), &self.paths));
         if self.kept.len() >= MOST_KEPT {
             self.kept.remove(0);
         }
@@ -88,16 +86,21 @@ impl Containers {
         if let Err(broken) = objects.expect(count, bound.schema.may_be_empty(bound.schema.root)) {
             return Ok(Err(not_a_datum(&broken)));
         }
+        let mut batch = Batch::new(rows.width());
         for index in 0..count {
-            if let Err(broken) = bound.row(&mut objects, false, &mut self.found, rows) {
+            if batch.is_full_for(bound) {
+                take(&mut batch, rows)?;
+            }
+            if let Err(broken) = batch.push_next(bound, &data, &mut objects) {
+                take(&mut batch, rows)?;
                 // The block's end is known, so that the next one can be read; the other objects of this one cannot be told apart.
                 rows.bad_row(format!("object {index} of the {count} of a block: {}", not_a_datum(&broken)));
                 rows.rows_of(1)?;
                 cursor.after(&objects);
                 return Ok(Ok(()));
             }
-            rows.rows_of(1)?;
         }
+        take(&mut batch, rows)?;
         cursor.after(&objects);
         Ok(match objects.rest() {
             0 => Ok(()),
@@ -128,6 +131,17 @@ impl RowFormat for Containers {
         }
         Ok(())
     }
+}
+
+/// Adds the rows that wait, all of the open record.
+fn take(batch: &mut Batch<'_>, rows: &mut Rows) -> Result<(), DecodeError> {
+    let count = batch.columns(rows)?;
+    rows.rows_of(count)
+}
+
+/// The schema of a container, as text.
+pub(super) fn schema_text(content: &[u8]) -> Option<&[u8]> {
+    read_header(&mut Cursor::new(content)).ok().map(|header| header.schema)
 }
 
 fn read_header<'a>(cursor: &mut Cursor<'a>) -> Result<Header<'a>, String> {

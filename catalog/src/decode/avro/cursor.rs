@@ -103,6 +103,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The same bytes, from there.
+    #[cfg(test)]
     pub(super) fn again(&self, at: usize) -> Self {
         Self::at(self.bytes, at)
     }
@@ -137,28 +138,55 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn long(&mut self) -> Result<i64, Broken> {
-        let (mut value, mut shift) = (0_u64, 0);
+        // Most numbers are lengths, branches and other small ones.
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(unzigzag(u64::from(*byte)))
+            }
+            _ => self.long_of_several(),
+        }
+    }
+
+    fn long_of_several(&mut self) -> Result<i64, Broken> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let (mut value, mut shift, mut length) = (0_u64, 0, 0);
+        // Of eight bytes at once: the bits of all to the first without its highest bit, or of all eight.
+        if let Some(eight) = rest.first_chunk() {
+            let word = u64::from_le_bytes(*eight);
+            let last = !word & 0x8080_8080_8080_8080;
+            value = sevens(word & (last ^ last.wrapping_sub(1)));
+            if last != 0 {
+                self.at += last.trailing_zeros() as usize / 8 + 1;
+                return Ok(unzigzag(value));
+            }
+            (shift, length) = (56, 8);
+        }
         loop {
-            let byte = self.byte()?;
+            let byte = *rest.get(length).ok_or(Broken::End)?;
+            length += 1;
             // The tenth byte has room for one bit.
             if shift == 63 && byte > 1 {
                 return Err(Broken::Varint);
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+                self.at += length;
+                return Ok(unzigzag(value));
             }
             shift += 7;
         }
     }
 
     /// A number that an `int` holds.
+    #[inline]
     pub(super) fn int(&mut self) -> Result<i32, Broken> {
         i32::try_from(self.long()?).map_err(|_| Broken::Varint)
     }
 
+    #[inline]
     pub(super) fn boolean(&mut self) -> Result<bool, Broken> {
         match self.byte()? {
             0 => Ok(false),
@@ -175,6 +203,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The index of one of so many branches or symbols.
+    #[inline]
     pub(super) fn index(&mut self, count: usize, broken: fn(i64) -> Broken) -> Result<usize, Broken> {
         let index = self.long()?;
         usize::try_from(index)
@@ -184,6 +213,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The number of items in the next block of an array or map, and where it ends if it says so; `None` after the last.
+    #[inline]
     pub(super) fn block(&mut self, empty_items: bool) -> Result<Option<(usize, Option<usize>)>, Broken> {
         let count = self.long()?;
         if count == 0 {
@@ -226,11 +256,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Counts names or symbols that a value of few bytes stands for.
+    #[inline]
     pub(super) fn name(&mut self, bytes: usize) -> Result<(), Broken> {
         self.names = self.names.checked_sub(bytes).ok_or(Broken::Names)?;
         Ok(())
     }
 
+    #[inline]
     pub(super) fn enter(&mut self) -> Result<(), Broken> {
         self.depth += 1;
         self.steps = self.steps.checked_sub(1).ok_or(Broken::Empty)?;
@@ -239,5 +271,50 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
+    }
+}
+
+/// The seven lower bits of each byte, put together.
+#[inline]
+fn sevens(word: u64) -> u64 {
+    let word = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = (word & 0x0000_3fff_0000_3fff) | (word & 0x3fff_0000_3fff_0000) >> 2;
+    (word & 0x0fff_ffff) | (word & 0x0fff_ffff_0000_0000) >> 4
+}
+
+#[inline]
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The specification's rule, byte by byte.
+    fn plainly(bytes: &[u8]) -> Result<(i64, usize), Broken> {
+        let mut value = 0_u128;
+        for (index, byte) in bytes.iter().enumerate() {
+            value |= u128::from(byte & 0x7f) << (7 * index);
+            if value >> 64 != 0 || index == 9 && *byte > 1 {
+                return Err(Broken::Varint);
+            }
+            if *byte < 0x80 {
+                let value = value as u64;
+                return Ok(((value >> 1) as i64 ^ -((value & 1) as i64), index + 1));
+            }
+        }
+        Err(Broken::End)
+    }
+
+    proptest! {
+        #[test]
+        fn numbers(bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(0x7f), Just(0x80), Just(0xff), 0x80_u8.., any::<u8>()], 0..13)) {
+            let mut cursor = Cursor::new(&bytes);
+            let read = cursor.long().map(|value| (value, cursor.position()));
+            prop_assert_eq!(read, plainly(&bytes));
+        }
     }
 }

@@ -15,12 +15,21 @@
 //! | duration | text, `P1M2DT3.004S` |
 //! | array, map, record | array, map, row; JSON for all other columns |
 //!
-//! A record is gone over twice: once from end to end, which finds the values that columns ask for and tells whether it is a datum at all, so that no column has
-//! a value of what is none; and once for these values. `arrow-avro` decodes whole batches of one schema, cannot go on after a datum that is broken, and has no
-//! bounds for arrays of nulls or compressed blocks: it computes fingerprints here, and is what the tests compare with.
+//! A record is gone over from end to end before any of its values is a column's, by a program that is made of the schema and the columns (see `program`): it
+//! tells whether the record is a datum at all, so that no column has a value of what is none, and keeps the scalars that columns ask for, those of arrays and
+//! maps too. Other values of parts are read again where they were found. What some hundred data came to is then added column by column (see `batch`).
+//!
+//! `arrow-avro` decodes whole batches of one schema, cannot go on after a datum that is broken, and has no bounds for arrays of nulls or compressed blocks: it
+//! computes fingerprints here, and is what the tests compare with.
 
+mod batch;
 mod container;
 mod cursor;
+mod declared;
+mod program;
+#[cfg(test)]
+mod reference;
+mod run;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -32,18 +41,20 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::batch::Batch;
 use self::container::Containers;
 use self::cursor::{Broken, Cursor};
+pub(crate) use self::declared::declared;
+use self::program::Program;
 use self::schema::Schema;
-use self::walk::{Found, Step};
+use self::walk::Step;
 use self::writers::ONLY;
 pub(crate) use self::writers::{Writers, check_path, compile};
 use super::RowFormat;
-use super::cell::Cell;
 use super::contents::DecodeError;
 use super::framing::{self, Glue};
 use super::rows::Rows;
-use super::sink::Refusal;
+use super::sink::{Refusal, Sink, Told};
 use crate::{AvroFormat, AvroFraming};
 
 /// Magic of a single object.
@@ -59,12 +70,11 @@ pub(super) fn new(format: &AvroFormat, rows: &Rows) -> Result<Box<dyn RowFormat>
             let known = writers
                 .by_id
                 .iter()
-                .map(|(id, schema)| (*id, Bound::new(Arc::clone(schema), &paths)))
+                .map(|(id, schema)| (*id, Arc::new(Bound::new(Arc::clone(schema), &paths))))
                 .collect();
             Box::new(Data {
                 framing,
                 known,
-                found: vec![None; paths.len()],
                 glue: Glue::default(),
             })
         }
@@ -75,45 +85,32 @@ pub(super) fn new(format: &AvroFormat, rows: &Rows) -> Result<Box<dyn RowFormat>
 #[derive(Debug)]
 struct Bound {
     schema: Arc<Schema>,
-    step: Option<Step>,
+    program: Program,
 }
 
 impl Bound {
     fn new(schema: Arc<Schema>, paths: &[Vec<String>]) -> Self {
         let paths: Vec<(usize, &[String])> = paths.iter().enumerate().map(|(place, path)| (place, &**path)).collect();
+        let step = Step::bind(&schema, schema.root, &paths);
         Self {
-            step: Step::bind(&schema, schema.root, &paths),
+            program: Program::new(&schema, step.as_ref()),
             schema,
         }
     }
 
-    /// Adds the datum that begins here as a row, unless it is broken. Where it is `alone`, nothing may follow: a datum of another schema seldom ends where
-    /// one of this would.
-    fn row(&self, cursor: &mut Cursor<'_>, alone: bool, found: &mut [Found], rows: &mut Rows) -> Result<(), Broken> {
-        found.fill(None);
-        walk::datum(&self.schema, self.step.as_ref(), cursor, found)?;
-        if alone && cursor.rest() > 0 {
-            return Err(Broken::Rest(cursor.rest()));
-        }
-        for (place, found) in found.iter().enumerate() {
-            match found {
-                None => rows.cell(place, Cell::Null),
-                Some((id, at)) => self.value(place, *id, &mut cursor.again(*at), rows),
-            }
-        }
-        Ok(())
+    /// Adds a value of parts.
+    fn append(&self, id: schema::Id, cursor: &mut Cursor<'_>, sink: &mut Sink) -> Told {
+        self.schema.append(id, cursor, sink).unwrap_or_else(|broken| {
+            Some(Box::new(Refusal {
+                inside: String::new(),
+                reason: broken.to_string(),
+            }))
+        })
     }
 
     fn value(&self, place: usize, id: schema::Id, cursor: &mut Cursor<'_>, rows: &mut Rows) {
         if self.schema.is_nested(id) {
-            rows.parts(place, |sink| {
-                self.schema.append(id, cursor, sink).unwrap_or_else(|broken| {
-                    Some(Box::new(Refusal {
-                        inside: String::new(),
-                        reason: broken.to_string(),
-                    }))
-                })
-            });
+            rows.parts(place, |sink| self.append(id, cursor, sink));
         } else if let Err(broken) = self.schema.scalar(id, cursor, |cell| rows.cell(place, cell)) {
             rows.broken(place, &broken.to_string());
         }
@@ -124,17 +121,19 @@ impl Bound {
 #[derive(Debug)]
 struct Data {
     framing: AvroFraming,
-    known: HashMap<u128, Bound>,
-    found: Vec<Found>,
+    known: HashMap<u128, Arc<Bound>>,
     glue: Glue,
 }
 
 impl RowFormat for Data {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
+        let mut batch = Batch::new(rows.width());
+        let mut last: Option<(u128, Arc<Bound>)> = None;
         for record in records {
             let (id, datum) = match self.datum(record) {
                 Ok(found) => found,
                 Err(reason) => {
+                    take(&mut batch, rows)?;
                     rows.bad_record(reason)?;
                     continue;
                 }
@@ -142,17 +141,31 @@ impl RowFormat for Data {
             if let Cow::Owned(inflated) = &datum {
                 rows.repeat(inflated.len())?;
             }
-            let Some(bound) = self.known.get(&id) else {
+            if last.as_ref().is_none_or(|(known, _)| *known != id) {
+                last = self.known.get(&id).map(|bound| (id, Arc::clone(bound)));
+            }
+            let Some((_, bound)) = &last else {
+                take(&mut batch, rows)?;
                 rows.bad_record(self.unknown(id))?;
                 continue;
             };
-            match bound.row(&mut Cursor::new(&datum), true, &mut self.found, rows) {
-                Ok(()) => rows.one_row_each(1)?,
-                Err(broken) => rows.bad_record(not_a_datum(&broken))?,
+            if batch.is_full_for(bound) {
+                take(&mut batch, rows)?;
+            }
+            // Nothing may follow: a datum of another schema seldom ends where one of this would.
+            if let Err(broken) = batch.push(bound, datum) {
+                take(&mut batch, rows)?;
+                rows.bad_record(not_a_datum(&broken))?;
             }
         }
-        Ok(())
+        take(&mut batch, rows)
     }
+}
+
+/// Adds the rows that wait, each a record's.
+fn take(batch: &mut Batch<'_>, rows: &mut Rows) -> Result<(), DecodeError> {
+    let count = batch.columns(rows)?;
+    rows.one_row_each(count)
 }
 
 impl Data {

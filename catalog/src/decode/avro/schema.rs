@@ -7,12 +7,27 @@ use serde_json::{Map, Value};
 
 /// Types of a schema, named and unnamed.
 const MOST_NODES: usize = 1 << 16;
+/// Bytes of a short name.
+const SHORT_NAME: usize = 1 << 10;
 /// Digits of a decimal that is read.
 const MOST_DIGITS: u64 = 76;
 
 /// A type in a schema, by its place there: records may hold themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(usize);
+pub(super) struct Id(u32);
+
+impl Id {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Digits of a decimal, and how many of them are a fraction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Digits {
+    pub(super) precision: usize,
+    pub(super) scale: usize,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
@@ -27,10 +42,10 @@ pub(super) enum Node {
     Date,
     Time(TimeUnit),
     Timestamp(TimeUnit),
-    /// Bytes that are a decimal of that scale.
-    Decimal(usize),
+    /// Bytes that are a decimal.
+    Decimal(Digits),
     Fixed(usize),
-    FixedDecimal(usize, usize),
+    FixedDecimal(usize, Digits),
     FixedUuid,
     Duration,
     Enum(Vec<String>),
@@ -45,6 +60,8 @@ pub(super) struct Schema {
     nodes: Vec<Node>,
     /// Of each type whether a value of it may take no bytes.
     empty: Vec<bool>,
+    /// See [`Self::is_small`].
+    small: bool,
     pub(super) root: Id,
 }
 
@@ -62,6 +79,7 @@ impl Schema {
             nodes.push(node.ok_or("a type holds nothing but itself")?);
         }
         Ok(Self {
+            small: is_small(&nodes),
             empty: empty(&nodes),
             nodes,
             root,
@@ -69,12 +87,35 @@ impl Schema {
     }
 
     pub(super) fn node(&self, id: Id) -> &Node {
-        &self.nodes[id.0]
+        &self.nodes[id.index()]
+    }
+
+    /// Whether it is an array or a map.
+    pub(super) fn is_of_parts(&self, id: Id) -> bool {
+        matches!(self.node(id), Node::Array(_) | Node::Map(_))
+    }
+
+    /// Whether a byte of a datum stands for about one value, of some KiB at most: no type but null takes no bytes, none holds null many times, and names and
+    /// symbols are short.
+    pub(super) fn is_small(&self) -> bool {
+        self.small
     }
 
     pub(super) fn may_be_empty(&self, id: Id) -> bool {
-        self.empty[id.0]
+        self.empty[id.index()]
     }
+}
+
+fn is_small(nodes: &[Node]) -> bool {
+    let empty = empty(nodes);
+    let short = |name: &String| name.len() <= SHORT_NAME;
+    nodes.iter().zip(&empty).all(|(node, is_empty)| match node {
+        Node::Array(items) => !empty[items.index()],
+        Node::Record(fields) => !is_empty && fields.iter().all(|(name, _)| short(name)),
+        Node::Enum(symbols) => symbols.iter().all(short),
+        Node::Null => true,
+        _ => !is_empty,
+    })
 }
 
 /// Which types may take no bytes: all but null and empty fixed do, and records of nothing else.
@@ -87,7 +128,7 @@ fn empty(nodes: &[Node]) -> Vec<bool> {
         let before = empty.clone();
         for (index, node) in nodes.iter().enumerate() {
             if let Node::Record(fields) = node {
-                empty[index] = fields.iter().all(|(_, field)| before[field.0]);
+                empty[index] = fields.iter().all(|(_, field)| before[field.index()]);
             }
         }
         if empty == before {
@@ -108,8 +149,9 @@ impl Parser {
         if self.nodes.len() >= MOST_NODES {
             return Err(format!("the schema has more than {MOST_NODES} types"));
         }
+        let id = Id(u32::try_from(self.nodes.len()).map_err(|_| "too many types".to_owned())?);
         self.nodes.push(node);
-        Ok(Id(self.nodes.len() - 1))
+        Ok(id)
     }
 
     fn schema(&mut self, json: &Value, namespace: &str) -> Result<Id, String> {
@@ -161,7 +203,7 @@ impl Parser {
                         Ok((name.to_owned(), self.schema(kind, &namespace)?))
                     })
                     .collect::<Result<Vec<_>, String>>()?;
-                self.nodes[id.0] = Some(Node::Record(fields));
+                self.nodes[id.index()] = Some(Node::Record(fields));
                 Ok(id)
             }
             "enum" => {
@@ -258,23 +300,28 @@ fn logical(attributes: &Map<String, Value>, node: Node) -> Node {
         ("timestamp-millis" | "local-timestamp-millis", Node::Long) => Node::Timestamp(TimeUnit::Millisecond),
         ("timestamp-micros" | "local-timestamp-micros", Node::Long) => Node::Timestamp(TimeUnit::Microsecond),
         ("timestamp-nanos" | "local-timestamp-nanos", Node::Long) => Node::Timestamp(TimeUnit::Nanosecond),
-        ("decimal", Node::Bytes) => scale(attributes).map_or(Node::Bytes, Node::Decimal),
+        ("decimal", Node::Bytes) => digits(attributes).map_or(Node::Bytes, Node::Decimal),
         (_, node) => node,
     }
 }
 
 fn fixed(attributes: &Map<String, Value>, size: usize) -> Node {
     match (attributes.get("logicalType").and_then(Value::as_str), size) {
-        (Some("decimal"), _) => scale(attributes).map_or(Node::Fixed(size), |scale| Node::FixedDecimal(size, scale)),
+        (Some("decimal"), _) => digits(attributes).map_or(Node::Fixed(size), |digits| Node::FixedDecimal(size, digits)),
         (Some("uuid"), 16) => Node::FixedUuid,
         (Some("duration"), 12) => Node::Duration,
         _ => Node::Fixed(size),
     }
 }
 
-fn scale(attributes: &Map<String, Value>) -> Option<usize> {
+fn digits(attributes: &Map<String, Value>) -> Option<Digits> {
     let precision = attributes.get("precision").and_then(Value::as_u64)?;
     let scale = attributes.get("scale").map_or(Some(0), Value::as_u64)?;
-    let fits = (1..=MOST_DIGITS).contains(&precision) && scale <= precision;
-    fits.then(|| usize::try_from(scale).ok()).flatten()
+    if !(1..=MOST_DIGITS).contains(&precision) || scale > precision {
+        return None;
+    }
+    Some(Digits {
+        precision: usize::try_from(precision).ok()?,
+        scale: usize::try_from(scale).ok()?,
+    })
 }

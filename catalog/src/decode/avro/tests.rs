@@ -275,7 +275,7 @@ fn refused_definitions() {
 
 const WIDE: &str = r#"schema: '{"type":"record","name":"R","fields":[{"name":"n","type":["null","long"]},{"name":"a","type":{"type":"array","items":["null","string","R"]}},
     {"name":"m","type":{"type":"map","values":{"type":"enum","name":"E","symbols":["A","B"]}}},{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}},
-    {"name":"t","type":{"type":"long","logicalType":"timestamp-micros"}},{"name":"z","type":{"type":"array","items":"null"}}]}'"#;
+    {"name":"t","type":{"type":"long","logicalType":"timestamp-micros"}},{"name":"z","type":{"type":"array","items":"null"}},{"name":"l","type":["null",{"type":"array","items":["long","string"]}]}]}'"#;
 const WIDE_COLUMNS: &str = "  - { name: n, type: bigint }\n  - { name: a, type: array<varchar> }\n  - { name: m, type: 'map<varchar, varchar>' }\n  - { name: d, type: 'decimal(9,2)' }
   - { name: t, type: timestamp(ns) }\n  - { name: z, type: array<boolean> }\n  - { name: all, path: /, type: json }\n  - { name: row, path: /, type: 'row<n bigint, a array<json>, z varchar>' }\n";
 
@@ -337,5 +337,129 @@ proptest! {
         let read = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
         prop_assert_eq!(read.column(0), &decoded.columns[0]);
         prop_assert_eq!(read.column(1), &decoded.columns[1]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Programs and batches give what taking data one by one gives: values, NULLs and verdicts.
+    #[test]
+    fn as_one_by_one(records in prop::collection::vec(wide(), 1..20), broken in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..6)) {
+        let mut records = records;
+        for (record, at, byte) in broken {
+            let record = record.get_mut(&mut records);
+            match byte {
+                _ if record.is_empty() => {}
+                0..8 => record.truncate(at.index(record.len())),
+                8..16 => record.push(byte),
+                _ => *at.get_mut(record) = byte,
+            }
+        }
+        // More than one batch, too.
+        let records: Vec<&[u8]> = records.iter().cycle().take(300).map(Vec::as_slice).collect();
+        let schema = WIDE.trim_start_matches("schema: '").trim_end_matches('\'');
+        for columns in [WIDE_COLUMNS, ODD_COLUMNS] {
+            let table = parse(WIDE, columns).unwrap();
+            let (batched, one_by_one) = (decode_with(&table, &records), super::reference::decode(&table, schema, &records));
+            prop_assert_eq!(&batched.bad, &one_by_one.bad);
+            prop_assert_eq!(&batched.columns, &one_by_one.columns);
+        }
+    }
+}
+
+/// Columns that do not fit what they take, take the same, or lead through unions, arrays and maps.
+const ODD_COLUMNS: &str = "  - { name: n, type: tinyint }\n  - { name: again, path: n, type: varchar }\n  - { name: first, path: a/0, type: bigint }\n  - { name: inner, path: a/1/n, type: bigint }
+  - { name: e, path: m/k, type: varchar }\n  - { name: d, type: 'decimal(9,3)' }\n  - { name: exact, path: d, type: 'decimal(5,2)' }\n  - { name: t, type: timestamp(s) }\n  - { name: text, path: t, type: varchar }
+  - { name: number, path: d, type: double }\n  - { name: m, type: json }\n  - { name: deep, path: a/0/a/0/n, type: integer }\n  - { name: day, path: t, type: date }
+  - { name: refused, path: m, type: 'map<varchar, bigint>' }\n  - { name: l, type: array<smallint> }\n  - { name: texts, path: l, type: array<varchar> }\n  - { name: as_text, path: l, type: varchar }\n  - { name: one, path: l/1, type: bigint }\n";
+
+fn number(value: i64) -> Vec<u8> {
+    let mut rest = (value << 1 ^ value >> 63) as u64;
+    let mut bytes = Vec::new();
+    while rest >= 0x80 {
+        bytes.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [number(bytes.len() as i64), bytes.to_vec()].concat()
+}
+
+/// Data of the schema `WIDE`.
+fn wide() -> impl Strategy<Value = Vec<u8>> {
+    let optional = prop::option::of(any::<i64>()).prop_map(|value| value.map_or(vec![0], |value| [vec![2], number(value)].concat()));
+    let leaf = (
+        optional,
+        prop::collection::vec(prop::option::of(".{0,5}"), 0..3),
+        prop::collection::vec(("[kl]", 0..2_u8), 0..3),
+        prop::collection::vec(any::<u8>(), 0..20),
+        any::<i64>(),
+        0..3_i64,
+        prop::option::of(prop::collection::vec(
+            prop_oneof![any::<i64>().prop_map(Ok), "[0-9x]{0,3}".prop_map(Err)],
+            0..4,
+        )),
+    )
+        .prop_map(|(n, a, m, d, t, z, l)| {
+            let items: Vec<u8> = a
+                .iter()
+                .flat_map(|item| item.as_ref().map_or(vec![0], |text| [vec![2], sized(text.as_bytes())].concat()))
+                .collect();
+            let entries: Vec<u8> = m
+                .iter()
+                .flat_map(|(key, symbol)| [sized(key.as_bytes()), vec![symbol * 2]].concat())
+                .collect();
+            let block = |count: usize, data: Vec<u8>| {
+                if count == 0 {
+                    vec![]
+                } else {
+                    [number(count as i64), data].concat()
+                }
+            };
+            let list = l.as_ref().map_or(vec![0], |l| {
+                let items = l.iter().flat_map(|item| match item {
+                    Ok(value) => [vec![0], number(*value)].concat(),
+                    Err(text) => [vec![2], sized(text.as_bytes())].concat(),
+                });
+                [vec![2], block(l.len(), items.collect()), vec![0]].concat()
+            });
+            let after = [
+                block(m.len(), entries),
+                vec![0],
+                sized(&d),
+                number(t),
+                block(z as usize, vec![]),
+                vec![0],
+                list,
+            ]
+            .concat();
+            (n, a.len(), items, after)
+        });
+    let whole = |n: &[u8], count: usize, items: &[u8], after: &[u8]| match count {
+        0 => [n, &[0], after].concat(),
+        _ => [n, &number(count as i64), items, &[0], after].concat(),
+    };
+    (leaf.clone(), prop::option::of(leaf)).prop_map(move |((n, count, items, after), inner)| match inner {
+        // The first item is a record like this.
+        Some((n2, count2, items2, after2)) => {
+            let inner = [vec![4], whole(&n2, count2, &items2, &after2)].concat();
+            whole(&n, count + 1, &[inner, items].concat(), &after)
+        }
+        None => whole(&n, count, &items, &after),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The generator above makes data, or the test with it would be of broken ones alone.
+    #[test]
+    fn what_is_made_is_whole(record in wide()) {
+        let decoded = decode(WIDE, "  - { name: all, path: /, type: json }\n", &[&record]);
+        prop_assert_eq!(decoded.bad, vec![]);
     }
 }

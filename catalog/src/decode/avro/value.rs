@@ -1,8 +1,10 @@
 //! From a datum's bytes to the values of columns. The bytes have been gone over (see `walk`), so what breaks here is never what a record's writer did.
 
+use std::borrow::Cow;
+
 use arrow::datatypes::{TimeUnit, i256};
 
-use super::super::cell::Cell;
+use super::super::cell::{Cell, with_point};
 use super::super::sink::{Growth, Shape, Sink, Told, keep_first};
 use super::super::written;
 use super::cursor::{Broken, Cursor};
@@ -39,7 +41,8 @@ impl Schema {
                 let mut growth = Growth::new(map.entries());
                 while let Some((count, _)) = cursor.block(false)? {
                     for _ in 0..count {
-                        let key = String::from_utf8_lossy(cursor.bytes()?);
+                        let key = cursor.bytes()?;
+                        let key = std::str::from_utf8(key).map_or_else(|_| String::from_utf8_lossy(key), Cow::Borrowed);
                         over = over || growth.is_over(map.entries());
                         if over {
                             super::walk::skip(self, *values, cursor)?;
@@ -114,8 +117,8 @@ impl Schema {
             Node::Time(TimeUnit::Millisecond) => take(Cell::Time(i64::from(cursor.int()?) * 1_000_000)),
             Node::Time(_) => take(Cell::Time(cursor.long()?.saturating_mul(1_000))),
             Node::Timestamp(unit) => take(instant(cursor.long()?, *unit)),
-            Node::Decimal(scale) => decimal(cursor.bytes()?, *scale, take),
-            Node::FixedDecimal(size, scale) => decimal(cursor.take(*size)?, *scale, take),
+            Node::Decimal(digits) => decimal(cursor.bytes()?, digits.scale, take),
+            Node::FixedDecimal(size, digits) => decimal(cursor.take(*size)?, digits.scale, take),
             Node::Fixed(size) => take(Cell::Bytes(cursor.take(*size)?)),
             Node::FixedUuid => {
                 let mut buffer = [0; 36];
@@ -171,7 +174,7 @@ impl Schema {
                 json.push_str(if before == '{' { "{}" } else { "}" });
             }
             Node::Decimal(_) | Node::FixedDecimal(..) => self.scalar(id, cursor, |cell| match cell {
-                Cell::Text(number) => json.push_str(number),
+                Cell::Decimal(..) | Cell::Text(_) => json.push_str(&cell.text().unwrap_or_default()),
                 _ => json.push_str("null"),
             })?,
             _ => self.scalar(id, cursor, |cell| written::scalar(cell, json))?,
@@ -180,7 +183,8 @@ impl Schema {
     }
 }
 
-fn instant(value: i64, unit: TimeUnit) -> Cell<'static> {
+#[inline]
+pub(super) fn instant(value: i64, unit: TimeUnit) -> Cell<'static> {
     let per_second: i64 = match unit {
         TimeUnit::Second => 1,
         TimeUnit::Millisecond => 1_000,
@@ -193,6 +197,9 @@ fn instant(value: i64, unit: TimeUnit) -> Cell<'static> {
 
 /// A two's complement number, most significant byte first, whose last digits are a fraction. One of more than 256 bits is bytes that no number is made of.
 fn decimal<T>(bytes: &[u8], scale: usize, take: impl FnOnce(Cell<'_>) -> T) -> T {
+    if let Some(small) = small_decimal(bytes, scale) {
+        return take(small);
+    }
     let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { 0xff } else { 0 };
     let significant = bytes
         .iter()
@@ -204,9 +211,15 @@ fn decimal<T>(bytes: &[u8], scale: usize, take: impl FnOnce(Cell<'_>) -> T) -> T
         return take(Cell::Bytes(&[0xff]));
     }
     wide[32 - significant.len()..].copy_from_slice(significant);
-    let number = i256::from_be_bytes(wide).to_string();
-    let (minus, digits) = number.strip_prefix('-').map_or(("", &*number), |digits| ("-", digits));
-    let digits = format!("{digits:0>width$}", width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    take(Cell::Text(&format!("{minus}{whole}{}{fraction}", if scale > 0 { "." } else { "" })))
+    take(Cell::Text(&with_point(&i256::from_be_bytes(wide).to_string(), scale)))
+}
+
+/// The same of a number of at most 128 bits.
+#[inline]
+pub(super) fn small_decimal(bytes: &[u8], scale: usize) -> Option<Cell<'static>> {
+    let scale = u8::try_from(scale).ok()?;
+    let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { 0xff } else { 0 };
+    let mut wide = [sign; 16];
+    wide.get_mut(16_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+    Some(Cell::Decimal(wide, scale))
 }

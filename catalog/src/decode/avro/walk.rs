@@ -1,4 +1,4 @@
-//! A datum's bytes, from end to end: whether they are one, and where in them the values are that columns ask for.
+//! The ways of columns through a schema, and going over what nobody wants.
 
 use super::cursor::{Broken, Cursor};
 use super::schema::{Id, Node, Schema};
@@ -7,12 +7,12 @@ use super::schema::{Id, Node, Schema};
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// Columns that take this value.
-    places: Vec<usize>,
-    next: Next,
+    pub(super) places: Vec<usize>,
+    pub(super) next: Next,
 }
 
 #[derive(Debug, Default)]
-enum Next {
+pub(super) enum Next {
     /// No column takes anything inside.
     #[default]
     Nothing,
@@ -21,9 +21,6 @@ enum Next {
     Keys(Vec<(String, Step)>),
     Indexes(Vec<(usize, Step)>),
 }
-
-/// Where a column's value is.
-pub(super) type Found = Option<(Id, usize)>;
 
 /// The rest of a column's path, and the column.
 type Path<'p> = (usize, &'p [String]);
@@ -86,62 +83,6 @@ impl Step {
         };
         (!places.is_empty() || !nothing).then_some(Self { places, next })
     }
-}
-
-/// Goes over one datum.
-pub(super) fn datum(schema: &Schema, step: Option<&Step>, cursor: &mut Cursor<'_>, found: &mut [Found]) -> Result<(), Broken> {
-    walk(schema, schema.root, step, cursor, found)
-}
-
-fn walk(schema: &Schema, id: Id, step: Option<&Step>, cursor: &mut Cursor<'_>, found: &mut [Found]) -> Result<(), Broken> {
-    let Some(step) = step else {
-        return skip(schema, id, cursor);
-    };
-    for place in &step.places {
-        found[*place] = Some((id, cursor.position()));
-    }
-    match (schema.node(id), &step.next) {
-        (Node::Record(fields), Next::Each(steps)) => {
-            cursor.enter()?;
-            for ((_, field), step) in fields.iter().zip(steps) {
-                walk(schema, *field, step.as_ref(), cursor, found)?;
-            }
-            cursor.leave();
-        }
-        (Node::Union(branches), Next::Each(steps)) => {
-            let index = cursor.index(branches.len(), Broken::Branch)?;
-            cursor.enter()?;
-            walk(schema, branches[index], steps[index].as_ref(), cursor, found)?;
-            cursor.leave();
-        }
-        (Node::Map(values), Next::Keys(keys)) => {
-            cursor.enter()?;
-            while let Some((count, end)) = cursor.block(false)? {
-                for _ in 0..count {
-                    let key = cursor.bytes()?;
-                    let step = keys.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, step)| step);
-                    walk(schema, *values, step, cursor, found)?;
-                }
-                cursor.block_ends(end)?;
-            }
-            cursor.leave();
-        }
-        (Node::Array(items), Next::Indexes(indexes)) => {
-            cursor.enter()?;
-            let mut index = 0;
-            while let Some((count, end)) = cursor.block(schema.may_be_empty(*items))? {
-                for _ in 0..count {
-                    let step = indexes.iter().find(|(wanted, _)| *wanted == index).map(|(_, step)| step);
-                    walk(schema, *items, step, cursor, found)?;
-                    index += 1;
-                }
-                cursor.block_ends(end)?;
-            }
-            cursor.leave();
-        }
-        _ => skip(schema, id, cursor)?,
-    }
-    Ok(())
 }
 
 /// Goes over one value that nobody wants, or that is looked at later.

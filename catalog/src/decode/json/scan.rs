@@ -10,12 +10,11 @@ const SHORT: usize = 16;
 #[inline]
 pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
-    let short = bytes.len().min(at + SHORT);
-    while at < short {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    if let Some(short) = bytes.get(at..).and_then(|rest| rest.first_chunk::<SHORT>()) {
+        match short.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            Some(found) if short[found] == b'"' => return at + found + 1,
+            Some(found) => at += found + 2,
+            None => at += SHORT,
         }
     }
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -42,12 +41,12 @@ const STRUCTURAL: [bool; 256] = {
 /// Past the bracket that closes the one at `at`; the end where none does.
 pub(super) fn bracket_end(bytes: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
-    while let Some(byte) = bytes.get(at) {
-        if !STRUCTURAL[usize::from(*byte)] {
-            at += 1;
-            continue;
-        }
-        match byte {
+    while let Some(rest) = bytes.get(at..) {
+        let Some(next) = rest.iter().position(|byte| STRUCTURAL[usize::from(*byte)]) else {
+            break;
+        };
+        at += next;
+        match bytes[at] {
             b'"' => {
                 at = string_end(bytes, at);
                 continue;

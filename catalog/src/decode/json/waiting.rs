@@ -135,13 +135,14 @@ impl<'d, 'a> Waiting<'d, 'a> {
         for (found, count) in &self.envelopes {
             for place in &self.elements.outer {
                 let found = found.get(*place);
-                if let Some(Found::Scalar(text)) = found {
-                    rows.repeat(text.len().saturating_mul(*count))?;
-                } else if let Some(Found::Json(text)) = found {
-                    rows.repeat(text.len().saturating_mul(*count))?;
-                }
-                for _ in 0..*count {
-                    append(rows, *place, found);
+                let bytes = match found {
+                    Some(Found::Scalar(text) | Found::Json(text)) => text.len().saturating_mul(*count),
+                    _ => 0,
+                };
+                rows.repeat(bytes)?;
+                match found.unwrap_or(&Found::Nothing).cell() {
+                    Some(cell) if bytes <= CHUNK_BYTES => rows.cells(*place, *count, |_| cell),
+                    _ => (0..*count).for_each(|_| append(rows, *place, found)),
                 }
             }
         }

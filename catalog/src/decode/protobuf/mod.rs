@@ -12,9 +12,10 @@
 //! | not set, and indistinguishable from its default (proto3) | the default: 0, `false`, empty |
 //! | anything of a message that is not set | NULL |
 //!
-//! Unknown fields are passed over, a field that is not written as its type is makes a record bad. A record is gone over twice, as one of `avro` is.
+//! Unknown fields are passed over, a field that is not written as its type is makes a record bad. A record is gone over twice: once from end to end, which proves it and finds what columns ask for, and once for that.
 //! `prost-reflect` reads the descriptor set, and is what the tests compare with; its messages hold all fields of a record, whether or not anybody asks.
 
+mod declared;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ mod wire;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub(crate) use self::declared::declared;
 use self::types::{Kind, Label, MessageId};
 pub(crate) use self::types::{Types, compile};
 use self::value::Reading;

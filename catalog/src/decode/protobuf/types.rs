@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{Cardinality, DescriptorPool, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
 use crate::ProtobufFormat;
 use crate::definition::did_you_mean;
@@ -59,6 +59,7 @@ pub(super) enum Label {
 
 #[derive(Debug)]
 pub(super) struct Field {
+    /// As in the .proto file; of an extension its full name in brackets.
     pub(super) name: String,
     json_name: String,
     number: u32,
@@ -157,14 +158,19 @@ impl Reader {
                 dense: vec![0; DENSE],
                 ..Message::default()
             };
-            for field in descriptor.fields() {
+            let fields = descriptor
+                .fields()
+                .map(|field| self.field(&field, &mut waiting))
+                .collect::<Vec<_>>();
+            let extensions = descriptor.extensions().map(|field| self.extension(&field, &mut waiting));
+            for field in fields.into_iter().chain(extensions.collect::<Vec<_>>()) {
                 let place = message.fields.len();
-                match (message.dense.get_mut(field.number() as usize), u16::try_from(place + 1)) {
+                match (message.dense.get_mut(field.number as usize), u16::try_from(place + 1)) {
                     (Some(dense), Ok(place)) => *dense = place,
                     (Some(_), Err(_)) => return Err(format!("message {} has too many fields", descriptor.full_name())),
-                    (None, _) => drop(message.sparse.insert(field.number(), place)),
+                    (None, _) => drop(message.sparse.insert(field.number, place)),
                 }
-                message.fields.push(self.field(&field, &mut waiting));
+                message.fields.push(field);
             }
             self.messages[id.0] = message;
         }
@@ -187,7 +193,7 @@ impl Reader {
             name: field.name().to_owned(),
             json_name: field.json_name().to_owned(),
             number: field.number(),
-            kind: self.kind(field, waiting),
+            kind: self.kind(field.kind(), waiting),
             label: match field.cardinality() {
                 _ if field.is_map() => Label::Map,
                 Cardinality::Repeated => Label::Repeated,
@@ -201,9 +207,26 @@ impl Reader {
         }
     }
 
-    fn kind(&mut self, field: &FieldDescriptor, waiting: &mut Vec<(MessageId, MessageDescriptor)>) -> Kind {
+    /// As JSON names it: its full name in brackets.
+    fn extension(&mut self, field: &ExtensionDescriptor, waiting: &mut Vec<(MessageId, MessageDescriptor)>) -> Field {
+        Field {
+            name: field.json_name().to_owned(),
+            json_name: field.json_name().to_owned(),
+            number: field.number(),
+            kind: self.kind(field.kind(), waiting),
+            label: match field.cardinality() {
+                Cardinality::Repeated => Label::Repeated,
+                _ => Label::Singular {
+                    presence: field.supports_presence(),
+                },
+            },
+            oneof: None,
+        }
+    }
+
+    fn kind(&mut self, kind: prost_reflect::Kind, waiting: &mut Vec<(MessageId, MessageDescriptor)>) -> Kind {
         use prost_reflect::Kind as Described;
-        match field.kind() {
+        match kind {
             Described::Double => Kind::Double,
             Described::Float => Kind::Float,
             Described::Int32 => Kind::Int32,

@@ -4,6 +4,7 @@
 //! would become.
 
 mod nested;
+mod runs;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -133,7 +134,12 @@ impl Sink {
     }
 
     /// Adds one value. The error is why NULL was added in its place, or in the place of something in it.
+    #[inline]
     pub(super) fn append(&mut self, cell: Cell<'_>) -> Result<(), Refusal> {
+        if self.values.append_own(cell) {
+            self.split_text();
+            return Ok(());
+        }
         let appended = self.values.append(cell);
         self.split_text();
         match appended {
@@ -208,6 +214,7 @@ impl Sink {
     }
 
     /// An array of text panics beyond 31 bits, so it is closed before.
+    #[inline]
     fn split_text(&mut self) {
         if self.values.text_bytes() > MOST_TEXT {
             self.long_pieces += 1;

@@ -280,7 +280,10 @@ impl Values {
                 put(builder, cell, value)
             }
             Self::Decimal(builder, precision, scale) => {
-                let value: Option<i128> = scalar(cell).and_then(|text| decimal::decimal128(&text, *precision, *scale));
+                let value: Option<i128> = match cell {
+                    Cell::Decimal(bytes, places) if places == *scale => decimal::within(i128::from_be_bytes(bytes), *precision),
+                    other => scalar(other).and_then(|text| decimal::decimal128(&text, *precision, *scale)),
+                };
                 put(builder, cell, value)
             }
             Self::WideDecimal(builder, precision, scale) => {
@@ -400,7 +403,7 @@ fn as_json(cell: Cell<'_>) -> Option<Cow<'_, str>> {
             Cow::Borrowed(text) => json::is_json(text).then(|| json::compact(text.trim_ascii())),
             Cow::Owned(_) => None,
         },
-        Cell::Boolean(_) | Cell::Integer(_) => cell.text(),
+        Cell::Boolean(_) | Cell::Integer(_) | Cell::Decimal(..) => cell.text(),
         Cell::Double(value) => value.is_finite().then(|| Cow::Owned(json::number(value))),
         Cell::Real(value) => value.is_finite().then(|| cell.text()).flatten(),
         Cell::Date(_) | Cell::Time(_) | Cell::Instant(..) => cell.text().map(|text| Cow::Owned(format!("\"{text}\""))),

@@ -130,8 +130,37 @@ fn patterns_that_cannot_work_are_refused() {
     assert!(Pattern::timestamp("%d/%b").unwrap_err().contains("complete date"));
     assert!(Pattern::timestamp("constant").unwrap_err().contains("complete date"));
     assert!(Pattern::timestamp("%Y-%m-%d %I:%M").is_err(), "hours of 12 without am or pm");
-    assert!(Pattern::timestamp("%Y-%m-%d %H:%M:%S %Z").unwrap_err().contains("%z"));
+    assert!(Pattern::timestamp("%Y-%m-%d %H:%M:%S %Z %z").unwrap_err().contains("twice"));
     assert!(Pattern::date("%H:%M").is_err());
     assert!(Pattern::timestamp("%Y-%m-%d").is_ok());
     assert!(Pattern::timestamp("%+").is_ok());
+}
+
+/// Python: `int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(name)).timestamp())`
+#[test]
+fn names_of_zones() {
+    let zone = Some("%Y-%m-%d %H:%M:%S %Z");
+    for (text, expected) in [
+        ("2024-07-01 10:00:00 Europe/Berlin", Some(1_719_820_800)),
+        ("2024-10-27 02:30:00 Europe/Berlin", Some(1_729_989_000)),
+        ("2024-01-01 00:00:00 America/New_York", Some(1_704_085_200)),
+        ("2024-01-01 00:00:00 EST", Some(1_704_085_200)),
+        ("2024-07-01 12:00:00 PDT", Some(1_719_860_400)),
+        ("2024-07-01 08:00:00 UTC", Some(1_719_820_800)),
+        ("2024-07-01 08:00:00 GMT", Some(1_719_820_800)),
+        ("2024-03-31 02:30:00 Europe/Berlin", None),
+        ("2024-07-01 10:00:00 Europe/Nowhere", None),
+        ("2024-07-01 10:00:00 IST", None),
+        ("2024-07-01 10:00:00 ", None),
+        ("2024-07-01 10:00:00 UTC x", None),
+    ] {
+        assert_eq!(parse(zone, TimeUnit::Second, text), expected, "{text}");
+    }
+    // As `date` writes it, and with two digits of the year.
+    assert_eq!(
+        parse(Some("%a %b %d %H:%M:%S %Z %Y"), TimeUnit::Second, "Mon Jan 01 00:00:00 EST 2024"),
+        Some(1_704_085_200)
+    );
+    let day = |text: &str| parse(Some("%d/%m/%y"), TimeUnit::Second, text).map(|seconds| seconds / 86_400);
+    assert_eq!((day("01/01/70"), day("31/12/69"), day("02/01/1970")), (Some(0), Some(36_524), None));
 }

@@ -89,6 +89,55 @@ pub(super) fn column(column: &DdlColumn) -> Result<Mapping, EngineError> {
     Ok(document)
 }
 
+/// A format that a statement gives as YAML: `csv`, `{ csv: { header: true } }`.
+pub(super) fn format_of_text(text: &str) -> Result<Value, EngineError> {
+    let format: Value =
+        serde_yaml::from_str(text).map_err(|error| EngineError::Invalid(format!("format `{text}` is not YAML: {error}")))?;
+    let mut inside = vec![&format];
+    while let Some(value) = inside.pop() {
+        match value {
+            Value::Mapping(map) => {
+                if let Some(key) = map.keys().filter_map(Value::as_str).find(|key| OF_FILES.contains(key)) {
+                    return Err(EngineError::Denied(format!(
+                        "`{key}` in a format: files and addresses are not given by statements, they belong into a definition file"
+                    )));
+                }
+                inside.extend(map.values());
+            }
+            Value::Sequence(items) => inside.extend(items),
+            Value::Tagged(tagged) => inside.push(&tagged.value),
+            _ => {}
+        }
+    }
+    Ok(format)
+}
+
+/// The name of a document's format.
+pub(super) fn format(document: &Mapping) -> Option<&str> {
+    match document.get("format") {
+        Some(Value::Mapping(named)) => named.keys().next().and_then(Value::as_str),
+        other => other.and_then(Value::as_str),
+    }
+}
+
+/// A column in the place of those that are not known yet: one that any definition of the format may have.
+pub(crate) fn placeholder(document: &Mapping) -> Mapping {
+    let mut column = Mapping::new();
+    match format(document).map(str::to_ascii_lowercase).as_deref() {
+        Some("avro" | "protobuf") => {
+            column.insert("name".into(), "value".into());
+            column.insert("path".into(), "/".into());
+            column.insert("type".into(), "json".into());
+        }
+        // Log lines have parts of certain names only.
+        _ => {
+            column.insert("name".into(), "host".into());
+            column.insert("type".into(), "varchar".into());
+        }
+    }
+    column
+}
+
 /// `in_documents`: paths lead into documents, rather than being names.
 pub(super) fn inferred_column(column: &InferredColumn, in_documents: bool) -> Mapping {
     let mut document = Mapping::new();

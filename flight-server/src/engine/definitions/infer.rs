@@ -20,7 +20,7 @@ use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::super::pin;
 use super::super::plan::{Asker, Engine, Tables, now_ns};
-use super::super::sql::{STREAM_SCHEMA, parse};
+use super::super::sql::{STREAM_SCHEMA, StreamCall, parse};
 use super::document;
 
 /// Records that are looked at unless it is said how many.
@@ -46,7 +46,7 @@ pub struct Proposal {
 
 /// Definitions of streams that statements named without one.
 #[derive(Debug, Default)]
-pub(in super::super) struct InferredStreams(Mutex<BTreeMap<String, (Instant, Arc<TableDefinition>)>>);
+pub(in super::super) struct InferredStreams(Mutex<BTreeMap<StreamCall, (Instant, Arc<TableDefinition>)>>);
 
 impl Engine {
     /// Proposes a definition of a table over a stream. `base` is a definition to extend, with its text if that is in our YAML: what it says stays as it
@@ -70,7 +70,14 @@ impl Engine {
                 document
             }
         };
-        let inferred = self.inferred(principal, &known, sample).await?;
+        // Read with what its files hold, for here nobody knows where they are.
+        let mut complete = known.clone();
+        if let Some(base) = base
+            && let Some(format) = document::of(base, None)?.remove("format")
+        {
+            complete.insert("format".into(), format);
+        }
+        let inferred = self.inferred(principal, &complete, sample).await?;
         let mut columns = match known.get("columns") {
             Some(Value::Sequence(columns)) => columns.clone(),
             _ => Vec::new(),
@@ -107,9 +114,10 @@ impl Engine {
             }
             columns.push(document::inferred_column(&column, in_documents(&known)).into());
         }
-        known.insert("columns".into(), columns.into());
+        known.insert("columns".into(), columns.clone().into());
+        complete.insert("columns".into(), columns.into());
         let text = document::to_yaml(&known)?;
-        TableDefinition::from_yaml(&text)
+        TableDefinition::from_yaml(&document::to_yaml(&complete)?)
             .map_err(|error| EngineError::Invalid(format!("the proposed definition is not valid: {}", error.message)))?;
         Ok(Proposal {
             yaml: text,
@@ -142,10 +150,7 @@ impl Engine {
         let stream = text("stream").unwrap_or_default();
         // A column in their place, so that all else can be read.
         let mut complete = document.clone();
-        let mut column = Mapping::new();
-        // log lines have parts of certain names only
-        column.insert("name".into(), "host".into());
-        column.insert("type".into(), "varchar".into());
+        let column = document::placeholder(&complete);
         complete.insert("columns".into(), vec![Value::from(column)].into());
         complete.remove("event_time");
         let definition = TableDefinition::from_yaml(&document::to_yaml(&complete)?)
@@ -217,20 +222,22 @@ impl Engine {
     pub(in super::super) async fn stream_tables<'s>(
         &self,
         principal: &str,
-        streams: impl IntoIterator<Item = &'s String>,
+        streams: impl IntoIterator<Item = &'s StreamCall>,
     ) -> Result<Vec<PinnedTable>, EngineError> {
         let mut tables = Vec::new();
-        for stream in streams {
-            self.config().definitions.check_stream(stream, false, &self.catalog().current())?;
-            let kept = self.inferred_streams().0.lock().get(stream).cloned();
+        for call in streams {
+            self.config()
+                .definitions
+                .check_stream(&call.stream, false, &self.catalog().current())?;
+            let kept = self.inferred_streams().0.lock().get(call).cloned();
             let definition = match kept.filter(|(at, _)| at.elapsed() < KEPT) {
                 Some((_, definition)) => definition,
-                None => self.stream_definition(principal, stream).await?,
+                None => self.stream_definition(principal, call).await?,
             };
             tables.push(PinnedTable {
                 name: TableName {
                     schema: STREAM_SCHEMA.to_owned(),
-                    table: stream.clone(),
+                    table: call.table(),
                 },
                 definition,
                 snapshot: None,
@@ -239,15 +246,18 @@ impl Engine {
         Ok(tables)
     }
 
-    async fn stream_definition(&self, principal: &str, stream: &str) -> Result<Arc<TableDefinition>, EngineError> {
+    async fn stream_definition(&self, principal: &str, call: &StreamCall) -> Result<Arc<TableDefinition>, EngineError> {
         let mut document = Mapping::new();
         document.insert("table".into(), "kinesis_stream".into());
-        document.insert("stream".into(), stream.into());
+        document.insert("stream".into(), call.stream.as_str().into());
+        if let Some(format) = &call.format {
+            document.insert("format".into(), document::format_of_text(format)?);
+        }
         let columns = match self.inferred(principal, &document, DEFAULT_SAMPLE).await {
             Ok(inferred) => inferred
                 .columns
                 .iter()
-                .map(|column| document::inferred_column(column, true).into())
+                .map(|column| document::inferred_column(column, in_documents(&document)).into())
                 .collect::<Vec<Value>>(),
             // Hidden columns are there whatever the records are.
             Err(EngineError::FailedPrecondition(_)) => Vec::new(),
@@ -263,16 +273,12 @@ impl Engine {
             TableDefinition::from_yaml(&text).map_err(|error| EngineError::Invalid(format!("kinesis_stream: {}", error.message)))?;
         let mut kept = self.inferred_streams().0.lock();
         kept.retain(|_, (at, _)| at.elapsed() < KEPT);
-        kept.insert(stream.to_owned(), (Instant::now(), Arc::clone(&definition)));
+        kept.insert(call.clone(), (Instant::now(), Arc::clone(&definition)));
         Ok(definition)
     }
 }
 
 /// Whether paths of a definition's columns lead into documents.
 fn in_documents(document: &Mapping) -> bool {
-    let format = match document.get("format") {
-        Some(Value::Mapping(named)) => named.keys().next().and_then(Value::as_str),
-        other => other.and_then(Value::as_str),
-    };
-    format.is_none_or(|format| !format.eq_ignore_ascii_case("csv"))
+    document::format(document).is_none_or(|format| !format.eq_ignore_ascii_case("csv"))
 }

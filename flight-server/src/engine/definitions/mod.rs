@@ -20,6 +20,7 @@ use super::plan::Engine;
 use super::sql::{CATALOG, CreateTable, DdlColumn, DdlStatement, table_of};
 
 pub use allowed::{AllowedStreams, DefinitionRules};
+pub(crate) use document::placeholder;
 pub(super) use infer::InferredStreams;
 pub use infer::{DEFAULT_SAMPLE, Proposal};
 

@@ -4,6 +4,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::super::error::EngineError;
 
 /// Turns each comparison that an arrow took for its key, or for its JSON, into one of what the arrow gives. What stands in parentheses stays.
 pub(super) fn bind_tightly(statement: &mut Statement) {
@@ -11,6 +15,28 @@ pub(super) fn bind_tightly(statement: &mut Statement) {
         turn(expr);
         ControlFlow::Continue(())
     });
+}
+
+/// Refuses PostgreSQL's `?`, `?|` and `?&`: where an operator may stand the parser's dialect has a parameter, and would say no more than that.
+pub(super) fn refuse_question(tokens: &[TokenWithSpan]) -> Result<(), EngineError> {
+    let mut before: Option<&Token> = None;
+    for token in tokens.iter().map(|token| &token.token) {
+        let ends_an_operand = match before {
+            Some(Token::Word(word)) => word.keyword == Keyword::NoKeyword,
+            Some(Token::RParen | Token::RBracket | Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_)) => true,
+            _ => false,
+        };
+        match token {
+            Token::Whitespace(_) => continue,
+            Token::Placeholder(text) if text.starts_with('?') && ends_an_operand => {
+                return Err(EngineError::Invalid(
+                    "`?` is no operator here: json_contains(x, 'key') tells whether JSON has a key".to_owned(),
+                ));
+            }
+            _ => before = Some(token),
+        }
+    }
+    Ok(())
 }
 
 fn turn(expr: &mut Expr) {
@@ -136,6 +162,26 @@ mod tests {
         ] {
             let (ours, theirs) = shapes(condition);
             assert_eq!(ours, theirs, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_question_is_refused_with_a_sentence() {
+        for (condition, is_refused) in [
+            ("m ? 'a'", true),
+            ("(m -> 'b')?'a'", true),
+            ("m ?| array['a']", true),
+            ("m[1] ?& array['a']", true),
+            ("m = ?", false),
+            ("m in (?, ?2)", false),
+            ("m like ?", false),
+            ("m = '?' and not ?", false),
+        ] {
+            let sql = format!("select 1 from t where {condition}");
+            let tokens = datafusion::sql::sqlparser::tokenizer::Tokenizer::new(&GenericDialect {}, &sql)
+                .tokenize_with_location()
+                .expect("tokens");
+            assert_eq!(refuse_question(&tokens).is_err(), is_refused, "{condition}");
         }
     }
 }

@@ -16,4 +16,4 @@ mod wildcard;
 pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, parse};
 pub(super) use relations::{CATALOG, table_of};
-pub(super) use stream_function::STREAM_SCHEMA;
+pub(super) use stream_function::{STREAM_SCHEMA, StreamCall};

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::ddl::{self, DdlStatement};
+use super::stream_function::StreamCall;
 use super::wildcard::{Exposed, Rewriter};
 use super::{arrows, follow, hint, literals, refuse, stream_function};
 
@@ -30,7 +31,7 @@ pub(crate) struct ParsedStatement {
     /// `FOLLOW` stood before it: it reads on forever.
     pub(crate) follow: bool,
     /// Streams that it names by `kinesis_stream('…')`.
-    pub(crate) streams: BTreeSet<String>,
+    pub(crate) streams: BTreeSet<StreamCall>,
     /// Every word in it, in lower case unless quoted: what it may mention.
     words: BTreeSet<String>,
 }
@@ -71,6 +72,7 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             error.message, error.location.line, error.location.column
         ))
     })?;
+    arrows::refuse_question(&tokens)?;
     let follow = follow::split(&mut sql, &tokens)?;
     let words = tokens
         .iter()

@@ -208,6 +208,72 @@ async fn columns_of_csv_are_inferred() {
 }
 
 #[tokio::test]
+async fn a_stream_without_a_definition_may_be_of_any_format_whose_columns_are_known() {
+    let world = World::new(1);
+    let id = world.source.shard_ids()[0].clone();
+    world.put(&id, "id;when\n1;a\n2;b");
+    world.put(&id, "id;when\n3;c");
+    let csv = r#"kinesis_stream('s', format => '{ csv: { header: true, delimiter: ";" } }')"#;
+    assert_eq!(
+        world.rows(&format!("select sum(id), max(\"when\") from {csv}")).await.unwrap(),
+        ["6|c"]
+    );
+    // The same stream in several ways, in one statement.
+    let two = format!(
+        "select (select count(*) from kinesis_stream('s', format => 'csv')) as a, (select count(*) from {csv}) as b, (select count(*) from kinesis_stream('s')) as c"
+    );
+    assert_eq!(world.rows(&two).await.unwrap(), ["5|3|2"]);
+    for (wrong, category) in [
+        ("'s', format => 'nonsense'", ErrorCategory::InvalidArgument),
+        ("'s', format => '{ csv: { separator: x } }'", ErrorCategory::InvalidArgument),
+        ("'s', format => 'raw'", ErrorCategory::InvalidArgument),
+        ("'s', format => 1", ErrorCategory::InvalidArgument),
+        ("'s', kind => 'csv'", ErrorCategory::InvalidArgument),
+        (
+            "'s', format => '{ avro: { schema_file: x.avsc } }'",
+            ErrorCategory::PermissionDenied,
+        ),
+        (
+            "'s', format => '{ avro: { framing: confluent, registry: \"http://x\" } }'",
+            ErrorCategory::PermissionDenied,
+        ),
+    ] {
+        let sql = format!("select * from kinesis_stream({wrong})");
+        assert_eq!(world.plan(&sql, false).await.expect_err(wrong).category(), category, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn columns_of_avro_are_declared() {
+    let world = World::new(1);
+    let schema = r#"{"type":"record","name":"R","fields":[{"name":"n","type":"long"},{"name":"Text","type":["null","string"]}]}"#;
+    // No record is needed for it.
+    let create = format!("create external table a stored as kinesis location 'kinesis://s' options ('format.avro.schema' '{schema}')");
+    world.run_now(&create).await.unwrap();
+    assert_eq!(
+        world.run_now("describe a").await.unwrap(),
+        ["n|bigint|YES|NULL", "text|varchar|YES|NULL"]
+    );
+    world.put(&world.source.shard_ids()[0].clone(), "\u{54}\u{2}\u{2}x");
+    assert_eq!(world.rows("select n, text from a").await.unwrap(), ["42|x"]);
+
+    // The schema of a file beside the definition stays there.
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("r.avsc"), schema).unwrap();
+    let text = "table: t\nstream: s\nformat: { avro: { schema_file: r.avsc } }\ncolumns:\n  - { name: n, type: integer }\n";
+    let base = catalog::TableDefinition::from_yaml_file(text, "default", directory.path()).unwrap();
+    let proposal = world
+        .engine
+        .propose("me", "s", "unused", Some((&base, Some(text.to_owned()))), 100)
+        .await
+        .unwrap();
+    let extended = catalog::TableDefinition::from_yaml_file(&proposal.yaml, "default", directory.path()).unwrap();
+    let types: Vec<String> = extended.columns.iter().map(|column| column.column_type.to_string()).collect();
+    assert_eq!(types, ["integer", "varchar"]);
+    assert!(proposal.yaml.contains("r.avsc"), "{}", proposal.yaml);
+}
+
+#[tokio::test]
 async fn a_stream_needs_no_definition() {
     let world = World::with_rows(3, 30);
     let sql = "select sum(s.n), count(distinct _shard_id) from kinesis_stream('elsewhere') s";

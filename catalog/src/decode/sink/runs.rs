@@ -1,0 +1,44 @@
+//! Values of one kind, many at a time.
+
+use super::Sink;
+use super::values::Values;
+use crate::decode::cell::Cell;
+
+impl Sink {
+    /// Adds these values, each by its index; of those that do not convert the index is added to `refused`. They are some MiB of text at most.
+    pub(in crate::decode) fn append_cells<'c>(&mut self, count: usize, cell: impl Fn(usize) -> Cell<'c>, refused: &mut Vec<usize>) {
+        for index in 0..count {
+            let cell = cell(index);
+            if !self.values.append_own(cell) && self.values.append(cell).is_err() {
+                refused.push(index);
+            }
+        }
+        self.split_text();
+    }
+}
+
+impl Values {
+    /// Adds a value that is what the column holds, and needs no conversion; `false` and nothing added if it is not.
+    #[inline(always)]
+    pub(super) fn append_own(&mut self, cell: Cell<'_>) -> bool {
+        match (self, cell) {
+            (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
+            (Self::Bytes(builder, _), Cell::Bytes(bytes)) => builder.append_value(bytes),
+            (Self::BigInt(builder, _), Cell::Integer(value)) => builder.append_value(value),
+            (Self::Boolean(builder, _), Cell::Boolean(value)) => builder.append_value(value),
+            (Self::Double(builder, _), Cell::Double(value)) => builder.append_value(value),
+            (Self::Real(builder, _), Cell::Real(value)) => builder.append_value(value),
+            (Self::Date(builder, _), Cell::Date(days)) => builder.append_value(days),
+            (Self::Integer(builder, _), Cell::Integer(value)) => match i32::try_from(value) {
+                Ok(value) => builder.append_value(value),
+                Err(_) => return false,
+            },
+            (Self::Timestamp(builder, parser), Cell::Instant(seconds, nanos)) => match parser.of(seconds, nanos) {
+                Some(value) => builder.append_value(value),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+}
