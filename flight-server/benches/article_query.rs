@@ -19,6 +19,7 @@ use flight_server::engine::{
     SourceProvider, StatementRequest, SystemLimits,
 };
 use futures::TryStreamExt;
+use shard_reader::checkpoints::LocalCheckpoints;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -88,7 +89,8 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         definitions: DefinitionRules::default(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };
-    Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source)))).unwrap()
+    let checkpoints = Arc::new(LocalCheckpoints::open(tables.join("checkpoints.redb")));
+    Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source))), checkpoints).unwrap()
 }
 
 async fn planned(engine: &Engine, sql: &str, per_shard: bool) -> PlannedQuery {
@@ -97,6 +99,7 @@ async fn planned(engine: &Engine, sql: &str, per_shard: bool) -> PlannedQuery {
         sql: sql.to_owned(),
         overrides: OptionValues::default(),
         per_shard,
+        transaction: None,
         arrived: Instant::now(),
     };
     let Planned::Query(query) = engine.plan(&session, request).await.unwrap() else {

@@ -17,6 +17,7 @@ use flight_server::engine::{DefinitionRules, Engine, EngineConfig, EngineError, 
 use flight_server::service::{FlightService, Sealer, ServiceConfig};
 use futures::TryStreamExt as _;
 use prost::Message as _;
+use shard_reader::checkpoints::LocalCheckpoints;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
 use tonic::Request;
 
@@ -59,7 +60,8 @@ fn service(source: &MemorySource, directory: &std::path::Path) -> FlightService 
         prices: Prices::default(),
         definitions: DefinitionRules::default(),
     };
-    let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source.clone()))).unwrap();
+    let checkpoints = Arc::new(LocalCheckpoints::open(directory.join("checkpoints.redb")));
+    let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source.clone())), checkpoints).unwrap();
     FlightService::new(engine, Sealer::with_key([7; 32]), ServiceConfig::default())
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session,
+    Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session,
     StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
@@ -90,6 +90,14 @@ impl Backend for ServedEngine {
             batches: Box::pin(counted),
             ..execution
         })
+    }
+
+    fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError> {
+        self.engine.begin_transaction(session)
+    }
+
+    async fn end_transaction(&self, session: &Session, id: &str, ending: Ending) -> Result<(), EngineError> {
+        self.engine.end_transaction(session, id, ending).await
     }
 
     async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {

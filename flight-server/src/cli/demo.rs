@@ -14,6 +14,7 @@ use shard_reader::{KinesisSettings, KinesisSource, ReaderConfig, ShardSource};
 
 use super::args::{DemoArgs, OutputFormat, RecordFormat};
 use super::catalog_files;
+use super::checkpoint_store;
 use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
 use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
@@ -144,7 +145,8 @@ impl Demo {
             elsewhere: KinesisSources::new(settings),
         };
         let catalog = catalog_files::open(&config).await?;
-        let server = Server::start(&config, listeners, catalog, Arc::new(sources), reader)?;
+        let checkpoints = checkpoint_store::build(&config).await?;
+        let server = Server::start(&config, listeners, catalog, Arc::new(sources), reader, checkpoints)?;
         Ok(Self { kinesis, server, tables })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use catalog::DirectoryCatalog;
+use shard_reader::checkpoints::LocalCheckpoints;
 use shard_reader::{ReaderConfig, Readers};
 
 use super::args::ReachArgs;
@@ -49,6 +50,7 @@ pub(super) fn engine(config: &Config) -> anyhow::Result<(Arc<Engine>, Arc<Reader
     let catalog = Arc::new(DirectoryCatalog::new(config.data_dir.join("tables"), "default"));
     let readers = Readers::new(reader(config));
     let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
-    let engine = Engine::new(engine_config(config)?, catalog, Arc::clone(&readers), sources)?;
+    let checkpoints = Arc::new(LocalCheckpoints::open(config.data_dir.join("checkpoints.redb")));
+    let engine = Engine::new(engine_config(config)?, catalog, Arc::clone(&readers), sources, checkpoints)?;
     Ok((engine, readers))
 }

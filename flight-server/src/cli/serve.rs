@@ -29,12 +29,13 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let checkpoints = checkpoint_store::build(&config).await?;
     let catalog = catalog_files::open(&config).await?;
-    let mut server = Server::start(&config, listeners, catalog, sources, reader)?;
+    let kept = checkpoints.describe();
+    let mut server = Server::start(&config, listeners, catalog, sources, reader, checkpoints)?;
     server.ready();
     tracing::info!(
         flight = %format_args!("grpc://{}", server.flight),
         http = %format_args!("http://{}", server.http),
-        checkpoints = checkpoints.describe(),
+        checkpoints = kept,
         "serving"
     );
     tokio::select! {

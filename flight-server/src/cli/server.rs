@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use catalog::DirectoryCatalog;
+use shard_reader::checkpoints::CheckpointStore;
 use shard_reader::{ReaderConfig, Readers};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -56,6 +57,7 @@ impl Server {
         catalog: Arc<DirectoryCatalog>,
         sources: Arc<dyn SourceProvider>,
         reader: ReaderConfig,
+        checkpoints: Arc<dyn CheckpointStore>,
     ) -> anyhow::Result<Self> {
         let create = |directory: &std::path::Path| {
             std::fs::create_dir_all(directory).with_context(|| format!("cannot make directory {}", directory.display()))
@@ -65,7 +67,13 @@ impl Server {
         let key = config.data_dir.join("ticket.key");
         let sealer = Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?;
         let readers = Readers::new(reader);
-        let engine = Engine::new(engine_config(config)?, Arc::clone(&catalog), Arc::clone(&readers), sources)?;
+        let engine = Engine::new(
+            engine_config(config)?,
+            Arc::clone(&catalog),
+            Arc::clone(&readers),
+            sources,
+            checkpoints,
+        )?;
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use shard_reader::{ShardSource, Snapshot};
 use tokio::time::Instant;
 
+use super::consume::Consumption;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::options::OptionValues;
@@ -25,6 +26,8 @@ pub struct StatementRequest {
     pub overrides: OptionValues,
     /// Whether this client reads several endpoints.
     pub per_shard: bool,
+    /// The transaction that the client says it is in.
+    pub transaction: Option<String>,
     /// When the request arrived: records acknowledged before are in the answer.
     pub arrived: Instant,
 }
@@ -81,6 +84,9 @@ pub struct QueryPart {
     pub parts: u32,
     /// Who asked.
     pub principal: String,
+    /// What it consumes.
+    #[serde(default)]
+    pub consumption: Option<Consumption>,
 }
 
 /// A table of a statement, as it was when the statement was planned.

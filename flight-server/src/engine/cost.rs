@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use shard_reader::{EstimateSource, ReadEstimate, ShardPin, StreamReader};
 
 use super::error::{EngineError, ErrorCategory};
-use super::options::{OnLimit, StatementOptions};
 use super::scan::ShardScanExec;
+use super::statement_options::{OnLimit, StatementOptions};
 
 /// An estimate refuses a statement when even its least is over the limit by this factor; what is known to the byte needs none.
 const CLEARLY: u64 = 2;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use shard_reader::checkpoints::{CheckpointError, CheckpointErrorKind};
 use shard_reader::{ReadError, ReadErrorKind, SourceError, SourceErrorKind};
 
 use super::options::OptionError;
@@ -35,6 +36,8 @@ pub enum ErrorCategory {
     OutOfRange,
     /// The statement was cancelled.
     Cancelled,
+    /// Somebody else was faster: begin again.
+    Aborted,
     /// A defect of ours.
     Internal,
 }
@@ -84,6 +87,9 @@ pub enum EngineError {
     /// Kinesis cannot be asked at all.
     #[error("connecting to Kinesis: {0}")]
     Source(Arc<SourceError>),
+    /// A checkpoint could not be read or moved.
+    #[error(transparent)]
+    Checkpoint(CheckpointError),
     /// The statement's time is up.
     #[error("the statement ran longer than its time limit of {seconds} s")]
     Deadline {
@@ -127,6 +133,7 @@ impl EngineError {
             Self::FailedPrecondition(_) => ErrorCategory::FailedPrecondition,
             Self::Read(error) => read_category(error),
             Self::Source(error) => source_category(error.kind),
+            Self::Checkpoint(error) => checkpoint_category(error.kind),
             Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
             Self::Incomplete(_) => ErrorCategory::OutOfRange,
             Self::Query { category, .. } | Self::OverLimit { category, .. } => *category,
@@ -160,6 +167,23 @@ fn source_category(kind: SourceErrorKind) -> ErrorCategory {
         SourceErrorKind::Denied => ErrorCategory::PermissionDenied,
         SourceErrorKind::Invalid => ErrorCategory::InvalidArgument,
         SourceErrorKind::Throttled | SourceErrorKind::Unavailable | SourceErrorKind::ExpiredIterator => ErrorCategory::Unavailable,
+    }
+}
+
+fn checkpoint_category(kind: CheckpointErrorKind) -> ErrorCategory {
+    match kind {
+        CheckpointErrorKind::Conflict => ErrorCategory::Aborted,
+        CheckpointErrorKind::NotFound => ErrorCategory::NotFound,
+        CheckpointErrorKind::Denied => ErrorCategory::PermissionDenied,
+        CheckpointErrorKind::Invalid => ErrorCategory::InvalidArgument,
+        CheckpointErrorKind::Unavailable => ErrorCategory::Unavailable,
+        CheckpointErrorKind::Corrupt => ErrorCategory::DataLoss,
+    }
+}
+
+impl From<CheckpointError> for EngineError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Checkpoint(error)
     }
 }
 

@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::api::{Execution, QueryPart};
+use super::consume::DeliveredPart;
 use super::error::EngineError;
 use super::explain::{self, Explained};
 use super::facts::ExecutionFacts;
@@ -27,6 +28,7 @@ impl Engine {
     }
 
     async fn run(&self, part: QueryPart) -> Result<Execution, EngineError> {
+        let delivered = DeliveredPart::of(&part);
         let asker = Asker {
             query_id: part.query_id.clone(),
             principal: part.principal.clone(),
@@ -59,16 +61,32 @@ impl Engine {
             Ok(batch)
         });
         let batches = batches.chain(incomplete(Arc::clone(&facts)));
+        let batches = match delivered {
+            Some(delivered) => batches.chain(self.delivering(delivered, Arc::clone(&facts))).boxed(),
+            None => batches.boxed(),
+        };
         let deadline = Instant::now() + self.config().query_timeout;
         let seconds = self.config().query_timeout.as_secs();
         let deadline = (!follow).then_some(deadline);
-        let batches = until(batches.boxed(), guard, deadline, seconds).boxed();
+        let batches = until(batches, guard, deadline, seconds).boxed();
         Ok(Execution {
             schema,
             batches,
             facts,
             endless: follow,
         })
+    }
+
+    /// Says, once all rows were taken, that they were. Rows of which the last ones were never asked for are not delivered.
+    fn delivering(&self, part: DeliveredPart, facts: Arc<ExecutionFacts>) -> Batches {
+        let engine = self.this();
+        let said = async move {
+            let engine = engine
+                .upgrade()
+                .ok_or_else(|| EngineError::Unavailable("the server stops".into()))?;
+            engine.delivered(&part, &facts).await
+        };
+        stream::once(said).filter_map(|said| async { said.err().map(Err) }).boxed()
     }
 
     /// The rows, and if they are a plan, what it reads.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::named_shards::{NAMED_SHARDS, name_shards};
-use super::options::OnLimit;
+use super::statement_options::OnLimit;
 
 /// Shards that an error about a limit names.
 const SHARDS_NAMED: usize = 3;

@@ -4,6 +4,7 @@
 
 mod api;
 mod commands;
+mod consume;
 mod cost;
 mod definitions;
 mod endless;
@@ -16,6 +17,7 @@ mod functions;
 mod hidden;
 mod metadata;
 mod named_shards;
+mod option_aliases;
 mod option_text;
 mod options;
 mod parts;
@@ -31,6 +33,7 @@ mod session;
 mod sources;
 mod split;
 mod sql;
+mod statement_options;
 mod system;
 mod table;
 #[cfg(test)]
@@ -40,6 +43,7 @@ mod view;
 pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };
+pub use consume::{ConsumerCounts, Consumers, Consumption, Ending};
 pub use cost::Prices;
 pub(crate) use definitions::placeholder;
 pub use definitions::{AllowedStreams, DEFAULT_SAMPLE, DefinitionRules, Proposal};
@@ -47,11 +51,10 @@ pub use error::{EngineError, ErrorCategory};
 pub use facts::ExecutionFacts;
 pub use fetch_ahead::FetchProgress;
 pub use hidden::HiddenColumn;
-pub use options::{
-    OnLimit, OptionError, OptionSpec, OptionValue, OptionValues, StatementOptions, check_option, option_specs, parse_option,
-};
+pub use options::{OptionError, OptionSpec, OptionValue, OptionValues, check_option, option_specs, parse_option};
 pub use plan::{Engine, EngineConfig};
 pub use promises::BrokenPromises;
 pub use runtime::SystemLimits;
 pub use session::{Principal, Session, SessionId};
 pub use sources::KinesisSources;
+pub use statement_options::{CheckpointMode, OnLimit, StatementOptions};

@@ -67,3 +67,59 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         _ => None,
     }
 }
+
+/// A list: as JSON, or separated by commas.
+pub(super) fn list(text: &str) -> Result<OptionValue, String> {
+    if text.starts_with('[') {
+        let items = serde_json::from_str::<Vec<String>>(text).map_err(|error| format!("`{text}` is no JSON list of texts: {error}"))?;
+        return Ok(OptionValue::List(items));
+    }
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Ok(OptionValue::List(items.map(str::to_owned).collect()))
+}
+
+/// The most that one iteration takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IterationMax {
+    /// So many bytes of records, as they count against the limits of reading.
+    Bytes(u64),
+    /// What arrived within such a time of its oldest record.
+    Time(Duration),
+}
+
+impl IterationMax {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let bound = match duration(&text.to_ascii_lowercase()) {
+            Some(time) => Self::Time(time),
+            None => Self::Bytes(byte_size(text).map_err(|_| format!("`{text}` is neither a size such as 1GB nor a time such as 1h"))?),
+        };
+        match bound {
+            Self::Bytes(0) | Self::Time(Duration::ZERO) => Err("an iteration takes in more than nothing".into()),
+            bound => Ok(bound),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_json_or_separated_by_commas() {
+        let two = OptionValue::List(vec!["a".into(), "b.c".into()]);
+        assert_eq!(list("a, b.c"), Ok(two.clone()));
+        assert_eq!(list(r#"["a","b.c"]"#), Ok(two));
+        assert_eq!(list(""), Ok(OptionValue::List(Vec::new())));
+        assert!(list("[1]").is_err());
+    }
+
+    #[test]
+    fn an_iteration_is_bounded_by_size_or_time() {
+        assert_eq!(IterationMax::parse("1GB"), Ok(IterationMax::Bytes(1_000_000_000)));
+        assert_eq!(IterationMax::parse("1000"), Ok(IterationMax::Bytes(1000)));
+        assert_eq!(IterationMax::parse("15m"), Ok(IterationMax::Time(Duration::from_secs(900))));
+        for wrong in ["0", "0s", "much", ""] {
+            assert!(IterationMax::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -3,14 +3,15 @@
 //! A name `x_y` is `SET kinesis.x_y` in SQL, `x_y` as a Flight session option, and the header `x-shardflight-x-y`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use catalog::{BadRecords, Start};
+use catalog::Start;
 use serde::{Deserialize, Serialize};
-use shard_reader::OnGap;
+use shard_reader::checkpoints::CheckpointName;
 
-use super::option_text::{bad_records, boolean, byte_size, choice, duration};
+use super::option_aliases;
+use super::option_text::{IterationMax, bad_records, boolean, byte_size, choice, duration, list};
 use super::scan::ArrivalSlack;
+use super::statement_options::Freshness;
 
 /// The value of an option that is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,14 @@ pub enum OptionError {
         /// What it takes.
         reason: String,
     },
+    /// An option of an old connector that has no meaning here.
+    #[error("option `{name}`: {reason}")]
+    Retired {
+        /// The option.
+        name: &'static str,
+        /// What is there instead.
+        reason: &'static str,
+    },
 }
 
 /// One option.
@@ -141,6 +150,39 @@ static SPECS: &[OptionSpec] = &[
         },
     },
     OptionSpec {
+        name: "checkpoint_mode",
+        default: "observe",
+        doc: "observe: the checkpoint gives a start and is never written; consume: a transaction opens its next iteration, and COMMIT moves it",
+        parse: |text| choice(text, &["observe", "consume"]),
+    },
+    OptionSpec {
+        name: "checkpoint_name",
+        default: "none",
+        doc: "the consumer whose checkpoint statements start at",
+        parse: |text| {
+            let name = text.parse::<CheckpointName>().map_err(|error| error.to_string())?;
+            Ok(OptionValue::Text(name.to_string()))
+        },
+    },
+    OptionSpec {
+        name: "checkpoint_tables",
+        default: "the one that is read",
+        doc: "tables whose streams are consumed, where a transaction reads several: a list",
+        parse: list,
+    },
+    OptionSpec {
+        name: "commit_on_read",
+        default: "false",
+        doc: "true: outside of transactions, the checkpoint moves when all endpoints of a statement were delivered to the end",
+        parse: boolean,
+    },
+    OptionSpec {
+        name: "commit_partial",
+        default: "false",
+        doc: "true: COMMIT moves the checkpoint though endpoints of the transaction were not delivered to the end",
+        parse: boolean,
+    },
+    OptionSpec {
         name: "endpoints",
         default: "auto",
         doc: "auto, shard or single: how many Flight endpoints a result has",
@@ -157,6 +199,21 @@ static SPECS: &[OptionSpec] = &[
         default: "true",
         doc: "false shows the hidden columns in SELECT *",
         parse: boolean,
+    },
+    OptionSpec {
+        name: "iteration",
+        default: "the next",
+        doc: "a kept iteration of the checkpoint, which is read again",
+        parse: |text| match text.parse::<i64>() {
+            Ok(number) if number >= 0 => Ok(OptionValue::Int(number)),
+            _ => Err(format!("`{text}` is no number of an iteration")),
+        },
+    },
+    OptionSpec {
+        name: "iteration_max",
+        default: "none",
+        doc: "the most that one iteration takes in: bytes ('1GB'), or a stretch of arrival time ('1h')",
+        parse: |text| IterationMax::parse(text).map(|_| OptionValue::Text(text.to_owned())),
     },
     OptionSpec {
         name: "kpl_dedup",
@@ -250,6 +307,7 @@ pub fn parse_option(name: &str, text: &str) -> Result<(&'static str, OptionValue
 /// Checks an option given as a value.
 pub fn check_option(name: &str, value: &OptionValue) -> Result<(&'static str, OptionValue), OptionError> {
     match value {
+        OptionValue::List(_) if find(name)?.name == "checkpoint_tables" => Ok((find(name)?.name, value.clone())),
         OptionValue::List(_) => Err(OptionError::InvalidValue {
             name: find(name)?.name,
             reason: "takes no list".into(),
@@ -258,10 +316,11 @@ pub fn check_option(name: &str, value: &OptionValue) -> Result<(&'static str, Op
     }
 }
 
-/// The option's entry.
+/// The option's entry. Names that the old connectors used are found too.
 pub(super) fn find(name: &str) -> Result<&'static OptionSpec, OptionError> {
     let lower = name.to_ascii_lowercase();
     let bare = lower.strip_prefix("kinesis.").unwrap_or(&lower);
+    let bare = option_aliases::current_name(bare)?;
     SPECS.iter().find(|spec| spec.name == bare).ok_or_else(|| OptionError::UnknownName {
         name: name.to_owned(),
         suggestion: SPECS
@@ -273,7 +332,7 @@ pub(super) fn find(name: &str) -> Result<&'static OptionSpec, OptionError> {
     })
 }
 
-fn arrival_slack(text: &str) -> Result<ArrivalSlack, String> {
+pub(super) fn arrival_slack(text: &str) -> Result<ArrivalSlack, String> {
     if text.eq_ignore_ascii_case("unbounded") {
         return Ok(ArrivalSlack::UNBOUNDED);
     }
@@ -282,130 +341,10 @@ fn arrival_slack(text: &str) -> Result<ArrivalSlack, String> {
         .ok_or_else(|| format!("`{text}` is neither a duration such as 30s nor unbounded"))
 }
 
-/// How fresh a statement's end must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
-    /// Complete to the moment the statement arrived.
-    Latest,
-    /// What is known now.
-    Cached,
-    /// A tip that old will do.
-    Within(Duration),
-}
-
-impl Freshness {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "latest" => Ok(Self::Latest),
-            "cached" => Ok(Self::Cached),
-            other => duration(other)
-                .map(Self::Within)
-                .ok_or_else(|| format!("`{text}` is neither latest, cached nor a duration such as 30s")),
-        }
-    }
-}
-
-/// What happens at `max_bytes` and `max_seconds`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnLimit {
-    /// The statement fails.
-    #[default]
-    Fail,
-    /// The rows so far are given, then an error that says what is missing.
-    Partial,
-}
-
-/// What happens to KPL aggregates of which a user record's hash key lies outside the range of the shard that holds them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum KplDedup {
-    /// They are rows like any other.
-    #[default]
-    None,
-    /// They are left out as a whole, as KCL does.
-    HashRange,
-}
-
-/// The options of one statement, typed. What is `None` is the table's to say.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StatementOptions {
-    /// How far out of order arrival times may be.
-    pub arrival_slack: ArrivalSlack,
-    /// Start of reading.
-    pub start: Option<Start>,
-    /// Freshness of the end.
-    pub freshness: Freshness,
-    /// What bad records do.
-    pub bad_records: Option<BadRecords>,
-    /// What happens to aggregates in a shard that is not theirs.
-    pub kpl_dedup: KplDedup,
-    /// Hidden columns absent from `SELECT *`.
-    pub hide_internal_columns: bool,
-    /// Bytes that may be read from Kinesis.
-    pub max_bytes: u64,
-    /// Seconds that reading may take.
-    pub max_seconds: Option<u64>,
-    /// What happens at these limits.
-    pub on_limit: OnLimit,
-    /// What expired records do.
-    pub on_gap: OnGap,
-    /// Timestamps of results in ns.
-    pub timestamp_ns: bool,
-    /// Keep view types in results.
-    pub string_views: bool,
-    /// Time zone of SQL functions.
-    pub time_zone: Option<String>,
-    /// Schema of unqualified names.
-    pub schema: String,
-}
-
-impl StatementOptions {
-    /// Typed options from checked values.
-    pub fn resolve(values: &OptionValues) -> Result<Self, OptionError> {
-        let text = |name: &'static str| -> Option<String> { values.get(name).map(OptionValue::to_text) };
-        let invalid = |name: &'static str| move |reason: String| OptionError::InvalidValue { name, reason };
-        let flag = |name: &'static str, default: bool| values.get(name).map_or(default, |value| *value == OptionValue::Bool(true));
-        Ok(Self {
-            arrival_slack: text("arrival_slack").map_or(Ok(ArrivalSlack::default()), |value| {
-                arrival_slack(&value).map_err(invalid("arrival_slack"))
-            })?,
-            start: text("start")
-                .map(|value| value.parse::<Start>().map_err(invalid("start")))
-                .transpose()?,
-            freshness: text("freshness").map_or(Ok(Freshness::Latest), |value| {
-                Freshness::parse(&value).map_err(invalid("freshness"))
-            })?,
-            bad_records: text("bad_records")
-                .map(|value| bad_records(&value).map_err(invalid("bad_records")))
-                .transpose()?,
-            kpl_dedup: match text("kpl_dedup").as_deref() {
-                Some("hash_range") => KplDedup::HashRange,
-                _ => KplDedup::None,
-            },
-            hide_internal_columns: flag("hide_internal_columns", true),
-            max_bytes: text("max_bytes").map_or(Ok(DEFAULT_MAX_BYTES), |value| byte_size(&value).map_err(invalid("max_bytes")))?,
-            max_seconds: match values.get("max_seconds") {
-                Some(OptionValue::Int(seconds)) => u64::try_from(*seconds).ok(),
-                _ => None,
-            },
-            on_limit: match text("on_limit").as_deref() {
-                Some("partial") => OnLimit::Partial,
-                _ => OnLimit::Fail,
-            },
-            on_gap: if text("on_gap").is_some_and(|mode| mode == "warn") {
-                OnGap::Warn
-            } else {
-                OnGap::Fail
-            },
-            timestamp_ns: text("timestamp_unit").is_none_or(|unit| unit == "ns"),
-            string_views: flag("string_views", false),
-            time_zone: text("time_zone"),
-            schema: text("schema").unwrap_or_else(|| "default".to_owned()),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -16,10 +16,11 @@ use futures::future::try_join_all;
 use shard_reader::{Freshness, PinRequest, ReadErrorKind, ScanStart, SequenceNumber, ShardBounds, ShardInfo, Snapshot};
 use tokio::time::Instant;
 
+use super::consume::Fixed;
 use super::error::EngineError;
-use super::options::Freshness as FreshnessOption;
 use super::plan::Statement;
 use super::scan::{ArrivalSlack, Clues, KnownShard, Reach};
+use super::statement_options::{Freshness as FreshnessOption, StatementOptions};
 use super::table::StreamTable;
 
 /// The streams that a plan scans, each once.
@@ -154,29 +155,48 @@ impl Needed {
     }
 }
 
-/// Pins every table that the statement scans and that no ticket has pinned.
-pub(super) async fn pin(statement: &Statement, arrived: Instant) -> Result<(), EngineError> {
+/// What tells streams apart before their readers are known: key of the source, and the name that the definition has.
+pub(super) type StreamKey = (String, String);
+
+/// Tables by the stream that they read.
+pub(super) async fn by_stream(tables: &[StreamTable]) -> Result<BTreeMap<StreamKey, Vec<StreamTable>>, EngineError> {
+    let mut by_stream: BTreeMap<StreamKey, Vec<StreamTable>> = BTreeMap::new();
+    for table in tables {
+        by_stream.entry(table.stream_key().await?).or_default().push(table.clone());
+    }
+    Ok(by_stream)
+}
+
+/// How new ends must be.
+pub(super) fn freshness(options: &StatementOptions) -> Freshness {
+    match options.freshness {
+        FreshnessOption::Latest => Freshness::Latest,
+        FreshnessOption::Cached => Freshness::Cached,
+        FreshnessOption::Within(age) => Freshness::Within(age),
+    }
+}
+
+/// Pins every table that the statement scans and that no ticket has pinned. What is fixed already stays as it is.
+pub(super) async fn pin(statement: &Statement, arrived: Instant, fixed: &Fixed) -> Result<(), EngineError> {
     let mut references: BTreeMap<TableName, Vec<Reference>> = BTreeMap::new();
     each_scan(&statement.plan, |table, filters| {
         let reference = Reference::new(statement, &table, filters)?;
         references.entry(table.name().clone()).or_default().push(reference);
         Ok(())
     })?;
-    let mut by_stream: BTreeMap<(String, String), Vec<StreamTable>> = BTreeMap::new();
-    for table in &statement.tables {
-        by_stream.entry(table.stream_key().await?).or_default().push(table.clone());
-    }
-    let freshness = match statement.options.freshness {
-        FreshnessOption::Latest => Freshness::Latest,
-        FreshnessOption::Cached => Freshness::Cached,
-        FreshnessOption::Within(age) => Freshness::Within(age),
-    };
+    let freshness = freshness(&statement.options);
     let mut pinning = Vec::new();
-    for tables in by_stream.into_values() {
+    for (key, tables) in by_stream(&statement.tables).await? {
+        if let Some(snapshot) = fixed.ranges.get(&key) {
+            for table in &tables {
+                table.pin(snapshot.clone())?;
+            }
+            continue;
+        }
         let of_stream = tables.iter().filter_map(|table| references.remove(table.name())).flatten();
         let needed = Needed::new(of_stream.collect(), statement.options.arrival_slack);
+        let mut first: Option<Snapshot> = fixed.ends.get(&key).cloned();
         pinning.push(async move {
-            let mut first: Option<Snapshot> = None;
             for table in tables {
                 let start = start(statement, &table);
                 let request = PinRequest { start, freshness, arrived };

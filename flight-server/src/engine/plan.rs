@@ -14,18 +14,20 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
+use shard_reader::checkpoints::CheckpointStore;
 use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::consume::{Consumers, Ending};
 use super::cost::{self, Prices, Total};
 use super::definitions::{self, DefinitionRules, InferredStreams};
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
-use super::options::{OptionValue, OptionValues, StatementOptions};
+use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
 use super::queries::{Arrival, Queries};
@@ -33,7 +35,8 @@ use super::result::result_schema;
 use super::runtime::SystemLimits;
 use super::scan_errors::ScanErrors;
 use super::session::Session;
-use super::sql::{ParsedStatement, StatementKind, parse};
+use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
+use super::statement_options::StatementOptions;
 use super::table::{StatementScope, StreamTable};
 use super::{commands, endless, explain, pin, runtime, split, system, view};
 
@@ -76,6 +79,7 @@ pub struct Engine {
     this: Weak<Self>,
     promises: Arc<BrokenPromises>,
     inferred_streams: InferredStreams,
+    consumers: Consumers,
 }
 
 /// Which tables a statement can name.
@@ -115,6 +119,7 @@ impl Engine {
         catalog: Arc<DirectoryCatalog>,
         readers: Arc<Readers>,
         sources: Arc<dyn SourceProvider>,
+        checkpoints: Arc<dyn CheckpointStore>,
     ) -> Result<Arc<Self>, EngineError> {
         let runtime = runtime::runtime_env(&config)?;
         let template = runtime::template_state(&config, Arc::clone(&runtime))?;
@@ -131,6 +136,7 @@ impl Engine {
             template,
             promises: Arc::default(),
             inferred_streams: InferredStreams::default(),
+            consumers: Consumers::new(checkpoints),
         }))
     }
 
@@ -140,6 +146,11 @@ impl Engine {
 
     pub(super) fn catalog(&self) -> &Arc<DirectoryCatalog> {
         &self.catalog
+    }
+
+    /// The checkpoints.
+    pub fn consumers(&self) -> &Consumers {
+        &self.consumers
     }
 
     /// Records outside of what definitions promise: for metrics.
@@ -202,6 +213,15 @@ impl Engine {
     async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
         let parsed = parse(&request.sql)?;
         let values = request.overrides.over(&session.options());
+        if let StatementKind::Transaction(statement) = parsed.kind {
+            arrival.kind = "transaction";
+            match statement {
+                TransactionStatement::Begin => self.sql_begin(session).await?,
+                TransactionStatement::Commit => self.sql_end(session, Ending::Commit).await?,
+                TransactionStatement::Rollback => self.sql_end(session, Ending::Rollback).await?,
+            }
+            return Ok(Planned::Done(commands::nothing()));
+        }
         if let Some(done) = commands::run(session, &values, &parsed)? {
             return Ok(Planned::Done(done));
         }
@@ -221,9 +241,11 @@ impl Engine {
             query_id: query_id.clone(),
             principal: session.principal().to_string(),
         };
+        let transaction = session.transaction(request.transaction.as_deref())?;
         let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
         let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
-        pin::pin(&statement, request.arrived).await?;
+        let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &request.sql, request.arrived)).await?;
+        pin::pin(&statement, request.arrived, &fixed).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
             endpoint_groups(split::pins(&physical))
@@ -236,7 +258,10 @@ impl Engine {
         arrival.kind = statement.facts.kind();
         arrival.bytes_expected = total.bytes();
         let tables = statement.named.iter().map(pinned).collect::<Vec<_>>();
-        let facts = snapshot_facts(&query_id, &readings, &total, &statement);
+        let mut facts = snapshot_facts(&query_id, &readings, &total, &statement);
+        if let Some(consumption) = &fixed.consumption {
+            facts["consumes"] = consumption.facts();
+        }
         let whole = QueryPart {
             query_id: query_id.clone(),
             sql: request.sql,
@@ -246,6 +271,7 @@ impl Engine {
             part: 0,
             parts: 1,
             principal: arrival.principal.clone(),
+            consumption: fixed.consumption,
         };
         let parts = if groups.is_empty() {
             vec![whole]
@@ -253,6 +279,9 @@ impl Engine {
             split_parts(whole, groups)
         };
         arrival.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        if let Some(consumption) = parts.first().and_then(|part| part.consumption.as_ref()) {
+            self.begin_run(consumption, &query_id, &arrival.sql, arrival.parts).await?;
+        }
         Ok(Planned::Query(PlannedQuery {
             query_id,
             schema: statement.schema,
@@ -266,7 +295,7 @@ impl Engine {
         let parsed = parse(sql)?;
         let values = overrides.over(&session.options());
         match &parsed.kind {
-            StatementKind::Set { .. } | StatementKind::Reset { .. } => Ok(Prepared {
+            StatementKind::Set { .. } | StatementKind::Reset { .. } | StatementKind::Transaction(_) => Ok(Prepared {
                 schema: None,
                 is_update: true,
             }),

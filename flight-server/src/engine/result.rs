@@ -13,7 +13,7 @@ use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
 use super::error::EngineError;
 use super::functions::union_text;
-use super::options::StatementOptions;
+use super::statement_options::StatementOptions;
 
 /// The schema in which a result is sent.
 pub(super) fn result_schema(plan: &DFSchema, options: &StatementOptions) -> SchemaRef {

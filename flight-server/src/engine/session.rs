@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::consume::{Slot, Transaction};
+use super::error::EngineError;
 use super::options::{OptionError, OptionValue, OptionValues, check_option, find};
 
 /// Unique name of a session.
@@ -40,6 +42,7 @@ pub struct Session {
     id: SessionId,
     principal: Principal,
     options: RwLock<OptionValues>,
+    transaction: Mutex<Option<Slot>>,
 }
 
 impl Session {
@@ -49,6 +52,7 @@ impl Session {
             id,
             principal,
             options: RwLock::new(OptionValues::default()),
+            transaction: Mutex::default(),
         })
     }
 
@@ -80,6 +84,38 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Where its transaction is.
+    pub(super) fn slot(&self) -> MutexGuard<'_, Option<Slot>> {
+        self.transaction.lock()
+    }
+
+    /// The transaction is over.
+    pub(super) fn leave(&self, over: &Slot) {
+        self.transaction
+            .lock()
+            .take_if(|slot| Arc::ptr_eq(&slot.transaction, &over.transaction));
+    }
+
+    /// The transaction is over, and another one follows.
+    pub(super) fn follow_on(&self, over: &Slot) {
+        let mut slot = self.transaction.lock();
+        if let Some(slot) = slot.as_mut().filter(|slot| Arc::ptr_eq(&slot.transaction, &over.transaction)) {
+            *slot = over.renewed();
+        }
+    }
+
+    /// The transaction that a statement is in. `said`: the one that the client says it is in.
+    pub(super) fn transaction(&self, said: Option<&str>) -> Result<Option<Arc<Transaction>>, EngineError> {
+        let slot = self.transaction.lock();
+        match (said, slot.as_ref()) {
+            (None, slot) => Ok(slot.map(|slot| Arc::clone(&slot.transaction))),
+            (Some(said), Some(slot)) if *slot.id == *said => Ok(Some(Arc::clone(&slot.transaction))),
+            (Some(_), _) => Err(EngineError::FailedPrecondition(
+                "the transaction is closed, or not this session's; begin a new one".into(),
+            )),
+        }
     }
 
     /// Forgets all options.

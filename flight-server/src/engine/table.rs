@@ -16,10 +16,10 @@ use super::api::SourceProvider;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::hidden::HiddenColumn;
-use super::options::StatementOptions;
 use super::promises::BrokenPromises;
 use super::scan;
 use super::scan_errors::ScanErrors;
+use super::statement_options::StatementOptions;
 
 /// Where a column of a table comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

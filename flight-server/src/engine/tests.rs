@@ -1,5 +1,6 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod consume;
 mod definitions;
 mod equivalence;
 mod explain;
@@ -20,6 +21,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use futures::TryStreamExt;
 use proptest::prelude::*;
+use shard_reader::checkpoints::{CheckpointStore, LocalCheckpoints};
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
 use tokio::time::Instant;
 
@@ -76,17 +78,22 @@ impl World {
     }
 
     fn configured(source: Arc<MemorySource>, configure: impl FnOnce(ReaderConfig) -> ReaderConfig) -> Self {
-        Self::made(source, TABLE, configure, DefinitionRules::all())
+        Self::made(source, TABLE, configure, DefinitionRules::all(), None)
     }
 
     /// A process of its own with another table over a stream.
     fn defined(source: Arc<MemorySource>, definition: &str) -> Self {
-        Self::made(source, definition, |config| config, DefinitionRules::all())
+        Self::made(source, definition, |config| config, DefinitionRules::all(), None)
     }
 
     /// A world in which statements may do less.
     fn ruled(source: Arc<MemorySource>, rules: DefinitionRules) -> Self {
-        Self::made(source, TABLE, |config| config, rules)
+        Self::made(source, TABLE, |config| config, rules, None)
+    }
+
+    /// A process of its own that keeps checkpoints where others do.
+    fn with_store(source: Arc<MemorySource>, store: Arc<dyn CheckpointStore>) -> Self {
+        Self::made(source, TABLE, |config| config, DefinitionRules::all(), Some(store))
     }
 
     fn made(
@@ -94,6 +101,7 @@ impl World {
         definition: &str,
         configure: impl FnOnce(ReaderConfig) -> ReaderConfig,
         definitions: DefinitionRules,
+        store: Option<Arc<dyn CheckpointStore>>,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("table.yaml"), definition).unwrap();
@@ -118,7 +126,8 @@ impl World {
             prices: Prices::default(),
             definitions,
         };
-        let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source)))).unwrap();
+        let store = store.unwrap_or_else(|| Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb"))));
+        let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source))), store).unwrap();
         let session = Session::new(SessionId("test".into()), Principal::anonymous());
         Self {
             source,
@@ -148,6 +157,7 @@ impl World {
             sql: sql.to_owned(),
             overrides: OptionValues::default(),
             per_shard,
+            transaction: None,
             arrived: Instant::now(),
         };
         match self.engine.plan(&self.session, request).await? {

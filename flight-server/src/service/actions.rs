@@ -4,7 +4,10 @@
 
 use std::collections::HashMap;
 
-use arrow_flight::sql::{ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Any, Command, ProstMessageExt};
+use arrow_flight::sql::{
+    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionEndTransactionRequest, Any, Command, EndTransaction, ProstMessageExt,
+};
 use arrow_flight::{Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus};
 use bytes::Bytes;
 use prost::Message;
@@ -13,12 +16,14 @@ use tonic::Status;
 use super::caller::Caller;
 use super::flight::Inner;
 use super::metadata::default_of;
+use super::statements::said_transaction;
+use super::status;
 use super::ticket::open_ticket;
 use super::wire::{
     CloseSessionRequest, CloseSessionResult, CloseSessionStatus, GetSessionOptionsRequest, GetSessionOptionsResult, SessionOptionError,
     SessionOptionErrorValue, SetSessionOptionsRequest, SetSessionOptionsResult,
 };
-use crate::engine::{OptionError, OptionValue, Session};
+use crate::engine::{Ending, OptionError, OptionValue, Session};
 
 const CREATE_PREPARED: &str = "CreatePreparedStatement";
 const CLOSE_PREPARED: &str = "ClosePreparedStatement";
@@ -27,8 +32,11 @@ const GET_OPTIONS: &str = "GetSessionOptions";
 const CLOSE_SESSION: &str = "CloseSession";
 const CANCEL: &str = "CancelFlightInfo";
 
+const BEGIN: &str = "BeginTransaction";
+const END: &str = "EndTransaction";
+
 /// The actions there are, with their messages.
-const ACTIONS: [(&str, &str); 6] = [
+const ACTIONS: [(&str, &str); 8] = [
     (
         CREATE_PREPARED,
         "Checks and types a statement. ActionCreatePreparedStatementRequest -> ActionCreatePreparedStatementResult",
@@ -46,6 +54,14 @@ const ACTIONS: [(&str, &str); 6] = [
         "Options of the session. GetSessionOptionsRequest -> GetSessionOptionsResult",
     ),
     (CLOSE_SESSION, "Ends the session. CloseSessionRequest -> CloseSessionResult"),
+    (
+        BEGIN,
+        "Begins a transaction of the session; nothing is written. ActionBeginTransactionRequest -> ActionBeginTransactionResult",
+    ),
+    (
+        END,
+        "Commits or rolls back the session's transaction. ActionEndTransactionRequest -> nothing",
+    ),
     (
         CANCEL,
         "Cancels the running streams of a query. CancelFlightInfoRequest -> CancelFlightInfoResult",
@@ -95,9 +111,20 @@ impl Inner {
                 one(&CloseSessionResult { status: status.into() })
             }
             CANCEL => one(&self.cancel(caller, decode(kind, &action.body)?)?),
-            "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint" => Err(Status::unimplemented(format!(
-                "{kind}: this version has no transactions; every statement stands alone"
-            ))),
+            BEGIN => {
+                let _: ActionBeginTransactionRequest = unpack(kind, &action.body)?;
+                let session = self.sessions.of(caller, None)?;
+                let id = self.backend.begin_transaction(&session).map_err(|error| status::engine(&error))?;
+                let result = ActionBeginTransactionResult {
+                    transaction_id: Bytes::copy_from_slice(id.as_bytes()),
+                };
+                Ok(vec![result.as_any().encode_to_vec().into()])
+            }
+            END => {
+                self.end_transaction(caller, &unpack(kind, &action.body)?).await?;
+                Ok(vec![])
+            }
+            "BeginSavepoint" | "EndSavepoint" => Err(Status::unimplemented(format!("{kind}: transactions have no savepoints"))),
             "CancelQuery" => Err(Status::unimplemented("CancelQuery is deprecated; send CancelFlightInfo")),
             "CreatePreparedSubstraitPlan" => Err(Status::unimplemented("this server takes SQL, no Substrait plans")),
             other => Err(Status::unimplemented(format!(
@@ -113,13 +140,28 @@ impl Inner {
             let value = value.value.map(OptionValue::from);
             if let Err(error) = session.set_option(&name, value.as_ref()) {
                 let kind = match error {
-                    OptionError::UnknownName { .. } => SessionOptionErrorValue::InvalidName,
+                    OptionError::UnknownName { .. } | OptionError::Retired { .. } => SessionOptionErrorValue::InvalidName,
                     OptionError::InvalidValue { .. } => SessionOptionErrorValue::InvalidValue,
                 };
                 errors.insert(name, SessionOptionError { value: kind.into() });
             }
         }
         Ok(SetSessionOptionsResult { errors })
+    }
+
+    async fn end_transaction(&self, caller: &Caller, request: &ActionEndTransactionRequest) -> Result<(), Status> {
+        let ending = match request.action() {
+            EndTransaction::Commit => Ending::Commit,
+            EndTransaction::Rollback => Ending::Rollback,
+            EndTransaction::Unspecified => {
+                return Err(Status::invalid_argument("EndTransaction: say whether to commit or to roll back"));
+            }
+        };
+        let id = said_transaction(Some(&request.transaction_id))?
+            .ok_or_else(|| Status::invalid_argument("EndTransaction: the request names no transaction"))?;
+        let session = self.sessions.of(caller, None)?;
+        let ended = self.backend.end_transaction(&session, &id, ending).await;
+        ended.map_err(|error| status::engine(&error))
     }
 
     /// Opens no session: clients ask this to see whether theirs still lives.

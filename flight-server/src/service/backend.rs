@@ -3,11 +3,13 @@
 //! The trait inverts a dependency: protocol tests run on a scripted backend, over real sockets.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::engine::{
-    Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest, TableEntry,
+    Ending, Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest,
+    TableEntry,
 };
 
 /// An engine, as the protocol sees it.
@@ -21,6 +23,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Runs what a ticket carried.
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError>;
+
+    /// Begins a transaction for the session: its id.
+    fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError>;
+
+    /// Ends the session's transaction of that id.
+    async fn end_transaction(&self, session: &Session, id: &str, ending: Ending) -> Result<(), EngineError>;
 
     /// Fetches ahead what a statement reads, while its client polls.
     async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError>;
@@ -44,6 +52,14 @@ impl Backend for Engine {
 
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
         Self::execute(self, part).await
+    }
+
+    fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError> {
+        Self::begin_transaction(self, session)
+    }
+
+    async fn end_transaction(&self, session: &Session, id: &str, ending: Ending) -> Result<(), EngineError> {
+        Self::end_transaction(self, session, id, ending).await
     }
 
     async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {

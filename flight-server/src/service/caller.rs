@@ -110,7 +110,7 @@ fn in_header(key: &str, error: &OptionError) -> Status {
             let hint = suggestion.map(|name| format!("; did you mean `{OPTION_PREFIX}{}`?", name.replace('_', "-")));
             Status::invalid_argument(format!("unknown option header `{key}`{}", hint.unwrap_or_default()))
         }
-        OptionError::InvalidValue { .. } => status::option(error),
+        OptionError::InvalidValue { .. } | OptionError::Retired { .. } => status::option(error),
     }
 }
 

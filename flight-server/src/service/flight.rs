@@ -25,7 +25,7 @@ use super::caller::Caller;
 use super::running::RunningQueries;
 use super::sealing::Sealer;
 use super::sessions::Sessions;
-use super::statements::{Sent, no_transaction, schema_message};
+use super::statements::{Sent, schema_message};
 use super::{ServiceConfig, metadata, poll, status};
 use crate::engine::Engine;
 
@@ -79,8 +79,8 @@ impl Inner {
     async fn info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         match of_command(&descriptor)? {
             Command::CommandStatementQuery(query) => {
-                no_transaction(query.transaction_id.as_ref())?;
-                self.flight_info(caller, Sent::Text(&query.query), descriptor).await
+                let sent = Sent::Text(&query.query, query.transaction_id.as_ref());
+                self.flight_info(caller, sent, descriptor).await
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let handle = query.prepared_statement_handle;
@@ -181,8 +181,8 @@ impl FlightProtocol for FlightService {
         let inner = &self.inner;
         let schema = match of_command(&request.into_inner())? {
             Command::CommandStatementQuery(query) => {
-                no_transaction(query.transaction_id.as_ref())?;
-                inner.statement_schema(&caller, Sent::Text(&query.query)).await?
+                let sent = Sent::Text(&query.query, query.transaction_id.as_ref());
+                inner.statement_schema(&caller, sent).await?
             }
             Command::CommandPreparedStatementQuery(query) => {
                 inner
@@ -228,8 +228,8 @@ impl FlightProtocol for FlightService {
         let count = |record_count| DoPutUpdateResult { record_count }.encode_to_vec();
         let result = match of_command(&descriptor)? {
             Command::CommandStatementUpdate(update) => {
-                no_transaction(update.transaction_id.as_ref())?;
-                count(inner.update(&caller, Sent::Text(&update.query), rows).await?)
+                let sent = Sent::Text(&update.query, update.transaction_id.as_ref());
+                count(inner.update(&caller, sent, rows).await?)
             }
             Command::CommandPreparedStatementUpdate(update) => {
                 let handle = update.prepared_statement_handle;

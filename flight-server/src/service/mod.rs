@@ -7,6 +7,7 @@
 //! CreatePreparedStatement       Backend::prepare -> a handle that holds the statement, sealed; the server keeps nothing
 //! GetCatalogs, GetTables, ...   Backend::tables -> rows; the command is its own ticket
 //! SetSessionOptions, ...        the caller's session
+//! BeginTransaction, ...         Backend::begin_transaction, end_transaction: a transaction is the session's
 //! ```
 //!
 //! # What a client can hold
@@ -15,7 +16,7 @@
 //! expires it gives the same rows. A ticket or handle that another principal shows is refused.
 //!
 //! # What is not here
-//! Transactions, parameters, updates, Substrait, ListFlights: UNIMPLEMENTED with a sentence. This version authenticates
+//! Savepoints, parameters, updates, Substrait, ListFlights: UNIMPLEMENTED with a sentence. This version authenticates
 //! nobody: every caller is the anonymous principal, and Basic credentials are accepted unread.
 
 mod actions;

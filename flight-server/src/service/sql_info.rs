@@ -47,7 +47,7 @@ fn server(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::FlightSqlServerSubstrait, false);
     builder.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
     builder.append(SqlInfo::FlightSqlServerSubstraitMaxVersion, "");
-    builder.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
+    builder.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::Transaction as i32);
     builder.append(SqlInfo::FlightSqlServerCancel, true);
     builder.append(SqlInfo::FlightSqlServerBulkIngestion, false);
     builder.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
@@ -157,10 +157,11 @@ fn limits(builder: &mut SqlInfoDataBuilder) {
 }
 
 fn transactions_and_cursors(builder: &mut SqlInfoDataBuilder) {
-    let none = SqlTransactionIsolationLevel::SqlTransactionNone as i32;
-    builder.append(SqlInfo::SqlDefaultTransactionIsolation, i64::from(none));
-    builder.append(SqlInfo::SqlTransactionsSupported, false);
-    builder.append(SqlInfo::SqlSupportedTransactionsIsolationLevels, bits([none]));
+    // a transaction that observes sees each statement's newest records; one that consumes, or was begun in SQL, sees one snapshot
+    let read_committed = SqlTransactionIsolationLevel::SqlTransactionReadCommitted as i32;
+    builder.append(SqlInfo::SqlDefaultTransactionIsolation, i64::from(read_committed));
+    builder.append(SqlInfo::SqlTransactionsSupported, true);
+    builder.append(SqlInfo::SqlSupportedTransactionsIsolationLevels, bits([read_committed]));
     builder.append(SqlInfo::SqlDataDefinitionCausesTransactionCommit, false);
     builder.append(SqlInfo::SqlDataDefinitionsInTransactionsIgnored, false);
     let forward_only = SqlSupportedResultSetType::SqlResultSetTypeForwardOnly as i32;
@@ -323,6 +324,6 @@ mod tests {
         let batch = batch(CommandGetSqlInfo { info: vec![8, 9_999] }).unwrap();
         assert_eq!(batch.num_rows(), 1);
         let values = batch.column(1).as_union();
-        assert_eq!(values.value(0).to_data().buffers()[0].typed_data::<i32>(), [0]);
+        assert_eq!(values.value(0).to_data().buffers()[0].typed_data::<i32>(), [1]);
     }
 }

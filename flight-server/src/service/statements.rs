@@ -33,27 +33,35 @@ struct Endpoints {
 /// A statement as a client sends it: text, or the handle of a prepared one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sent<'a> {
-    /// SQL text.
-    Text(&'a str),
-    /// What CreatePreparedStatement gave.
+    /// SQL text, with the transaction that the client says it is in.
+    Text(&'a str, Option<&'a Bytes>),
+    /// What CreatePreparedStatement gave. It outlives the transaction it was made in: it is run in the session's own.
     Handle(&'a [u8]),
 }
 
-/// A transaction that the client says it is in.
-pub(crate) fn no_transaction(id: Option<&Bytes>) -> Result<(), Status> {
-    match id {
-        Some(id) if !id.is_empty() => Err(Status::invalid_argument(
-            "this server has no transactions, so it gave no transaction id",
-        )),
-        _ => Ok(()),
-    }
+/// A statement of a session.
+struct Statement {
+    session: Arc<Session>,
+    sql: String,
+    transaction: Option<String>,
+}
+
+/// A transaction that the client says it is in. Ids are text that this server gave.
+pub(crate) fn said_transaction(id: Option<&Bytes>) -> Result<Option<String>, Status> {
+    let Some(id) = id.filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    std::str::from_utf8(id)
+        .map(|id| Some(id.to_owned()))
+        .map_err(|_| Status::failed_precondition("the transaction id is none of this server's"))
 }
 
 impl Inner {
     /// GetFlightInfo: plans the statement, and runs it if it is none that reads.
     pub(crate) async fn flight_info(&self, caller: &Caller, sent: Sent<'_>, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let (session, sql) = self.statement(caller, sent)?;
-        let endpoints = match self.plan(caller, &session, sql).await? {
+        let statement = self.statement(caller, sent)?;
+        let session = Arc::clone(&statement.session);
+        let endpoints = match self.plan(caller, statement).await? {
             Planned::Query(query) => Endpoints {
                 query_id: query.query_id,
                 schema: query.schema,
@@ -95,7 +103,7 @@ impl Inner {
 
     /// GetSchema of a statement: typed, and nothing of it is run.
     pub(crate) async fn statement_schema(&self, caller: &Caller, sent: Sent<'_>) -> Result<SchemaRef, Status> {
-        let (session, sql) = self.statement(caller, sent)?;
+        let Statement { session, sql, .. } = self.statement(caller, sent)?;
         match self.prepare(caller, &session, &sql).await?.schema {
             Some(schema) => wire_schema(&schema),
             None => Ok(SchemaRef::new(arrow::datatypes::Schema::empty())),
@@ -104,7 +112,7 @@ impl Inner {
 
     /// CreatePreparedStatement.
     pub(crate) async fn create_prepared(&self, caller: &Caller, request: ActionCreatePreparedStatementRequest) -> Result<Bytes, Status> {
-        no_transaction(request.transaction_id.as_ref())?;
+        said_transaction(request.transaction_id.as_ref())?;
         let session = self.sessions.of(caller, None)?;
         let prepared = self.prepare(caller, &session, &request.query).await?;
         let handle = PreparedHandle::new(request.query, session.principal(), session.id());
@@ -149,14 +157,14 @@ impl Inner {
         S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
     {
         no_parameters(rows).await?;
-        let (session, sql) = self.statement(caller, sent)?;
+        let statement = self.statement(caller, sent)?;
         // Asked first: planning a query would read streams for rows that nobody fetches.
-        let prepared = self.prepare(caller, &session, &sql).await?;
+        let prepared = self.prepare(caller, &statement.session, &statement.sql).await?;
         let reads = || Status::invalid_argument("the statement gives rows; send it as a query");
         if prepared.schema.is_some() && !prepared.is_update {
             return Err(reads());
         }
-        match self.plan(caller, &session, sql).await? {
+        match self.plan(caller, statement).await? {
             Planned::Done(_) => Ok(0),
             Planned::Query(_) => Err(reads()),
         }
@@ -181,26 +189,36 @@ impl Inner {
         }
     }
 
-    fn statement(&self, caller: &Caller, sent: Sent<'_>) -> Result<(Arc<Session>, String), Status> {
+    fn statement(&self, caller: &Caller, sent: Sent<'_>) -> Result<Statement, Status> {
         match sent {
-            Sent::Text(sql) => Ok((self.sessions.of(caller, None)?, sql.to_owned())),
+            Sent::Text(sql, transaction) => Ok(Statement {
+                session: self.sessions.of(caller, None)?,
+                sql: sql.to_owned(),
+                transaction: said_transaction(transaction)?,
+            }),
             Sent::Handle(handle) => {
                 let principal = self.sessions.principal(caller)?;
                 let handle = PreparedHandle::open(&self.sealer, handle, &principal)?;
-                Ok((self.sessions.of(caller, Some(&handle.session()))?, handle.sql))
+                Ok(Statement {
+                    session: self.sessions.of(caller, Some(&handle.session()))?,
+                    sql: handle.sql,
+                    transaction: None,
+                })
             }
         }
     }
 
-    async fn plan(&self, caller: &Caller, session: &Session, sql: String) -> Result<Planned, Status> {
+    async fn plan(&self, caller: &Caller, statement: Statement) -> Result<Planned, Status> {
         let overrides = caller.options()?;
+        let session = statement.session;
         let request = StatementRequest {
-            sql,
-            per_shard: caller.per_shard(&overrides, session),
+            sql: statement.sql,
+            per_shard: caller.per_shard(&overrides, &session),
             overrides,
+            transaction: statement.transaction,
             arrived: caller.arrived,
         };
-        self.backend.plan(session, request).await.map_err(|error| status::engine(&error))
+        self.backend.plan(&session, request).await.map_err(|error| status::engine(&error))
     }
 
     async fn prepare(&self, caller: &Caller, session: &Session, sql: &str) -> Result<Prepared, Status> {

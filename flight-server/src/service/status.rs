@@ -29,6 +29,7 @@ pub(crate) fn code(category: ErrorCategory) -> Code {
         ErrorCategory::NotSupported => Code::Unimplemented,
         ErrorCategory::OutOfRange => Code::OutOfRange,
         ErrorCategory::Cancelled => Code::Cancelled,
+        ErrorCategory::Aborted => Code::Aborted,
         ErrorCategory::Internal => Code::Internal,
     }
 }
@@ -47,6 +48,7 @@ pub(crate) fn engine(error: &EngineError) -> Status {
         | ErrorCategory::FailedPrecondition
         | ErrorCategory::NotSupported
         | ErrorCategory::OutOfRange
+        | ErrorCategory::Aborted
         | ErrorCategory::Cancelled => tracing::debug!(?category, %error, "statement refused"),
     }
     with_retry(Status::new(code(category), shortened(error.to_string())))
@@ -115,6 +117,7 @@ mod tests {
             (ErrorCategory::PermissionDenied, 7),
             (ErrorCategory::ResourceExhausted, 8),
             (ErrorCategory::FailedPrecondition, 9),
+            (ErrorCategory::Aborted, 10),
             (ErrorCategory::OutOfRange, 11),
             (ErrorCategory::NotSupported, 12),
             (ErrorCategory::Internal, 13),

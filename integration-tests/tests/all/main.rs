@@ -14,3 +14,4 @@ mod progress;
 mod promises;
 mod rooms;
 mod sql_cases;
+mod transactions;

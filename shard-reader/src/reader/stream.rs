@@ -102,6 +102,11 @@ impl StreamReader {
         self.context.retention()
     }
 
+    /// The time of day by which its records age, ms since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.context.now_ms()
+    }
+
     /// Whether the stream's capacity is on demand.
     pub fn on_demand(&self) -> bool {
         self.context.on_demand()

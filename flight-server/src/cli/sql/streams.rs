@@ -13,7 +13,7 @@ use crate::cli::args::SqlArgs;
 use crate::cli::catalog_infer::table_name;
 use crate::cli::serve::settings;
 use crate::cli::server::{Listeners, Server, bind};
-use crate::cli::{catalog_files, local_engine};
+use crate::cli::{catalog_files, checkpoint_store, local_engine};
 use crate::config::{AllowSection, Config, SegmentsSection};
 use crate::engine::{DEFAULT_SAMPLE, Engine, EngineError, ErrorCategory, KinesisSources, Principal};
 
@@ -49,7 +49,8 @@ impl Local {
         };
         let catalog = catalog_files::open(&config).await?;
         let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
-        let server = Server::start(&config, listeners, catalog, sources, local_engine::reader(&config))?;
+        let checkpoints = checkpoint_store::build(&config).await?;
+        let server = Server::start(&config, listeners, catalog, sources, local_engine::reader(&config), checkpoints)?;
         Ok(Self {
             server,
             _directory: directory,

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::api::PinnedTable;
+use super::super::consume::Fixed;
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::super::pin;
@@ -206,7 +207,7 @@ impl Engine {
         };
         let sql = format!("select _message from \"{DEFAULT_SCHEMA}\".sample limit {count}");
         let statement = self.statement(parse(&sql)?, &OptionValues::default(), tables, asker).await?;
-        pin::pin(&statement, Instant::now()).await?;
+        pin::pin(&statement, Instant::now(), &Fixed::default()).await?;
         let physical = self.physical(&statement).await?;
         let rows = execute_stream(physical, statement.state.task_ctx())?;
         let collected = tokio::time::timeout(self.config().query_timeout, rows.try_collect::<Vec<_>>()).await;

@@ -15,9 +15,9 @@ use serde_yaml::{Mapping, Value};
 use super::api::DoneResult;
 use super::commands;
 use super::error::EngineError;
-use super::options::StatementOptions;
 use super::plan::Engine;
 use super::sql::{CATALOG, CreateTable, DdlColumn, DdlStatement, table_of};
+use super::statement_options::StatementOptions;
 
 pub use allowed::{AllowedStreams, DefinitionRules};
 pub(crate) use document::placeholder;

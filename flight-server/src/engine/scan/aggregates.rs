@@ -5,7 +5,7 @@ use std::ops::Range;
 use datafusion::arrow::array::{BooleanArray, BooleanBuilder};
 use shard_reader::{HashRange, Records};
 
-use super::super::options::KplDedup;
+use super::super::statement_options::KplDedup;
 
 /// Whether each row's hash key lies in the shard's range: true for a record that is no aggregate, NULL where the range is not known.
 pub(super) fn hash_in_range(records: &Records, range: Option<HashRange>) -> BooleanArray {

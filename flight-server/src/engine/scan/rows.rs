@@ -14,8 +14,8 @@ use shard_reader::{SegmentSlice, ShardPin};
 
 use super::super::error::{EngineError, ErrorCategory};
 use super::super::hidden::HiddenColumn;
-use super::super::options::KplDedup;
 use super::super::scan_errors::{Met, ScanErrors};
+use super::super::statement_options::KplDedup;
 use super::super::table::ColumnSource;
 use super::aggregates::kept;
 use super::columns::Run;

@@ -14,6 +14,6 @@ mod tests;
 mod wildcard;
 
 pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
-pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, parse};
+pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use relations::{CATALOG, table_of};
 pub(super) use stream_function::{STREAM_SCHEMA, StreamCall};

@@ -60,6 +60,19 @@ pub(crate) enum StatementKind {
     },
     /// Is about table definitions.
     Definition(DdlStatement),
+    /// Begins or ends a transaction.
+    Transaction(TransactionStatement),
+}
+
+/// A statement about the session's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransactionStatement {
+    /// `BEGIN`.
+    Begin,
+    /// `COMMIT`.
+    Commit,
+    /// `ROLLBACK`.
+    Rollback,
 }
 
 /// Parses one statement.
@@ -211,6 +224,12 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
         | Statement::ShowColumns { .. }
         | Statement::ShowFunctions { .. }
         | Statement::ExplainTable { .. }) => Ok(StatementKind::Query(Box::new(DfStatement::Statement(Box::new(query))))),
+        Statement::StartTransaction { .. } => Ok(StatementKind::Transaction(TransactionStatement::Begin)),
+        Statement::Commit { chain: false, .. } => Ok(StatementKind::Transaction(TransactionStatement::Commit)),
+        Statement::Rollback {
+            chain: false,
+            savepoint: None,
+        } => Ok(StatementKind::Transaction(TransactionStatement::Rollback)),
         other => Err(EngineError::NotSupported(refuse::reason(&other))),
     }
 }

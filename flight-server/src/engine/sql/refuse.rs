@@ -15,7 +15,9 @@ pub(super) fn reason(statement: &Statement) -> String {
             "tables are made by CREATE EXTERNAL TABLE name (…) STORED AS KINESIS LOCATION 'kinesis://stream', or by a definition file in the catalog's directory; a schema is there once a table is in it"
         }
         Statement::Drop { .. } | Statement::AlterTable { .. } => "of DROP and ALTER there are DROP TABLE and ALTER TABLE … ADD COLUMN",
-        Statement::StartTransaction { .. } | Statement::Commit { .. } | Statement::Rollback { .. } => "transactions are not supported yet",
+        Statement::Commit { .. } | Statement::Rollback { .. } | Statement::Savepoint { .. } | Statement::ReleaseSavepoint { .. } => {
+            "of transactions there are BEGIN, COMMIT and ROLLBACK; there are no savepoints, and none is chained to another"
+        }
         Statement::Copy { .. } | Statement::CopyIntoSnowflake { .. } | Statement::Unload { .. } => {
             "COPY is not supported: a statement neither reads nor writes files"
         }

@@ -2,7 +2,7 @@
 
 use datafusion::sql::parser::Statement as DfStatement;
 
-use super::{StatementKind, parse};
+use super::{StatementKind, TransactionStatement, parse};
 use crate::engine::EngineError;
 
 /// Rewrites a statement in which tables `a` and `b` expose `_shard_id`, and gives its text.
@@ -161,6 +161,19 @@ fn other_statements_are_options_or_refused_with_a_reason() {
         matches!(parse("RESET kinesis.start").expect("an option").kind, StatementKind::Reset { name: Some(name) } if name == "kinesis.start")
     );
     assert!(matches!(parse("SHOW ALL").expect("all").kind, StatementKind::Show { name: None }));
+    for (sql, expected) in [
+        ("BEGIN", TransactionStatement::Begin),
+        ("start transaction", TransactionStatement::Begin),
+        ("begin work;", TransactionStatement::Begin),
+        ("COMMIT", TransactionStatement::Commit),
+        ("commit work", TransactionStatement::Commit),
+        ("rollback", TransactionStatement::Rollback),
+    ] {
+        assert!(
+            matches!(parse(sql).expect(sql).kind, StatementKind::Transaction(found) if found == expected),
+            "{sql}"
+        );
+    }
     for sql in [
         "SET datafusion.sql_parser.dialect = 'snowflake'",
         "SET datafusion.runtime.memory_limit = '1G'",
@@ -170,7 +183,10 @@ fn other_statements_are_options_or_refused_with_a_reason() {
         "INSERT INTO a VALUES (1)",
         "DELETE FROM a",
         "DROP VIEW a",
-        "BEGIN",
+        "SAVEPOINT a",
+        "ROLLBACK TO SAVEPOINT a",
+        "COMMIT AND CHAIN",
+        "EXPLAIN BEGIN",
         "EXPLAIN INSERT INTO a VALUES (1)",
         "PREPARE p AS SELECT 1",
     ] {

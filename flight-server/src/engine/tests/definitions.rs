@@ -11,6 +11,7 @@ impl World {
             sql: sql.to_owned(),
             overrides: OptionValues::default(),
             per_shard: false,
+            transaction: None,
             arrived: Instant::now(),
         };
         match self.engine.plan(&self.session, request).await? {

@@ -20,7 +20,7 @@ impl World {
         }
     }
 
-    fn put_rows(&self, numbers: std::ops::Range<i64>) {
+    pub(super) fn put_rows(&self, numbers: std::ops::Range<i64>) {
         let shards = self.source.open_shards();
         for n in numbers {
             self.put(

@@ -105,6 +105,7 @@ async fn queries_are_known_while_they_run_and_afterwards() {
         sql: "select count(*), count(sql), count(error) from kinesis.system.queries where principal = 'anonymous'".into(),
         overrides: OptionValues::default(),
         per_shard: false,
+        transaction: None,
         arrived: Instant::now(),
     };
     let Planned::Query(query) = world.engine.plan(&other, request).await.unwrap() else {

@@ -7,6 +7,7 @@ mod serving;
 mod sessions;
 mod stub;
 mod tickets;
+mod transactions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

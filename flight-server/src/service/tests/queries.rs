@@ -225,10 +225,10 @@ async fn set_works_as_an_update_and_queries_do_not() {
     let ingest = CommandStatementIngest::default();
     assert_eq!(put(&mut client, &ingest, vec![]).await.unwrap_err().code(), Code::Unimplemented);
     let mut transaction = update("set start latest");
-    transaction.transaction_id = Some(Bytes::from_static(b"t"));
+    transaction.transaction_id = Some(Bytes::from_static(b"\xff"));
     assert_eq!(
         put(&mut client, &transaction, vec![]).await.unwrap_err().code(),
-        Code::InvalidArgument
+        Code::FailedPrecondition
     );
 }
 

@@ -15,10 +15,13 @@ use shard_reader::StatementMeter;
 use tokio::sync::Notify;
 
 use crate::engine::{
-    DoneResult, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
+    DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
     PlannedQuery, Prepared, QueryPart, Session, StatementRequest, TableEntry, TableKind,
 };
 use crate::service::Backend;
+
+/// The id of its transactions.
+pub(super) const TRANSACTION: &str = "transaction 1";
 
 /// How many shards its stream has.
 pub(super) const SHARDS: u32 = 4;
@@ -29,11 +32,14 @@ pub(super) struct Seen {
     pub(super) session: String,
     pub(super) overrides: OptionValues,
     pub(super) per_shard: bool,
+    pub(super) transaction: Option<String>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Stub {
     pub(super) seen: Mutex<Vec<Seen>>,
+    /// Transactions that were ended, and how.
+    pub(super) ended: Mutex<Vec<(String, Ending)>>,
     /// Times that progress was asked for.
     pub(super) polls: Mutex<u32>,
     /// A stream of rows was dropped before its end.
@@ -124,6 +130,7 @@ impl Backend for Stub {
         self.seen.lock().push(Seen {
             session: session.id().to_string(),
             overrides: request.overrides.clone(),
+            transaction: request.transaction.clone(),
             per_shard: request.per_shard,
         });
         let sql = request.sql;
@@ -157,6 +164,7 @@ impl Backend for Stub {
                 part,
                 parts,
                 principal: String::new(),
+                consumption: None,
             })
             .collect();
         Ok(Planned::Query(PlannedQuery {
@@ -208,6 +216,18 @@ impl Backend for Stub {
             ),
             endless: part.sql == "follow",
         })
+    }
+
+    fn begin_transaction(&self, _: &Session) -> Result<Arc<str>, EngineError> {
+        Ok(TRANSACTION.into())
+    }
+
+    async fn end_transaction(&self, session: &Session, id: &str, ending: Ending) -> Result<(), EngineError> {
+        if id != TRANSACTION {
+            return Err(EngineError::FailedPrecondition("the transaction is closed".into()));
+        }
+        self.ended.lock().push((session.id().to_string(), ending));
+        Ok(())
     }
 
     async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError> {

@@ -29,6 +29,7 @@ fn part() -> Content {
         part: 0,
         parts: 1,
         principal: "anonymous".into(),
+        consumption: None,
     })
 }
 
