@@ -194,7 +194,16 @@ def reopen_iteration(url, endpoint, file):
         connection.commit()
 
 
+def read_after_reset(url, endpoint, file):
+    """The checkpoint was reset behind iteration 0."""
+    before = json.loads(pathlib.Path(file).read_text())
+    put(endpoint, range(80, 85))
+    with consumer(url, "crash") as connection:
+        checks.equal(read(connection), before["open"] + list(range(80, 85)), "behind iteration 0")
+        connection.commit()
+
+
 if __name__ == "__main__":
     address, kinesis_endpoint, phase, *rest = sys.argv[1:]
-    {"clients": clients, "open": open_iteration, "reopen": reopen_iteration}[phase](address, kinesis_endpoint, *rest)
+    {"clients": clients, "open": open_iteration, "reopen": reopen_iteration, "after_reset": read_after_reset}[phase](address, kinesis_endpoint, *rest)
     print(f"{phase}: done")

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Datagen(DatagenArgs),
     /// Look after table definitions.
     Catalog(CatalogArgs),
+    /// Look after checkpoints: what named consumers have consumed.
+    Checkpoints(CheckpointsArgs),
 }
 
 /// Form of log lines.
@@ -206,6 +208,56 @@ pub(crate) struct CatalogArgs {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: CatalogCommand,
+}
+
+/// `shardflight checkpoints`
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointsArgs {
+    /// The server's configuration: where checkpoints are kept, the tables, and how Kinesis is reached.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// How rows are printed.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table, global = true)]
+    pub(crate) format: OutputFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: CheckpointsCommand,
+}
+
+/// Commands on checkpoints.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointsCommand {
+    /// All consumers, and how far each has come.
+    List,
+    /// The kept iterations of a consumer, shard by shard.
+    Show {
+        /// The checkpoint.
+        name: String,
+    },
+    /// Let a consumer start elsewhere; its open iteration is given up.
+    Reset {
+        /// The checkpoint.
+        name: String,
+        /// A table, or its stream's name.
+        stream: String,
+        /// trim_horizon, latest, a time, an age (-1h), or iteration:N to go on behind a committed iteration.
+        #[arg(long, allow_hyphen_values = true)]
+        to: String,
+    },
+    /// Give the open iteration of a consumer up: its records belong to the next one.
+    Abandon {
+        /// The checkpoint.
+        name: String,
+        /// A table, or its stream's name.
+        stream: String,
+    },
+    /// Forget a consumer.
+    Delete {
+        /// The checkpoint.
+        name: String,
+        /// A table, or its stream's name [default: all streams of the consumer].
+        stream: Option<String>,
+    },
 }
 
 /// Commands on table definitions.

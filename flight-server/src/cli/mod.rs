@@ -10,6 +10,7 @@ mod catalog_convert;
 mod catalog_files;
 mod catalog_infer;
 mod checkpoint_store;
+mod checkpoints;
 mod datagen;
 mod demo;
 mod demo_clients;
@@ -60,7 +61,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let level = match cli.command {
-        Command::Sql(_) => "warn",
+        Command::Sql(_) | Command::Checkpoints(_) => "warn",
         _ => "info,aws_config=warn",
     };
     logging::start(cli.log_format, cli.verbose, level)?;
@@ -74,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 CatalogCommand::Convert { file } => catalog_convert::run(&file),
                 CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },
+            Command::Checkpoints(args) => Box::pin(checkpoints::run(&args)).await,
             Command::Demo(args) => Box::pin(demo::run(&args)).await,
             Command::Serve(args) => Box::pin(serve::run(&args)).await,
         }

@@ -17,7 +17,32 @@ pub(super) struct ReaderFacts {
 impl Facts for ReaderFacts {
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)> {
         let counters = self.engine.readers().counters();
+        let consumers = self.engine.consumers().counts();
         let mut totals = vec![
+            (
+                "checkpoint_iterations_opened",
+                "Iterations of checkpoints that were opened",
+                MetricType::Counter,
+                consumers.opened,
+            ),
+            (
+                "checkpoint_commits",
+                "Iterations of checkpoints that were committed",
+                MetricType::Counter,
+                consumers.committed,
+            ),
+            (
+                "checkpoint_conflicts",
+                "Commits that another owner of the iteration had fenced",
+                MetricType::Counter,
+                consumers.conflicts,
+            ),
+            (
+                "checkpoint_refusals",
+                "Commits refused for want of delivery, or because the store could not be reached",
+                MetricType::Counter,
+                consumers.refused,
+            ),
             (
                 "get_records_calls",
                 "GetRecords calls, failed ones too",

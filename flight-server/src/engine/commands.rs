@@ -15,7 +15,7 @@ use super::sql::{CATALOG, ParsedStatement, StatementKind};
 /// Runs the statement, if it is one of these.
 pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedStatement) -> Result<Option<DoneResult>, EngineError> {
     match &parsed.kind {
-        StatementKind::Query(_) | StatementKind::Definition(_) | StatementKind::Transaction(_) => Ok(None),
+        StatementKind::Query(_) | StatementKind::Definition(_) | StatementKind::Transaction(_) | StatementKind::Call(_) => Ok(None),
         StatementKind::Set { name, value } => {
             let (name, value) = parse_option(name, value)?;
             session.set_option(name, Some(&value))?;

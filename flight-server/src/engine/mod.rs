@@ -23,6 +23,7 @@ mod options;
 mod parts;
 mod pin;
 mod plan;
+mod procedures;
 mod promises;
 mod queries;
 mod result;

@@ -38,7 +38,7 @@ use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 use super::statement_options::StatementOptions;
 use super::table::{StatementScope, StreamTable};
-use super::{commands, endless, explain, pin, runtime, split, system, view};
+use super::{commands, endless, explain, pin, procedures, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
 const UNPLANNED: &str = "unplanned";
@@ -148,6 +148,10 @@ impl Engine {
         &self.catalog
     }
 
+    pub(super) fn sources(&self) -> &Arc<dyn SourceProvider> {
+        &self.sources
+    }
+
     /// The checkpoints.
     pub fn consumers(&self) -> &Consumers {
         &self.consumers
@@ -221,6 +225,11 @@ impl Engine {
                 TransactionStatement::Rollback => self.sql_end(session, Ending::Rollback).await?,
             }
             return Ok(Planned::Done(commands::nothing()));
+        }
+        if let StatementKind::Call(call) = &parsed.kind {
+            arrival.kind = "call";
+            let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
+            return Box::pin(self.call(&arrival.principal, &options, call)).await.map(Planned::Done);
         }
         if let Some(done) = commands::run(session, &values, &parsed)? {
             return Ok(Planned::Done(done));
@@ -301,6 +310,10 @@ impl Engine {
             }),
             StatementKind::Show { name } => Ok(Prepared {
                 schema: Some(commands::show_schema(name.is_none())),
+                is_update: false,
+            }),
+            StatementKind::Call(call) => Ok(Prepared {
+                schema: Some(procedures::schema(call)?),
                 is_update: false,
             }),
             StatementKind::Definition(definition) => {
@@ -401,6 +414,7 @@ impl Engine {
                 errors: Arc::clone(&self.errors),
                 principal: asker.principal,
                 promises: Arc::clone(&self.promises),
+                checkpoints: Arc::clone(self.consumers.store()),
             },
         );
         let state = self.state(&options, catalogs, now_ns, follow);

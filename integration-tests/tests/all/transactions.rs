@@ -3,7 +3,7 @@
 use integration_tests::backends::Backend;
 use integration_tests::environment::scratch_directory;
 use integration_tests::kinesis;
-use integration_tests::server::{Server, run_script};
+use integration_tests::server::{Server, run, run_script};
 use integration_tests::tables::TableService;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,46 @@ async fn a_killed_server_finds_its_open_iteration() {
     server.process.wait(std::time::Duration::from_secs(10)).unwrap();
     let server = Server::start(&directory, &running.endpoint, "").unwrap();
     phase(&server, &running.endpoint, "reopen", Some(&file));
+}
+
+/// `shardflight checkpoints` on the configuration of a server.
+fn checkpoints(directory: &Path, arguments: &[&str]) -> Result<Vec<String>, String> {
+    let config = directory.join("shardflight.yaml").display().to_string();
+    let mut command = vec!["checkpoints", "--format", "csv", "--config", config.as_str()];
+    command.extend(arguments);
+    run(&command, std::time::Duration::from_secs(60)).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_looks_after_checkpoints() {
+    let running = Backend::Embedded.start().unwrap();
+    stream(&running.endpoint, 2).await;
+    let directory = directory("transactions-steered");
+    let file = directory.join("before.json");
+    let mut server = Server::start(&directory, &running.endpoint, "").unwrap();
+    phase(&server, &running.endpoint, "open", Some(&file));
+    let held = checkpoints(&directory, &["list"]).expect_err("the server holds the file");
+    assert!(held.contains("checkpoints.redb") && held.contains("SQL"), "{held}");
+    server.process.signal("TERM").unwrap();
+    server.process.wait(std::time::Duration::from_secs(10)).unwrap();
+    let listed = checkpoints(&directory, &["list"]).unwrap();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    assert!(listed[1].starts_with("crash,") && listed[1].contains(",0,"), "{listed:?}");
+    let shown = checkpoints(&directory, &["show", "crash"]).unwrap();
+    let states: Vec<&str> = shown[1..].iter().filter_map(|line| line.split(',').nth(3)).collect();
+    assert_eq!(states, ["committed", "committed", "open", "open"], "{shown:?}");
+    let given_up = checkpoints(&directory, &["abandon", "crash", "numbers"]).unwrap();
+    assert!(given_up[1].ends_with("iteration 1 given up"), "{given_up:?}");
+    let reset = checkpoints(&directory, &["reset", "crash", "numbers", "--to", "iteration:0"]).unwrap();
+    assert!(reset[1].ends_with("reset to iteration:0"), "{reset:?}");
+    // what a reset leads to is what the open iteration was, and came since
+    let server = Server::start(&directory, &running.endpoint, "").unwrap();
+    phase(&server, &running.endpoint, "after_reset", Some(&file));
+    drop(server);
+    let deleted = checkpoints(&directory, &["delete", "crash"]).unwrap();
+    assert!(deleted[1].ends_with("deleted"), "{deleted:?}");
+    assert_eq!(checkpoints(&directory, &["list"]).unwrap().len(), 1);
+    assert!(checkpoints(&directory, &["delete", "crash"]).unwrap_err().contains("no checkpoint"));
 }
 
 /// One server opens an iteration, another one over the same table of checkpoints goes on with it.

@@ -6,7 +6,7 @@ mod endless;
 mod input;
 mod interactive;
 mod meta;
-mod output;
+pub(super) mod output;
 mod results;
 mod run;
 mod statements;

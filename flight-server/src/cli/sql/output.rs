@@ -52,14 +52,14 @@ impl Buffer {
 }
 
 /// An [`Output`] and what it has written.
-pub(super) struct Printer {
+pub(in crate::cli) struct Printer {
     output: Output,
     buffer: Buffer,
 }
 
 impl Printer {
     /// Of one statement.
-    pub(super) fn new(format: OutputFormat, schema: &SchemaRef, follows: bool) -> Result<Self, ArrowError> {
+    pub(in crate::cli) fn new(format: OutputFormat, schema: &SchemaRef, follows: bool) -> Result<Self, ArrowError> {
         let buffer = Buffer::default();
         let output = match format {
             OutputFormat::Table if follows => Output::Endless(EndlessTable::new(SchemaRef::clone(schema))),
@@ -84,7 +84,7 @@ impl Printer {
     }
 
     /// Takes a batch; returns what can be written by now.
-    pub(super) fn batch(&mut self, batch: RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    pub(in crate::cli) fn batch(&mut self, batch: RecordBatch) -> Result<Vec<u8>, ArrowError> {
         match &mut self.output {
             Output::Table { batches, .. } => batches.push(batch),
             Output::Endless(table) => return Ok(table.batch(&batch)?.into_bytes()),
@@ -96,7 +96,7 @@ impl Printer {
     }
 
     /// What is left to write.
-    pub(super) fn finish(self) -> Result<Vec<u8>, ArrowError> {
+    pub(in crate::cli) fn finish(self) -> Result<Vec<u8>, ArrowError> {
         match self.output {
             // A statement without a result set, such as SET, has no columns to draw.
             Output::Table { schema, .. } if schema.fields().is_empty() => {}

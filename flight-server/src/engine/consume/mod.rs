@@ -20,6 +20,7 @@ mod end;
 mod open;
 mod positions;
 mod read;
+mod steer;
 mod transaction;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use deliver::Consumption;
 pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
 pub(super) use read::Fixed;
+pub(super) use steer::Steered;
 pub(super) use transaction::{Slot, Transaction};
 
 /// The checkpoints of a server.

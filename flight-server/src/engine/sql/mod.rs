@@ -1,6 +1,7 @@
 //! From a statement's text to one that the query engine can plan.
 
 mod arrows;
+mod call;
 mod ddl;
 mod follow;
 mod hint;
@@ -13,6 +14,7 @@ mod stream_function;
 mod tests;
 mod wildcard;
 
+pub(super) use call::Call;
 pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use relations::{CATALOG, table_of};

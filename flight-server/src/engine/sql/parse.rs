@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
+use super::call::{self, Call};
 use super::ddl::{self, DdlStatement};
 use super::stream_function::StreamCall;
 use super::wildcard::{Exposed, Rewriter};
@@ -62,6 +63,8 @@ pub(crate) enum StatementKind {
     Definition(DdlStatement),
     /// Begins or ends a transaction.
     Transaction(TransactionStatement),
+    /// Calls a procedure of the server.
+    Call(Call),
 }
 
 /// A statement about the session's transaction.
@@ -224,6 +227,7 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
         | Statement::ShowColumns { .. }
         | Statement::ShowFunctions { .. }
         | Statement::ExplainTable { .. }) => Ok(StatementKind::Query(Box::new(DfStatement::Statement(Box::new(query))))),
+        Statement::Call(function) => Ok(StatementKind::Call(call::parse(&function)?)),
         Statement::StartTransaction { .. } => Ok(StatementKind::Transaction(TransactionStatement::Begin)),
         Statement::Commit { chain: false, .. } => Ok(StatementKind::Transaction(TransactionStatement::Commit)),
         Statement::Rollback {
@@ -270,7 +274,7 @@ fn own_option(name: &str) -> Result<String, EngineError> {
     }
 }
 
-fn literal(value: &Expr) -> Result<String, EngineError> {
+pub(super) fn literal(value: &Expr) -> Result<String, EngineError> {
     match value {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) | Value::Number(text, _) => Ok(text.clone()),

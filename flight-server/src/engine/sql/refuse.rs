@@ -26,7 +26,6 @@ pub(super) fn reason(statement: &Statement) -> String {
         }
         Statement::CreateFunction { .. } | Statement::DropFunction { .. } => "functions cannot be created",
         Statement::Use(_) => "USE is not supported; write SET kinesis.schema = 'name'",
-        Statement::Call(_) => "CALL is not supported yet",
         _ => "this kind of statement is not supported",
     };
     text.to_owned()

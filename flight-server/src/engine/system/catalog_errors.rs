@@ -2,15 +2,18 @@
 
 use std::time::UNIX_EPOCH;
 
+use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::Field;
 
+use super::super::error::EngineError;
 use super::columns::{millis, number, number_field, text, text_field, time, time_field};
 use super::{Facts, SystemTable};
 
 #[derive(Debug)]
 pub(super) struct CatalogErrors;
 
+#[async_trait]
 impl SystemTable for CatalogErrors {
     fn name(&self) -> &'static str {
         "catalog_errors"
@@ -30,14 +33,14 @@ impl SystemTable for CatalogErrors {
         ]
     }
 
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let errors = &facts.catalog.errors;
-        vec![
+        Ok(vec![
             text(errors, |error| Some(error.file.display())),
             number(errors, |error| error.error.line),
             number(errors, |error| error.error.column),
             text(errors, |error| Some(&error.error.message)),
             time(errors, |error| error.since.duration_since(UNIX_EPOCH).ok().map(millis)),
-        ]
+        ])
     }
 }

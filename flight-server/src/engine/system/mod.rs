@@ -3,7 +3,9 @@
 //! Each table is a file: a type that is a [`SystemTable`], named in [`TABLES`]. Rows are made when a plan scans the table.
 
 mod catalog_errors;
+mod checkpoints;
 mod columns;
+mod iterations;
 mod promises;
 mod queries;
 mod scan_errors;
@@ -23,7 +25,9 @@ use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use shard_reader::Readers;
+use shard_reader::checkpoints::CheckpointStore;
 
+use super::error::EngineError;
 use super::promises::BrokenPromises;
 use super::queries::Queries;
 use super::scan_errors::ScanErrors;
@@ -34,6 +38,8 @@ pub(super) const SCHEMA: &str = "system";
 /// The tables in it, in name order.
 pub(super) static TABLES: &[&dyn SystemTable] = &[
     &catalog_errors::CatalogErrors,
+    &checkpoints::Checkpoints,
+    &iterations::Iterations,
     &promises::Promises,
     &queries::QueriesTable,
     &scan_errors::ScanErrorsTable,
@@ -43,6 +49,7 @@ pub(super) static TABLES: &[&dyn SystemTable] = &[
 ];
 
 /// A table about the server.
+#[async_trait]
 pub(super) trait SystemTable: fmt::Debug + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
@@ -51,7 +58,7 @@ pub(super) trait SystemTable: fmt::Debug + Sync {
     /// Its columns.
     fn fields(&self) -> Vec<Field>;
     /// Its rows, in columns, as of now.
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef>;
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError>;
 
     /// Its columns, as a schema.
     fn schema(&self) -> SchemaRef {
@@ -72,6 +79,7 @@ pub(super) struct Facts {
     pub(super) promises: Arc<BrokenPromises>,
     pub(super) queries: Arc<Queries>,
     pub(super) errors: Arc<ScanErrors>,
+    pub(super) checkpoints: Arc<dyn CheckpointStore>,
     /// Who asks: the statements of others are shown without their text.
     pub(super) principal: String,
 }
@@ -101,7 +109,8 @@ impl TableProvider for Provider {
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let schema = self.table.schema();
-        let batch = RecordBatch::try_new(Arc::clone(&schema), self.table.columns(&self.facts))?;
+        let columns = self.table.columns(&self.facts).await.map_err(EngineError::into_datafusion)?;
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
         MemTable::try_new(schema, vec![vec![batch]])?
             .scan(state, projection, filters, limit)
             .await

@@ -1,8 +1,10 @@
 //! Statements that are planned, run or ran lately.
 
+use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field};
 
+use super::super::error::EngineError;
 use super::super::queries::{QueryRow, now_ms};
 use super::columns::{number, number_field, ratio, text, text_field, time, time_field};
 use super::{Facts, SystemTable};
@@ -10,6 +12,7 @@ use super::{Facts, SystemTable};
 #[derive(Debug)]
 pub(super) struct QueriesTable;
 
+#[async_trait]
 impl SystemTable for QueriesTable {
     fn name(&self) -> &'static str {
         "queries"
@@ -36,11 +39,11 @@ impl SystemTable for QueriesTable {
         ]
     }
 
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let rows: Vec<QueryRow> = facts.queries.rows();
         let now = now_ms();
         let own = |row: &&QueryRow| row.principal == facts.principal;
-        vec![
+        Ok(vec![
             text(&rows, |row| Some(&row.id)),
             text(&rows, |row| Some(&row.principal)),
             text(&rows, |row| Some(row.kind)),
@@ -53,6 +56,6 @@ impl SystemTable for QueriesTable {
             ratio(&rows, QueryRow::progress),
             text(&rows, |row| Some(row).filter(own).map(|row| &row.sql)),
             text(&rows, |row| Some(row).filter(own).and_then(|row| row.error.as_ref())),
-        ]
+        ])
     }
 }

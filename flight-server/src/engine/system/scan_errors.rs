@@ -1,8 +1,10 @@
 //! Bad records that statements met.
 
+use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field};
 
+use super::super::error::EngineError;
 use super::super::scan_errors::ScanError;
 use super::columns::{bytes, number, number_field, text, text_field, time, time_field};
 use super::{Facts, SystemTable};
@@ -10,6 +12,7 @@ use super::{Facts, SystemTable};
 #[derive(Debug)]
 pub(super) struct ScanErrorsTable;
 
+#[async_trait]
 impl SystemTable for ScanErrorsTable {
     fn name(&self) -> &'static str {
         "scan_errors"
@@ -37,9 +40,9 @@ impl SystemTable for ScanErrorsTable {
         ]
     }
 
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let rows: Vec<ScanError> = facts.errors.entries();
-        vec![
+        Ok(vec![
             time(&rows, |row| Some(row.at_ms)),
             text(&rows, |row| Some(&row.table().schema)),
             text(&rows, |row| Some(&row.table().table)),
@@ -53,6 +56,6 @@ impl SystemTable for ScanErrorsTable {
             bytes(&rows, |row| &row.message),
             number(&rows, |row| Some(row.message_length)),
             text(&rows, |row| Some(&row.query_id)),
-        ]
+        ])
     }
 }

@@ -1,9 +1,11 @@
 //! Runs of records that this process holds.
 
+use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::Field;
 use shard_reader::SegmentFacts;
 
+use super::super::error::EngineError;
 use super::columns::{number, number_field, text, text_field, time, time_field};
 use super::{Facts, SystemTable};
 
@@ -15,6 +17,7 @@ struct Row {
     segment: SegmentFacts,
 }
 
+#[async_trait]
 impl SystemTable for Segments {
     fn name(&self) -> &'static str {
         "segments"
@@ -39,7 +42,7 @@ impl SystemTable for Segments {
         ]
     }
 
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let mut rows: Vec<Row> = facts
             .readers
             .streams()
@@ -55,7 +58,7 @@ impl SystemTable for Segments {
         rows.sort_by(|left, right| {
             (&left.stream, &left.segment.shard, left.segment.first).cmp(&(&right.stream, &right.segment.shard, right.segment.first))
         });
-        vec![
+        Ok(vec![
             text(&rows, |row| Some(&row.stream)),
             text(&rows, |row| Some(&row.segment.shard)),
             text(&rows, |row| Some(row.segment.storage)),
@@ -66,6 +69,6 @@ impl SystemTable for Segments {
             number(&rows, |row| Some(row.segment.decoded_bytes)),
             time(&rows, |row| row.segment.arrivals.map(|(first, _)| first)),
             time(&rows, |row| row.segment.arrivals.map(|(_, last)| last)),
-        ]
+        ])
     }
 }

@@ -1,9 +1,11 @@
 //! Shards of the streams that this process reads.
 
+use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::Field;
 use shard_reader::ShardFacts;
 
+use super::super::error::EngineError;
 use super::columns::{flag, millis, number, number_field, text, text_field};
 use super::{Facts, SystemTable};
 
@@ -18,6 +20,7 @@ struct Row {
     shard: ShardFacts,
 }
 
+#[async_trait]
 impl SystemTable for Shards {
     fn name(&self) -> &'static str {
         "shards"
@@ -60,7 +63,7 @@ impl SystemTable for Shards {
         ]
     }
 
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let mut rows: Vec<Row> = facts
             .readers
             .streams()
@@ -74,7 +77,7 @@ impl SystemTable for Shards {
             })
             .collect();
         rows.sort_by(|left, right| (&left.stream, &left.shard.info.id).cmp(&(&right.stream, &right.shard.info.id)));
-        vec![
+        Ok(vec![
             text(&rows, |row| Some(&row.stream)),
             text(&rows, |row| Some(&row.shard.info.id)),
             text(&rows, |row| row.shard.info.parent.as_ref()),
@@ -103,6 +106,6 @@ impl SystemTable for Shards {
             number(&rows, |row| Some(row.shard.counters.iterator_expiries)),
             number(&rows, |row| Some(row.shard.counters.gaps)),
             text(&rows, |row| row.shard.failing.as_ref()),
-        ]
+        ])
     }
 }

@@ -1,9 +1,11 @@
 //! Streams that this process reads or has read.
 
+use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::Field;
 use shard_reader::ShardFacts;
 
+use super::super::error::EngineError;
 use super::columns::{number, number_field, text, text_field, time, time_field};
 use super::{Facts, SystemTable};
 
@@ -29,6 +31,7 @@ impl Row {
     }
 }
 
+#[async_trait]
 impl SystemTable for Streams {
     fn name(&self) -> &'static str {
         "streams"
@@ -56,7 +59,7 @@ impl SystemTable for Streams {
         ]
     }
 
-    fn columns(&self, facts: &Facts) -> Vec<ArrayRef> {
+    async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let mut rows: Vec<Row> = facts
             .readers
             .streams()
@@ -71,7 +74,7 @@ impl SystemTable for Streams {
             })
             .collect();
         rows.sort_by(|left, right| (&left.name, &left.arn, left.created_ms).cmp(&(&right.name, &right.arn, right.created_ms)));
-        vec![
+        Ok(vec![
             text(&rows, |row| Some(&row.name)),
             text(&rows, |row| Some(&row.arn)),
             time(&rows, |row| Some(row.created_ms)),
@@ -85,6 +88,6 @@ impl SystemTable for Streams {
             number(&rows, |row| row.sum(|shard| shard.records)),
             number(&rows, |row| row.sum(|shard| shard.bytes)),
             number(&rows, |row| row.shards.iter().filter_map(|shard| shard.millis_behind).max()),
-        ]
+        ])
     }
 }

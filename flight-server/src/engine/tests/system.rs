@@ -157,6 +157,8 @@ async fn every_table_is_listed_with_the_columns_that_it_gives() {
         names,
         [
             "catalog_errors",
+            "checkpoints",
+            "iterations",
             "promises",
             "queries",
             "scan_errors",

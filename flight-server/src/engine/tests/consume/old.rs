@@ -141,3 +141,100 @@ async fn an_iteration_takes_in_no_more_than_it_may() {
     assert!(steps > 3, "{steps}");
     assert_eq!(step(&client).await, numbers(0..0));
 }
+
+#[tokio::test]
+async fn a_checkpoint_is_reset_given_up_and_deleted_by_calls() {
+    let world = World::with_rows(2, 6);
+    let client = world.consumer("c").await;
+    step(&client).await;
+    world.put_rows(6..9);
+    step(&client).await;
+    world.put_rows(9..10);
+    client.run("begin").await.unwrap();
+    assert_eq!(client.run("select n from t").await.unwrap(), numbers(9..10));
+    assert_eq!(
+        client
+            .run("select checkpoint, committed_iteration, open_iteration, next_iteration, shards from kinesis.system.checkpoints")
+            .await
+            .unwrap(),
+        ["c|1|2|2|2"]
+    );
+    assert_eq!(
+        client
+            .run("select iteration, state, count(*) from kinesis.system.iterations group by 1, 2 order by 1")
+            .await
+            .unwrap(),
+        ["0|committed|2", "1|committed|2", "2|open|2"]
+    );
+    // what is given up comes again, under another number, with what came since
+    world.put_rows(10..12);
+    let call = "call kinesis.system.abandon_iteration('c', 't')";
+    assert_eq!(steered(&client, call).await, ["3|iteration 2 given up"]);
+    assert_eq!(client.refused("commit").await, ErrorCategory::Aborted);
+    assert_eq!(step(&client).await, numbers(9..12));
+    assert_eq!(client.refused(call).await, ErrorCategory::FailedPrecondition, "none is open");
+    for (to, next, rows) in [
+        ("trim_horizon", 4, 0..12),
+        ("iteration:0", 5, 6..12),
+        ("latest", 6, 0..0),
+        ("2001-01-01", 7, 0..12),
+    ] {
+        let call = format!("call kinesis.system.reset_checkpoint(name => 'c', \"to\" => '{to}', \"table\" => 'kinesis.default.t')");
+        let done = steered(&client, &call).await;
+        assert!(done[0].starts_with(&format!("{next}|reset to ")), "{done:?}");
+        assert_eq!(step(&client).await, numbers(rows), "{to}");
+    }
+    // an old iteration stays what it was
+    client.run("set kinesis.iteration = 1").await.unwrap();
+    assert_eq!(step(&client).await, numbers(6..9));
+    client.run("reset kinesis.iteration").await.unwrap();
+    // a stream that was created anew is consumed again once that is said
+    world.source.recreate();
+    world.put_rows(0..3);
+    client.run("begin").await.unwrap();
+    assert_eq!(client.refused("select n from t").await, ErrorCategory::FailedPrecondition);
+    client.run("rollback").await.unwrap();
+    client.run("call system.reset_checkpoint('c', 't', 'trim_horizon')").await.unwrap();
+    assert_eq!(step(&client).await, numbers(0..3));
+    client.run("call kinesis.system.delete_checkpoint('c')").await.unwrap();
+    assert_eq!(world.head("c").await, None);
+    for (wrong, category) in [
+        ("call kinesis.system.delete_checkpoint('c')", ErrorCategory::NotFound),
+        (
+            "call kinesis.system.reset_checkpoint('c', 'missing', 'latest')",
+            ErrorCategory::NotFound,
+        ),
+        (
+            "call kinesis.system.reset_checkpoint('c', 't', 'soon')",
+            ErrorCategory::InvalidArgument,
+        ),
+        (
+            "call kinesis.system.reset_checkpoint('c', 't', 'iteration:3')",
+            ErrorCategory::NotFound,
+        ),
+        ("call kinesis.system.reset_checkpoint('c', 't')", ErrorCategory::InvalidArgument),
+        (
+            "call kinesis.system.reset_checkpoint('c', 't', 'latest', 'x')",
+            ErrorCategory::InvalidArgument,
+        ),
+        (
+            "call kinesis.system.reset_checkpoint('', 't', 'latest')",
+            ErrorCategory::InvalidArgument,
+        ),
+        ("call kinesis.system.nonsense()", ErrorCategory::NotFound),
+    ] {
+        assert_eq!(client.refused(wrong).await, category, "{wrong}");
+    }
+}
+
+/// What a call said: next iteration, and what was done.
+async fn steered(client: &Client<'_>, call: &str) -> Vec<String> {
+    let session = &client.session;
+    let Planned::Done(done) = client.world.engine.plan(session, client.request(call, None)).await.unwrap() else {
+        panic!("{call} is no query");
+    };
+    let rows = texts(&done.batches);
+    rows.iter()
+        .map(|row| row.split('|').skip(2).collect::<Vec<_>>().join("|"))
+        .collect()
+}
