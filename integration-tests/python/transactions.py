@@ -28,9 +28,9 @@ def kinesis(endpoint):
     )
 
 
-def put(endpoint, numbers):
+def put(endpoint, numbers, stream="numbers"):
     records = [{"Data": json.dumps({"n": n}).encode(), "PartitionKey": f"key-{n}"} for n in numbers]
-    reply = kinesis(endpoint).put_records(StreamName="numbers", Records=records)
+    reply = kinesis(endpoint).put_records(StreamName=stream, Records=records)
     checks.equal(reply["FailedRecordCount"], 0, "records refused")
 
 
@@ -153,6 +153,32 @@ def check_commit_on_read(url, endpoint):
         checks.equal(read(connection), [], "a whole read did")
 
 
+def check_several_streams(url, endpoint):
+    both = "select n from numbers where n < 10 union all select n + 1000 from others"
+    put(endpoint, range(0, 5), "others")
+    rows = list(range(0, 10)) + list(range(1000, 1005))
+    with consumer(url, "several") as early:
+        said = refused("two streams", lambda: read(early, both))
+        checks.equal("checkpoint_tables" in said, True, said)
+        options(early, checkpoint_tables="numbers, kinesis.default.others")
+        checks.equal(read(early, both), rows, "both streams")
+        # another one takes the iteration of one of them over: then neither moves
+        with consumer(url, "several", checkpoint_tables="others") as late:
+            checks.equal(read(late, "select n from others"), list(range(0, 5)), "one of them")
+            said = refused("a commit of both", early.commit)
+            checks.equal("ABORTED" in said.upper(), True, said)
+            late.rollback()
+    with consumer(url, "several", checkpoint_tables="numbers,others") as again:
+        checks.equal(read(again, both), rows, "both again")
+        put(endpoint, range(5, 8), "others")
+        again.commit()
+        checks.equal(read(again, both), list(range(1005, 1008)), "what came since")
+        again.commit()
+        options(again, checkpoint_tables="others")
+        checks.equal(len(read(again, both)), 10, "a stream that is not consumed is read as without a checkpoint")
+        again.commit()
+
+
 def check_pyarrow(url):
     client = pyarrow.flight.FlightClient(url.replace("grpc://", "grpc+tcp://"))
     info = client.get_flight_info(statement(NUMBERS), with_headers(checkpoint_name="pyarrow", start="trim_horizon"))
@@ -167,6 +193,7 @@ def clients(url, endpoint):
     check_partitions_in_several_processes(url, endpoint)
     check_sql_alone(url, endpoint)
     check_commit_on_read(url, endpoint)
+    check_several_streams(url, endpoint)
     check_pyarrow(url)
 
 
@@ -194,6 +221,37 @@ def reopen_iteration(url, endpoint, file):
         connection.commit()
 
 
+def write_positions(url, endpoint, file):
+    """For each of two shards a sequence number: the third record's of the first, the last record's of the second."""
+    put(endpoint, range(0, 40))
+    with flight_sql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("select _shard_id, sequence_number(_shard_sequence_id) from numbers order by _shard_sequence_id")
+        by_shard = {}
+        for shard, sequence in cursor.fetchall():
+            by_shard.setdefault(shard, []).append(sequence)
+    (first, numbers), (second, others) = sorted(by_shard.items())
+    pathlib.Path(file).write_text(json.dumps([[first, numbers[2]], [second, others[-1]]]))
+
+
+def read_imported(url, endpoint, file):
+    """What was imported is consumed; nothing else is."""
+    (first, third), (second, _) = json.loads(pathlib.Path(file).read_text())
+    with flight_sql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        rest = f"select n from numbers where _shard_id = '{first}' and _shard_sequence_id > '{third}'"
+        cursor.execute(rest)
+        behind = sorted(row[0] for row in cursor.fetchall())
+        cursor.execute(f"select n from numbers where _shard_id = '{second}'")
+        whole = sorted(row[0] for row in cursor.fetchall())
+    checks.equal(len(behind) + len(whole) + 3, 40, "records")
+    for name, rows in {"old_job": behind, "kcl": sorted(behind + whole)}.items():
+        with flight_sql.connect(url) as connection:
+            options(connection, checkpoint_name=name, checkpoint_mode="consume")
+            checks.equal(read(connection), rows, name)
+            connection.commit()
+            checks.equal(read(connection), [], f"{name} again")
+            connection.commit()
+
+
 def read_after_reset(url, endpoint, file):
     """The checkpoint was reset behind iteration 0."""
     before = json.loads(pathlib.Path(file).read_text())
@@ -203,7 +261,16 @@ def read_after_reset(url, endpoint, file):
         connection.commit()
 
 
+PHASES = {
+    "clients": clients,
+    "open": open_iteration,
+    "reopen": reopen_iteration,
+    "after_reset": read_after_reset,
+    "positions": write_positions,
+    "imported": read_imported,
+}
+
 if __name__ == "__main__":
     address, kinesis_endpoint, phase, *rest = sys.argv[1:]
-    {"clients": clients, "open": open_iteration, "reopen": reopen_iteration, "after_reset": read_after_reset}[phase](address, kinesis_endpoint, *rest)
+    PHASES[phase](address, kinesis_endpoint, *rest)
     print(f"{phase}: done")

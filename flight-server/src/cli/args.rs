@@ -251,6 +251,35 @@ pub(crate) enum CheckpointsCommand {
         /// A table, or its stream's name.
         stream: String,
     },
+    /// Take over what the Presto or Hive connector kept: DynamoDB rows NAME_STREAM_SHARD_N.
+    ImportPresto {
+        /// The checkpoint, which had the same logical name there.
+        name: String,
+        /// A table, or its stream's name.
+        stream: String,
+        /// DynamoDB table [default: named like the stream].
+        #[arg(long, value_name = "TABLE")]
+        from_table: Option<String>,
+        /// The iteration that was consumed last [default: the highest].
+        #[arg(long, value_name = "N")]
+        iteration: Option<u64>,
+        /// Replace a checkpoint that has a past.
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Take over a lease table of the Kinesis Client Library.
+    ImportKcl {
+        /// The checkpoint.
+        name: String,
+        /// A table, or its stream's name.
+        stream: String,
+        /// DynamoDB table: the application's name.
+        #[arg(long, value_name = "TABLE")]
+        from_table: String,
+        /// Replace a checkpoint that has a past.
+        #[arg(long)]
+        overwrite: bool,
+    },
     /// Forget a consumer.
     Delete {
         /// The checkpoint.

@@ -20,6 +20,12 @@ pub(super) async fn build(config: &Config) -> anyhow::Result<Arc<dyn CheckpointS
     Ok(Arc::new(store))
 }
 
+/// How DynamoDB is reached, whether checkpoints are kept there or not.
+pub(super) fn dynamodb_settings(config: &Config) -> DynamoDbSettings {
+    let section = config.checkpoints.dynamodb.clone().unwrap_or_default();
+    settings(config, &section)
+}
+
 /// Where the streams are, and as whom they are read, the table is and is used, unless it says otherwise. A role to read streams is no role to write tables.
 fn settings(config: &Config, section: &DynamoDbSection) -> DynamoDbSettings {
     let section = section.clone();

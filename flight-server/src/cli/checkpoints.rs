@@ -1,5 +1,7 @@
 //! `shardflight checkpoints`: the store that a configuration names, without a server.
 
+mod import;
+
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -32,7 +34,10 @@ pub(super) async fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
     let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
     let store = checkpoint_store::build(&config).await?;
     let engine = Engine::new(engine_config(&config)?, catalog, Arc::clone(&readers), sources, store)?;
-    let answered = Box::pin(answer(&engine, statement(&args.command))).await;
+    let answered = match statement(&args.command) {
+        Some(statement) => Box::pin(answer(&engine, statement)).await,
+        None => Box::pin(import::run(&engine, &config, &args.command)).await,
+    };
     readers.shutdown().await;
     let (schema, batches) = answered?;
     let mut printer = Printer::new(args.format, &schema, false)?;
@@ -64,8 +69,10 @@ async fn answer(engine: &Arc<Engine>, sql: String) -> anyhow::Result<(SchemaRef,
     }
 }
 
-fn statement(command: &CheckpointsCommand) -> String {
-    match command {
+/// The statement that does it, where one does.
+fn statement(command: &CheckpointsCommand) -> Option<String> {
+    Some(match command {
+        CheckpointsCommand::ImportPresto { .. } | CheckpointsCommand::ImportKcl { .. } => return None,
         CheckpointsCommand::List => "select * from kinesis.system.checkpoints order by checkpoint, stream".into(),
         CheckpointsCommand::Show { name } => format!(
             "select * from kinesis.system.iterations where checkpoint = {} order by stream, iteration, shard",
@@ -77,7 +84,7 @@ fn statement(command: &CheckpointsCommand) -> String {
             let arguments: Vec<&str> = std::iter::once(name.as_str()).chain(stream.as_deref()).collect();
             call("delete_checkpoint", &arguments)
         }
-    }
+    })
 }
 
 fn call(procedure: &str, arguments: &[impl AsRef<str>]) -> String {
@@ -101,7 +108,10 @@ mod tests {
                 stream: stream.map(str::to_owned),
             })
         };
-        assert_eq!(delete(None), "call kinesis.system.delete_checkpoint('o''clock')");
-        assert_eq!(delete(Some("s")), "call kinesis.system.delete_checkpoint('o''clock', 's')");
+        assert_eq!(delete(None).as_deref(), Some("call kinesis.system.delete_checkpoint('o''clock')"));
+        assert_eq!(
+            delete(Some("s")).as_deref(),
+            Some("call kinesis.system.delete_checkpoint('o''clock', 's')")
+        );
     }
 }

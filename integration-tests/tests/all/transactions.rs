@@ -41,7 +41,11 @@ fn phase(server: &Server, endpoint: &str, phase: &str, file: Option<&Path>) {
 async fn adbc_consumes_in_transactions() {
     let running = Backend::Embedded.start().unwrap();
     stream(&running.endpoint, 3).await;
+    let others = kinesis::client(&running.endpoint);
+    others.create_stream().stream_name("others").shard_count(1).send().await.unwrap();
+    kinesis::active(&others, "others").await.unwrap();
     let directory = directory("transactions");
+    std::fs::write(directory.join("tables/others.yaml"), TABLE.replace("numbers", "others")).unwrap();
     let server = Server::start(&directory, &running.endpoint, "").unwrap();
     phase(&server, &running.endpoint, "clients", None);
 }
@@ -115,6 +119,70 @@ async fn the_program_looks_after_checkpoints() {
     assert!(deleted[1].ends_with("deleted"), "{deleted:?}");
     assert_eq!(checkpoints(&directory, &["list"]).unwrap().len(), 1);
     assert!(checkpoints(&directory, &["delete", "crash"]).unwrap_err().contains("no checkpoint"));
+}
+
+/// Rows as the Presto connector and the Kinesis Client Library write them.
+async fn old_table(client: &aws_sdk_dynamodb::Client, table: &str, rows: &[(&str, &str)]) {
+    use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+    let key = KeySchemaElement::builder().attribute_name("leaseKey").key_type(KeyType::Hash);
+    let attribute = AttributeDefinition::builder()
+        .attribute_name("leaseKey")
+        .attribute_type(ScalarAttributeType::S);
+    client
+        .create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .key_schema(key.build().unwrap())
+        .attribute_definitions(attribute.build().unwrap())
+        .send()
+        .await
+        .unwrap();
+    for (key, checkpoint) in rows {
+        client
+            .put_item()
+            .table_name(table)
+            .item("leaseKey", AttributeValue::S((*key).to_owned()))
+            .item("checkpoint", AttributeValue::S((*checkpoint).to_owned()))
+            .item("checkpointSubSequenceNumber", AttributeValue::N("0".to_owned()))
+            .item("leaseCounter", AttributeValue::N("7".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_presto_and_kcl_kept_is_taken_over() {
+    let running = Backend::Embedded.start().unwrap();
+    stream(&running.endpoint, 2).await;
+    let tables = TableService::Moto.start().unwrap();
+    let settings = format!(
+        "checkpoints: {{ dynamodb: {{ endpoint: \"{}\", region: us-east-1 }} }}\n",
+        tables.endpoint
+    );
+    let directory = directory("transactions-imported");
+    let server = Server::start(&directory, &running.endpoint, &settings).unwrap();
+    let file = directory.join("positions.json");
+    phase(&server, &running.endpoint, "positions", Some(&file));
+    let positions: Vec<(String, String)> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let [(shard, sequence), (other, last)] = positions.as_slice() else {
+        panic!("{positions:?}")
+    };
+    let client = tables.client();
+    let key = |shard: &str, iteration: u32| format!("old_job_numbers_{shard}_{iteration}");
+    let (first, second, third) = (key(shard, 0), key(shard, 1), key(other, 1));
+    old_table(&client, "numbers", &[(&first, "1"), (&second, sequence), (&third, last)]).await;
+    old_table(&client, "app", &[(shard, sequence), (other, "TRIM_HORIZON")]).await;
+    let imported = checkpoints(&directory, &["import-presto", "old_job", "numbers"]).unwrap();
+    assert!(imported[1].contains("2 shards taken over; 0 without a row"), "{imported:?}");
+    let again = checkpoints(&directory, &["import-presto", "old_job", "numbers"]).unwrap_err();
+    assert!(again.contains("--overwrite"), "{again}");
+    assert!(checkpoints(&directory, &["import-presto", "old_job", "numbers", "--overwrite"]).is_ok());
+    let imported = checkpoints(&directory, &["import-kcl", "kcl", "numbers", "--from-table", "app"]).unwrap();
+    assert!(imported[1].contains("1 shards taken over; 1 without a row"), "{imported:?}");
+    let missing = checkpoints(&directory, &["import-kcl", "kcl2", "numbers", "--from-table", "nothing"]).unwrap_err();
+    assert!(missing.contains("nothing"), "{missing}");
+    phase(&server, &running.endpoint, "imported", Some(&file));
 }
 
 /// One server opens an iteration, another one over the same table of checkpoints goes on with it.

@@ -16,6 +16,7 @@ mod dynamodb;
 mod encoding;
 mod local;
 mod model;
+mod old;
 mod ranges;
 mod store;
 mod transitions;
@@ -26,5 +27,6 @@ pub use model::{
     Base, CheckpointName, CheckpointNameError, Consumer, Ends, Head, Iteration, IterationNumber, IterationStart, IterationState,
     OpenIteration, OwnerToken, Run, Runs, ShardEnd,
 };
+pub use old::{OldPosition, OldRow, OldRowError, PrestoRows, lease_rows, presto_rows};
 pub use ranges::{IterationRange, LostShard, RangeStart, ShardTip, first_of, following_ends, ranges_between};
 pub use store::{CheckpointError, CheckpointErrorKind, CheckpointStore, Commit};

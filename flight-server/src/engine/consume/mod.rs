@@ -17,6 +17,7 @@
 mod bound;
 mod deliver;
 mod end;
+mod import;
 mod open;
 mod positions;
 mod read;
@@ -32,7 +33,7 @@ pub use deliver::Consumption;
 pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
 pub(super) use read::Fixed;
-pub(super) use steer::Steered;
+pub use steer::Steered;
 pub(super) use transaction::{Slot, Transaction};
 
 /// The checkpoints of a server.

@@ -122,8 +122,8 @@ impl StreamPositions {
         }
         let now_ms = self.reader.now_ms();
         let kept_until = previous.kept_until_ms(ms(self.reader.retention()));
-        // what starts at the trim horizon wants what is there
-        let is_base = previous.as_of_ms.is_none() && previous.shards.is_empty();
+        // a start at the trim horizon, or taken over from elsewhere, wants what is there of shards that it does not name
+        let is_base = previous.as_of_ms.is_none();
         let mut lost = Vec::new();
         let mut starts = Vec::with_capacity(ranges.len());
         for range in ranges {

@@ -9,6 +9,7 @@ use shard_reader::{Freshness, OnGap};
 use tokio::time::Instant;
 
 use super::super::error::EngineError;
+use super::super::options::OptionValues;
 use super::super::plan::Engine;
 use super::super::statement_options::StatementOptions;
 use super::open::stated;
@@ -16,11 +17,13 @@ use super::positions::StreamPositions;
 
 /// What was done to a consumer.
 #[derive(Debug)]
-pub(in super::super) struct Steered {
-    pub(in super::super) consumer: Consumer,
+pub struct Steered {
+    /// Which.
+    pub consumer: Consumer,
     /// The iteration that comes next; `None` if the consumer is gone.
-    pub(in super::super) next: Option<IterationNumber>,
-    pub(in super::super) done: String,
+    pub next: Option<IterationNumber>,
+    /// In words.
+    pub done: String,
 }
 
 impl Engine {
@@ -180,6 +183,17 @@ impl Engine {
             .collect())
     }
 
+    /// The name of a table's stream, or what is said where there is no such table.
+    pub fn stream_name(&self, table: &str) -> String {
+        let options = StatementOptions::resolve(&OptionValues::default());
+        let known = options.ok().and_then(|options| self.defined_stream(&options, table));
+        let stream = known.map_or_else(|| table.to_owned(), |(_, definition)| definition.stream.clone());
+        match stream.rsplit_once(":stream/") {
+            Some((_, name)) => name.to_owned(),
+            None => stream,
+        }
+    }
+
     fn defined_stream(&self, options: &StatementOptions, table: &str) -> Option<(TableName, Arc<catalog::TableDefinition>)> {
         let bare = table.strip_prefix("kinesis.").unwrap_or(table);
         let (schema, table) = bare.split_once('.').unwrap_or((&options.schema, bare));
@@ -192,7 +206,7 @@ impl Engine {
     }
 
     /// The reader of a table's stream, or of a stream that a table is over.
-    async fn stream_of(&self, options: &StatementOptions, table: &str) -> Result<Arc<StreamReader>, EngineError> {
+    pub(super) async fn stream_of(&self, options: &StatementOptions, table: &str) -> Result<Arc<StreamReader>, EngineError> {
         let known = self.catalog().current();
         let over = || known.tables.values().find(|definition| definition.stream == *table).cloned();
         let definition = match self.defined_stream(options, table) {
@@ -206,7 +220,7 @@ impl Engine {
     }
 }
 
-fn checkpoint(name: &str) -> Result<CheckpointName, EngineError> {
+pub(super) fn checkpoint(name: &str) -> Result<CheckpointName, EngineError> {
     name.parse::<CheckpointName>()
         .map_err(|error| EngineError::Invalid(error.to_string()))
 }

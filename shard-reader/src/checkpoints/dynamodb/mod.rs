@@ -23,6 +23,7 @@ mod errors;
 mod expiry;
 mod items;
 mod keys;
+mod old_tables;
 mod reads;
 mod runs;
 mod table;
