@@ -32,6 +32,7 @@ use shard_reader::checkpoints::CheckpointStore;
 pub use deliver::Consumption;
 pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
+pub use import::OldPositions;
 pub(super) use read::Fixed;
 pub use steer::Steered;
 pub(super) use transaction::{Slot, Transaction};

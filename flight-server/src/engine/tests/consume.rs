@@ -3,6 +3,7 @@
 mod model;
 mod old;
 mod on_read;
+mod steered;
 
 use shard_reader::checkpoints::{CheckpointName, CheckpointStore, IterationNumber};
 
