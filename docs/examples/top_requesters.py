@@ -1,31 +1,55 @@
-"""Top 5 requesters every minute. Arguments: the server (grpc://host:port), a SQLite file, seconds between increments, increments (0 = for ever)."""
+"""The hosts that requested most, every minute, each request counted once.
 
+    python top_requesters.py grpc://127.0.0.1:32010 top.sqlite
+
+Needs adbc-driver-flightsql and pyarrow. Stop it as you like, kill -9 included: started again, it goes on where the file ends.
+"""
+
+import argparse
+import contextlib
 import sqlite3
-import sys
 import time
+import warnings
 
 import adbc_driver_flightsql.dbapi as flight_sql
 
-url, file, seconds, increments = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-sink = sqlite3.connect(file)
-sink.execute("CREATE TABLE IF NOT EXISTS increments (key TEXT PRIMARY KEY)")
-sink.execute("CREATE TABLE IF NOT EXISTS totals (host TEXT PRIMARY KEY, requests INTEGER)")
-connection = flight_sql.connect(url)  # autocommit is off: a transaction is open
-cursor = connection.cursor()
-for option, value in {"checkpoint_name": "top_requesters", "checkpoint_mode": "consume", "start": "trim_horizon"}.items():
-    cursor.execute(f"SET kinesis.{option} = '{value}'")
-done = 0
-while increments == 0 or done < increments:
-    # the first read fixes the increment: both statements see the same records
-    cursor.execute("SELECT _shard_id, max(_row_id) FROM kinesis.default.nasahttp GROUP BY _shard_id ORDER BY _shard_id")
-    key = str(cursor.fetchall())
-    cursor.execute("SELECT host, count(*) FROM kinesis.default.nasahttp GROUP BY host")
-    rows = cursor.fetchall()
-    with sink:  # one SQLite transaction: an increment that was written before the last crash is not written again
-        if rows and sink.execute("INSERT OR IGNORE INTO increments VALUES (?)", [key]).rowcount:
-            upsert = "INSERT INTO totals VALUES (?, ?) ON CONFLICT (host) DO UPDATE SET requests = requests + excluded.requests"
-            sink.executemany(upsert, rows)
+arguments = argparse.ArgumentParser()
+arguments.add_argument("server")
+arguments.add_argument("sink")
+arguments.add_argument("--table", default="kinesis.default.nasahttp")
+arguments.add_argument("--every", type=float, default=60, help="seconds")
+arguments.add_argument("--top", type=int, default=5, help="hosts")
+arguments = arguments.parse_args()
+
+# Where the server cannot be reached just then, the driver goes on without transactions, with a warning, and commit() does nothing.
+warnings.filterwarnings("error", message="Cannot disable autocommit")
+sink = sqlite3.connect(arguments.sink)
+sink.execute("create table if not exists top (increment text, host text, requests integer, primary key (increment, host))")
+
+
+def take_increment(connection, cursor):
+    # the first statement fixes the increment, and the second reads the same records
+    cursor.execute(f"select min(_row_id) from {arguments.table}")
+    [(increment,)] = cursor.fetchall()
+    cursor.execute(f"select host, count(*) from {arguments.table} group by host order by 2 desc, 1 limit {arguments.top}")
+    hosts = cursor.fetchall()
+    # Written before the commit: whoever dies in between gets the same records again, and the first of them names the rows to replace.
+    with sink:
+        sink.execute("delete from top where increment = ?", (increment,))
+        sink.executemany("insert into top values (?, ?, ?)", [(increment, *row) for row in hosts])
     connection.commit()
-    done += 1
-    print(sorted(rows, key=lambda row: (-row[1], row[0]))[:5], flush=True)
-    time.sleep(seconds)
+
+
+while True:
+    # A new connection after an error: the driver forgets a transaction whose commit failed.
+    try:
+        with contextlib.closing(flight_sql.connect(arguments.server)) as connection, connection.cursor() as cursor:
+            cursor.execute("SET kinesis.checkpoint_name = 'top-requesters'")
+            cursor.execute("SET kinesis.checkpoint_mode = 'consume'")
+            cursor.execute("SET kinesis.start = 'trim_horizon'")
+            while True:
+                take_increment(connection, cursor)
+                time.sleep(arguments.every)
+    except (flight_sql.Error, flight_sql.Warning) as error:
+        print(error, flush=True)
+        time.sleep(min(arguments.every, 1))

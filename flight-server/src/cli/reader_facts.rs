@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType;
 use shard_reader::SegmentCounters;
 
 use crate::engine::Engine;
-use crate::http::{Facts, ShardSample};
+use crate::http::{ConsumerSample, Facts, ShardSample};
 
 /// All readers of the process.
 #[derive(Debug)]
@@ -149,6 +149,16 @@ impl Facts for ReaderFacts {
         ];
         totals.extend(self.engine.readers().segment_counters().iter().flat_map(stored));
         totals
+    }
+
+    fn consumers(&self) -> Vec<ConsumerSample> {
+        let lags = self.engine.consumers().lags().into_iter();
+        lags.map(|(consumer, lag_ms)| ConsumerSample {
+            checkpoint: consumer.name.to_string(),
+            stream: consumer.stream.to_string(),
+            lag_ms,
+        })
+        .collect()
     }
 
     fn shards(&self) -> Vec<ShardSample> {

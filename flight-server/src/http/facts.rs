@@ -37,12 +37,25 @@ pub struct ShardSample {
     pub scans: u64,
 }
 
+/// A named consumer that is at work in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSample {
+    /// Name of the checkpoint.
+    pub checkpoint: String,
+    /// ARN of the stream.
+    pub stream: String,
+    /// Age of the moment to which everything is committed.
+    pub lag_ms: u64,
+}
+
 /// Where the figures come from.
 pub trait Facts: fmt::Debug + Send + Sync + 'static {
     /// Name (without prefix), help, whether it only grows, value.
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)>;
     /// Every shard that is being read.
     fn shards(&self) -> Vec<ShardSample>;
+    /// Consumers whose checkpoints this process has moved or opened.
+    fn consumers(&self) -> Vec<ConsumerSample>;
 }
 
 /// Writes [`Facts`] into a scrape; shards beyond `max_shards` are left out, and counted.
@@ -123,6 +136,16 @@ impl<F: Facts> Collector for FactsCollector<F> {
                 MetricType::Counter => metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
                 _ => metric.encode_gauge(&gauge(value))?,
             }
+        }
+        let mut metric = encoder.encode_descriptor(
+            "checkpoint_lag_milliseconds",
+            "Age of the moment to which a consumer has committed everything, as this process last saw it",
+            None,
+            MetricType::Gauge,
+        )?;
+        for consumer in self.facts.consumers().iter().take(self.max_shards) {
+            let labels = [("checkpoint", consumer.checkpoint.as_str()), ("stream", consumer.stream.as_str())];
+            metric.encode_family(&labels)?.encode_gauge(&gauge(consumer.lag_ms))?;
         }
         let mut shards = self.facts.shards();
         shards.sort_by(|a, b| (&a.stream, &a.shard).cmp(&(&b.stream, &b.shard)));

@@ -17,7 +17,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use facts::{Facts, ShardSample};
+pub use facts::{ConsumerSample, Facts, ShardSample};
 pub use metrics::{Metrics, Outcome};
 
 /// What Prometheus and OpenMetrics scrapers ask for.

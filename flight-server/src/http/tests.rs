@@ -16,6 +16,14 @@ impl Facts for TwoShards {
         ]
     }
 
+    fn consumers(&self) -> Vec<ConsumerSample> {
+        vec![ConsumerSample {
+            checkpoint: "c".into(),
+            stream: "s".into(),
+            lag_ms: 1500,
+        }]
+    }
+
     fn shards(&self) -> Vec<ShardSample> {
         let shard = |shard: &str, lag_ms| ShardSample {
             stream: "s".into(),
@@ -69,6 +77,7 @@ async fn statements_and_facts_are_in_the_scrape() {
         "shardflight_statement_rows_total{kind=\"query\"} 5",
         "shardflight_records_fetched_total 7",
         "shardflight_held_bytes 9",
+        "shardflight_checkpoint_lag_milliseconds{checkpoint=\"c\",stream=\"s\"} 1500",
         "shardflight_shards_without_series 1",
         "shardflight_shard_held_records{stream=\"s\",shard=\"shardId-0\"} 3",
         "shardflight_shard_records_total{stream=\"s\",shard=\"shardId-0\"} 12",

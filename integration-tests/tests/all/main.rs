@@ -4,6 +4,7 @@
 
 mod checkpoint_stores;
 mod conformance;
+mod consumers;
 mod definitions;
 mod demo;
 mod faults;

@@ -64,23 +64,6 @@ async fn a_killed_server_finds_its_open_iteration() {
     phase(&server, &running.endpoint, "reopen", Some(&file));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_worked_example_survives_being_killed() {
-    let running = Backend::Embedded.start().unwrap();
-    let client = kinesis::client(&running.endpoint);
-    let created = client.create_stream().stream_name("nasahttp").shard_count(3).send().await;
-    created.unwrap();
-    kinesis::active(&client, "nasahttp").await.unwrap();
-    let directory = directory("transactions-example");
-    let definition = "table: nasahttp\nstream: nasahttp\ncolumns:\n  - { name: host, path: host, type: varchar }\n";
-    std::fs::write(directory.join("tables/nasahttp.yaml"), definition).unwrap();
-    let server = Server::start(&directory, &running.endpoint, "").unwrap();
-    let flight = format!("grpc://{}", server.flight);
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/top_requesters.py");
-    let sink = directory.display().to_string();
-    run_script("top_requesters_killed.py", &[&flight, &running.endpoint, example, &sink]).unwrap();
-}
-
 /// `shardflight checkpoints` on the configuration of a server.
 fn checkpoints(directory: &Path, arguments: &[&str]) -> Result<Vec<String>, String> {
     let config = directory.join("shardflight.yaml").display().to_string();

@@ -144,7 +144,7 @@ impl Engine {
         let consumers = self.consumers();
         match store.commit(&commits).await {
             Ok(_) => {
-                consumers.committed.fetch_add(commits.len() as u64, Ordering::Relaxed);
+                consumers.saw_committed(&commits);
                 Ok(())
             }
             Err(error) => {

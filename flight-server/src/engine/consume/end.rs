@@ -115,7 +115,7 @@ impl Engine {
         }
         match consumers.store.commit(&held).await {
             Ok(_) => {
-                consumers.committed.fetch_add(held.len() as u64, Ordering::Relaxed);
+                consumers.saw_committed(&held);
                 state.over = Some(closed());
                 Ok(())
             }

@@ -67,13 +67,19 @@ impl ConsumerAt<'_> {
         };
         if let Some(open) = &head.open {
             self.store().take_over(&self.consumer, head.version, owner).await?;
-            return Ok((open.number, self.again(&head, open.number).await?));
+            let iteration = self.kept(&head, open.number).await?;
+            let previous = self.previous(iteration.start).await?;
+            self.consumers
+                .saw_open(&self.consumer, iteration.number, &previous, &iteration.ends);
+            return Ok((open.number, self.snapshot(&iteration, &previous).await?));
         }
         let previous = self.previous(head.start).await?;
         let iteration = self.opened(&head, &previous).await?;
         let snapshot = self.snapshot(&iteration, &previous).await?;
         self.store().open(&self.consumer, head.version, &iteration, owner).await?;
         self.consumers.opened.fetch_add(1, Ordering::Relaxed);
+        self.consumers
+            .saw_open(&self.consumer, iteration.number, &previous, &iteration.ends);
         Ok((iteration.number, snapshot))
     }
 
@@ -115,8 +121,8 @@ impl ConsumerAt<'_> {
         })
     }
 
-    /// The rows of an iteration that the store knows.
-    async fn again(&self, head: &Head, number: IterationNumber) -> Result<Snapshot, EngineError> {
+    /// An iteration that the store keeps, and that can be read.
+    async fn kept(&self, head: &Head, number: IterationNumber) -> Result<Iteration, EngineError> {
         let gone = |what: &str| {
             EngineError::FailedPrecondition(format!(
                 "{}: iteration {number} is {what}; the next one is {}",
@@ -135,8 +141,7 @@ impl ConsumerAt<'_> {
         if iteration.created_ms != self.identity().created_ms {
             return Err(gone("of a stream that was deleted and created anew"));
         }
-        let previous = self.previous(iteration.start).await?;
-        self.snapshot(&iteration, &previous).await
+        Ok(iteration)
     }
 
     async fn snapshot(&self, iteration: &Iteration, previous: &Ends) -> Result<Snapshot, EngineError> {
@@ -151,7 +156,9 @@ impl ConsumerAt<'_> {
             .head()
             .await?
             .ok_or_else(|| EngineError::NotFound(format!("{} has no past, so there is no iteration {number}", self.consumer)))?;
-        self.again(&head, number).await
+        let iteration = self.kept(&head, number).await?;
+        let previous = self.previous(iteration.start).await?;
+        self.snapshot(&iteration, &previous).await
     }
 
     /// From the checkpoint to the tip; nothing is written.

@@ -108,13 +108,14 @@ impl Engine {
                             fixed.ranges.insert(key, snapshot);
                         }
                         // an old iteration, read again
-                        HeldStream::Seen { ends } => {
+                        HeldStream::Seen { ends } | HeldStream::Observed { snapshot: ends, .. } => {
                             fixed.ranges.insert(key, ends);
                         }
                     }
                 }
                 Mode::Observe(name) if chosen != Some(false) => {
-                    fixed.ranges.insert(key, reading.observe(name).await?);
+                    let once = repeatable.is_some().then_some(&mut *state);
+                    fixed.ranges.insert(key, reading.observe(name, once).await?);
                 }
                 _ if repeatable.is_some() => {
                     fixed.ends.insert(key, reading.see(&mut state).await?);
@@ -204,7 +205,7 @@ impl<'a> Reading<'a> {
             Some(HeldStream::Consumed { consumer, .. }) => Err(EngineError::FailedPrecondition(format!(
                 "the transaction consumes by {consumer}, so it cannot consume by another; COMMIT or ROLLBACK first"
             ))),
-            Some(HeldStream::Seen { .. }) => Err(EngineError::FailedPrecondition(format!(
+            Some(HeldStream::Seen { .. } | HeldStream::Observed { .. }) => Err(EngineError::FailedPrecondition(format!(
                 "the transaction has read table {} without consuming it; COMMIT or ROLLBACK first",
                 self.table.name()
             ))),
@@ -221,11 +222,30 @@ impl<'a> Reading<'a> {
         }
     }
 
-    async fn observe(&self, name: &CheckpointName) -> Result<Snapshot, EngineError> {
+    /// `once`: the transaction sees it once for all.
+    async fn observe(&self, name: &CheckpointName, once: Option<&mut State>) -> Result<Snapshot, EngineError> {
         let at = self.at(name).await?;
-        match self.statement.options.iteration {
-            Some(number) => at.reread(number).await,
-            None => at.observed().await,
+        if let Some(number) = self.statement.options.iteration {
+            return at.reread(number).await;
+        }
+        let Some(state) = once else {
+            return at.observed().await;
+        };
+        match state.streams.get(&at.consumer.stream) {
+            Some(HeldStream::Observed { name: known, snapshot }) if known == name => Ok(snapshot.clone()),
+            Some(_) => Err(EngineError::FailedPrecondition(format!(
+                "the transaction has read table {} otherwise than by checkpoint `{name}`; COMMIT or ROLLBACK first",
+                self.table.name()
+            ))),
+            None => {
+                let snapshot = at.observed().await?;
+                let held = HeldStream::Observed {
+                    name: name.clone(),
+                    snapshot: snapshot.clone(),
+                };
+                state.streams.insert(at.consumer.stream, held);
+                Ok(snapshot)
+            }
         }
     }
 
@@ -233,7 +253,9 @@ impl<'a> Reading<'a> {
     async fn see(&self, state: &mut State) -> Result<Snapshot, EngineError> {
         let reader = self.table.reader().await?;
         match state.streams.get(reader.arn()) {
-            Some(HeldStream::Consumed { snapshot: ends, .. } | HeldStream::Seen { ends }) => Ok(ends.clone()),
+            Some(HeldStream::Consumed { snapshot: ends, .. } | HeldStream::Observed { snapshot: ends, .. } | HeldStream::Seen { ends }) => {
+                Ok(ends.clone())
+            }
             None => {
                 let positions = StreamPositions {
                     whose: String::new(),

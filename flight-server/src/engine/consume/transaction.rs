@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use shard_reader::Snapshot;
-use shard_reader::checkpoints::{Consumer, IterationNumber, OwnerToken};
+use shard_reader::checkpoints::{CheckpointName, Consumer, IterationNumber, OwnerToken};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -68,6 +68,8 @@ pub(super) enum HeldStream {
         number: IterationNumber,
         snapshot: Snapshot,
     },
+    /// From a checkpoint on, up to fixed ends.
+    Observed { name: CheckpointName, snapshot: Snapshot },
     /// Its ends are fixed.
     Seen { ends: Snapshot },
 }
@@ -107,7 +109,7 @@ impl State {
     pub(super) fn consumed(&self) -> impl Iterator<Item = (&Consumer, IterationNumber)> {
         self.streams.values().filter_map(|held| match held {
             HeldStream::Consumed { consumer, number, .. } => Some((consumer, *number)),
-            HeldStream::Seen { .. } => None,
+            HeldStream::Observed { .. } | HeldStream::Seen { .. } => None,
         })
     }
 }

@@ -4,6 +4,7 @@ mod model;
 mod old;
 mod on_read;
 mod steered;
+mod store_faults;
 
 use shard_reader::checkpoints::{CheckpointName, CheckpointStore, IterationNumber};
 
@@ -206,6 +207,12 @@ async fn who_observes_starts_at_the_checkpoint_and_writes_nothing() {
         client.run("commit").await.unwrap();
         assert_eq!(client.run("select n from t").await.unwrap(), numbers(6..9));
     }
+    client.run("begin").await.unwrap();
+    assert_eq!(client.run("select n from t").await.unwrap(), numbers(6..9));
+    world.put_rows(9..10);
+    assert_eq!(client.run("select n from t").await.unwrap(), numbers(6..9), "one snapshot");
+    client.run("commit").await.unwrap();
+    assert_eq!(client.run("select n from t").await.unwrap(), numbers(6..10));
     assert_eq!(world.head("c").await, head);
     // without a past a start must be stated
     client.run("set kinesis.checkpoint_name = 'new'").await.unwrap();
@@ -213,11 +220,11 @@ async fn who_observes_starts_at_the_checkpoint_and_writes_nothing() {
     assert_eq!(error.category(), ErrorCategory::FailedPrecondition);
     assert!(error.to_string().contains("SET kinesis.start"), "{error}");
     client.run("set kinesis.start = 'trim_horizon'").await.unwrap();
-    assert_eq!(client.run("select n from t").await.unwrap(), numbers(0..9));
+    assert_eq!(client.run("select n from t").await.unwrap(), numbers(0..10));
     assert_eq!(world.head("new").await, None);
     // nor does consuming without a transaction
     let outside = world.consumer("c").await;
-    assert_eq!(outside.run("select n from t").await.unwrap(), numbers(6..9));
+    assert_eq!(outside.run("select n from t").await.unwrap(), numbers(6..10));
     // nor an explanation inside of one
     outside.run("begin").await.unwrap();
     outside.run("explain select n from t").await.unwrap();
