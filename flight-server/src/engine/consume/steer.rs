@@ -72,6 +72,7 @@ impl Engine {
         let head = store
             .set_base(&consumer, positions.reader.identity(), seen, &base, principal)
             .await?;
+        self.consumers().forget(&consumer);
         tracing::info!(%consumer, to, principal, next = head.next.0, "checkpoint reset");
         Ok(Steered {
             consumer,
@@ -146,6 +147,7 @@ impl Engine {
         let mut deleted = Vec::new();
         for (consumer, _) in found {
             self.consumers().store().delete(&consumer).await?;
+            self.consumers().forget(&consumer);
             tracing::info!(%consumer, principal, "checkpoint deleted");
             deleted.push(Steered {
                 consumer,
