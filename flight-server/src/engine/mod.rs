@@ -44,7 +44,7 @@ mod view;
 pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };
-pub use consume::{ConsumerCounts, Consumers, Consumption, Ending, Steered};
+pub use consume::{ConsumerCounts, Consumers, Consumption, Ending, OldPositions, Steered};
 pub use cost::Prices;
 pub(crate) use definitions::placeholder;
 pub use definitions::{AllowedStreams, DEFAULT_SAMPLE, DefinitionRules, Proposal};

@@ -118,7 +118,7 @@ impl Engine {
             }
             "delete_checkpoint" => {
                 let (name, table) = (next().unwrap_or_default(), next());
-                steered(self.delete_checkpoint(options, &name, table.as_deref()).await?)
+                steered(self.delete_checkpoint(principal, options, &name, table.as_deref()).await?)
             }
             "abandon_iteration" => {
                 let (name, table) = (next().unwrap_or_default(), next().unwrap_or_default());

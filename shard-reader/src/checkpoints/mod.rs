@@ -27,6 +27,6 @@ pub use model::{
     Base, CheckpointName, CheckpointNameError, Consumer, Ends, Head, Iteration, IterationNumber, IterationStart, IterationState,
     OpenIteration, OwnerToken, Run, Runs, ShardEnd,
 };
-pub use old::{OldPosition, OldRow, OldRowError, PrestoRows, lease_rows, presto_rows};
+pub use old::{OldPosition, OldRow, OldRowError, PrestoRows, add_finished_parents, lease_rows, presto_rows};
 pub use ranges::{IterationRange, LostShard, RangeStart, ShardTip, first_of, following_ends, ranges_between};
 pub use store::{CheckpointError, CheckpointErrorKind, CheckpointStore, Commit};

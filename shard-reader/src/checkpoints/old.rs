@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Position, SequenceNumber, ShardId};
+use crate::{Position, SequenceNumber, ShardId, ShardInfo};
+
+/// What ids of shards begin with.
+const SHARD_PREFIX: &str = "shardId-";
 
 /// A row of such a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct OldRow {
 /// How far a shard was consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OldPosition {
+    /// Not at all: it begins at its first record.
+    First,
     /// To here.
     At(Position),
     /// To its end.
@@ -57,7 +62,9 @@ pub fn presto_rows(rows: &[OldRow], name: &str, stream: &str, iteration: Option<
     for row in rows {
         // names may hold underscores, so the ends are taken off
         let parts = row.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('_'));
+        // `a_s_` begins keys of checkpoint `a_s_b` too
         if let Some((shard, number)) = parts
+            && shard.starts_with(SHARD_PREFIX)
             && let Ok(number) = number.parse()
         {
             by_shard.entry(shard).or_default().insert(number, row);
@@ -79,27 +86,61 @@ pub fn presto_rows(rows: &[OldRow], name: &str, stream: &str, iteration: Option<
     Ok(Some(PrestoRows { iteration, shards }))
 }
 
-/// How far each shard of a lease table was consumed. A shard at TRIM_HORIZON is left out: it begins at its first record.
+/// How far each shard of a stream was consumed, by a lease table. An application of several streams has keys `account:stream:created:shard`; of a stream
+/// that was created anew the newer ones count.
 ///
 /// # Errors
 /// A row whose checkpoint is no position: LATEST and AT_TIMESTAMP say where to begin, not what was consumed.
-pub fn lease_rows(rows: &[OldRow]) -> Result<BTreeMap<ShardId, OldPosition>, OldRowError> {
-    let mut shards = BTreeMap::new();
+pub fn lease_rows(rows: &[OldRow], stream: &str) -> Result<BTreeMap<ShardId, OldPosition>, OldRowError> {
+    let mut newest: BTreeMap<&str, (u64, &OldRow)> = BTreeMap::new();
     for row in rows {
-        let position = match row.checkpoint.as_deref() {
-            Some("TRIM_HORIZON") => continue,
-            Some("SHARD_END") => OldPosition::ShardEnd,
-            Some("LATEST" | "AT_TIMESTAMP") => {
-                return Err(refused(
-                    row,
-                    "is where to begin, not what was consumed: let the application write a checkpoint first",
-                ));
-            }
-            _ => OldPosition::At(Position::After(sequence(row)?, row.sub.unwrap_or(0))),
+        let (created, shard) = match row.key.rsplit_once(':') {
+            None => (0, row.key.as_str()),
+            Some((of, shard)) => match of.split(':').collect::<Vec<_>>().as_slice() {
+                [_, name, created] if *name == stream => (created.parse().unwrap_or(0), shard),
+                _ => continue,
+            },
         };
-        shards.insert(ShardId::from(row.key.as_str()), position);
+        let known = newest.entry(shard).or_insert((created, row));
+        if created > known.0 {
+            *known = (created, row);
+        }
     }
-    Ok(shards)
+    let position = |(shard, (_, row)): (&str, (u64, &OldRow))| Ok((ShardId::from(shard), lease(row)?));
+    newest.into_iter().map(position).collect()
+}
+
+fn lease(row: &OldRow) -> Result<OldPosition, OldRowError> {
+    Ok(match row.checkpoint.as_deref() {
+        Some("TRIM_HORIZON") => OldPosition::First,
+        Some("SHARD_END") => OldPosition::ShardEnd,
+        Some("LATEST" | "AT_TIMESTAMP") => {
+            return Err(refused(
+                row,
+                "is where to begin, not what was consumed: let the application write a checkpoint first",
+            ));
+        }
+        _ => OldPosition::At(Position::After(sequence(row)?, row.sub.unwrap_or(0))),
+    })
+}
+
+/// Adds the shards that were consumed whole, and whose lease is gone for that.
+///
+/// The library drops the lease of a shard that it has finished once the leases of its children are at work, and a child waits for its parent only as
+/// long as that has a lease (`LeaseCleanupManager`, `BlockOnParentShardTask`). Without a lease, and with children that have one, a shard is therefore
+/// done with.
+pub fn add_finished_parents(leases: &mut BTreeMap<ShardId, OldPosition>, shards: &[ShardInfo]) {
+    let by_id: BTreeMap<&ShardId, &ShardInfo> = shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let mut children: Vec<ShardId> = leases.keys().cloned().collect();
+    while let Some(child) = children.pop() {
+        let Some(child) = by_id.get(&child) else { continue };
+        for parent in child.parent.iter().chain(&child.adjacent_parent) {
+            if by_id.contains_key(parent) && !leases.contains_key(parent) {
+                leases.insert(parent.clone(), OldPosition::ShardEnd);
+                children.push(parent.clone());
+            }
+        }
+    }
 }
 
 /// A sequence number, plain or as a later version of the connector wrote it: `{SequenceNumber: 49…,SubsequenceNumber: 0}`.
@@ -149,6 +190,7 @@ mod tests {
             row("my_job_other_shardId-000000000000_7", "99"),
             row("job_web_logs_shardId-000000000000_8", "98"),
             row("my_job_web_logs_nonsense", "97"),
+            row("my_job_web_logs_b_web_logs_shardId-000000000000_9", "96"),
         ];
         let at = |iteration| presto_rows(&rows, "my_job", "web_logs", iteration).unwrap();
         let latest = at(None).unwrap();
@@ -172,11 +214,56 @@ mod tests {
             row("shardId-000000000001", "SHARD_END"),
             row("shardId-000000000002", "TRIM_HORIZON"),
         ];
-        let shards = lease_rows(&rows).unwrap();
+        let shards = lease_rows(&rows, "web").unwrap();
         let inside = OldPosition::At(Position::After(SequenceNumber::from(10), 3));
-        assert_eq!(shards.values().copied().collect::<Vec<_>>(), [inside, OldPosition::ShardEnd]);
+        assert_eq!(
+            shards.values().copied().collect::<Vec<_>>(),
+            [inside, OldPosition::ShardEnd, OldPosition::First]
+        );
         for word in ["LATEST", "AT_TIMESTAMP", "", "12x"] {
-            assert!(lease_rows(&[row("shardId-000000000000", word)]).is_err(), "{word}");
+            assert!(lease_rows(&[row("shardId-000000000000", word)], "web").is_err(), "{word}");
         }
+        // an application of several streams, one of which was created anew
+        let rows = [
+            row("123456789012:web:1700000000:shardId-000000000000", "20"),
+            row("123456789012:web:1600000000:shardId-000000000000", "10"),
+            row("123456789012:other:1800000000:shardId-000000000000", "LATEST"),
+        ];
+        let inside = OldPosition::At(Position::After(SequenceNumber::from(20), 3));
+        let expected = BTreeMap::from([(ShardId::from("shardId-000000000000"), inside)]);
+        assert_eq!(lease_rows(&rows, "web").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_parent_without_a_lease_is_done_with_once_a_child_has_one() {
+        let shard = |number: u32| ShardId::from(format!("shardId-{number:012}").as_str());
+        let info = |number: u32, parent: Option<u32>, adjacent: Option<u32>| ShardInfo {
+            id: shard(number),
+            parent: parent.map(shard),
+            adjacent_parent: adjacent.map(shard),
+            hash_start: 0,
+            hash_end: u128::MAX,
+            starting_sequence: None,
+            ending_sequence: None,
+        };
+        // 0 was split into 1 and 2, 1 and 3 were merged into 4; 5 was split into 6, whose lease does not exist yet; 9 is gone from the stream
+        let shards = [
+            info(0, Some(9), None),
+            info(1, Some(0), None),
+            info(2, Some(0), None),
+            info(3, None, None),
+            info(4, Some(1), Some(3)),
+            info(5, None, None),
+            info(6, Some(5), None),
+        ];
+        let mut leases = BTreeMap::from([(shard(3), after(30)), (shard(4), OldPosition::First)]);
+        add_finished_parents(&mut leases, &shards);
+        let expected = [
+            (shard(0), OldPosition::ShardEnd),
+            (shard(1), OldPosition::ShardEnd),
+            (shard(3), after(30)),
+            (shard(4), OldPosition::First),
+        ];
+        assert_eq!(leases, BTreeMap::from(expected));
     }
 }

@@ -11,7 +11,7 @@ use shard_reader::checkpoints::{DynamoDbCheckpoints, OldRow, lease_rows, presto_
 use super::super::checkpoint_store::dynamodb_settings;
 use crate::cli::args::CheckpointsCommand;
 use crate::config::Config;
-use crate::engine::{Engine, Principal};
+use crate::engine::{Engine, OldPositions, Principal};
 
 /// Reads the old table, which is where the configuration's own would be, and writes the checkpoint.
 pub(super) async fn run(
@@ -19,7 +19,7 @@ pub(super) async fn run(
     config: &Config,
     command: &CheckpointsCommand,
 ) -> anyhow::Result<(SchemaRef, Vec<RecordBatch>)> {
-    let (name, stream, shards, overwrite) = match command {
+    let (name, stream, old, overwrite) = match command {
         CheckpointsCommand::ImportPresto {
             name,
             stream,
@@ -32,7 +32,11 @@ pub(super) async fn run(
             let rows = rows(config, table).await?;
             let found = presto_rows(&rows, name, &stream_name, *iteration)?;
             let found = found.with_context(|| format!("table {table} has no such rows of `{name}` and stream {stream_name}"))?;
-            (name, stream, found.shards, *overwrite)
+            let old = OldPositions {
+                shards: found.shards,
+                are_leases: false,
+            };
+            (name, stream, old, *overwrite)
         }
         CheckpointsCommand::ImportKcl {
             name,
@@ -41,15 +45,17 @@ pub(super) async fn run(
             overwrite,
         } => {
             let rows = rows(config, from_table).await?;
-            if rows.is_empty() {
-                bail!("table {from_table} has no leases");
+            let shards = lease_rows(&rows, &engine.stream_name(stream))?;
+            if shards.is_empty() {
+                bail!("table {from_table} has no leases of the stream");
             }
-            (name, stream, lease_rows(&rows)?, *overwrite)
+            let old = OldPositions { shards, are_leases: true };
+            (name, stream, old, *overwrite)
         }
         _ => bail!("no import"),
     };
     let principal = Principal::anonymous().to_string();
-    let done = engine.import_checkpoint(&principal, name, stream, &shards, overwrite).await?;
+    let done = engine.import_checkpoint(&principal, name, stream, old, overwrite).await?;
     let text = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
     let batch = RecordBatch::try_from_iter([
         ("checkpoint", text(done.consumer.name.to_string())),

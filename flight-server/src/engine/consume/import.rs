@@ -1,9 +1,9 @@
 //! Positions that another system kept become a checkpoint's start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use shard_reader::checkpoints::{Base, Consumer, Ends, OldPosition, ShardEnd};
-use shard_reader::{Freshness, OnGap, Position, ShardId};
+use shard_reader::checkpoints::{Base, Consumer, Ends, OldPosition, ShardEnd, add_finished_parents};
+use shard_reader::{Freshness, OnGap, Position, ShardId, ShardInfo};
 use tokio::time::Instant;
 
 use super::super::error::EngineError;
@@ -13,17 +13,29 @@ use super::super::statement_options::StatementOptions;
 use super::positions::{StreamPositions, ms};
 use super::steer::{Steered, checkpoint};
 
+/// Shards that the answer names.
+const SHARDS_NAMED: usize = 10;
+
+/// How far another system's consumer had come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldPositions {
+    /// By shard.
+    pub shards: BTreeMap<ShardId, OldPosition>,
+    /// They are leases of the Kinesis Client Library, which drops those of shards that it has finished.
+    pub are_leases: bool,
+}
+
 impl Engine {
     /// Lets a checkpoint start where another system's consumer had come to. Shards that are not named begin at their first record.
     ///
     /// # Errors
-    /// ALREADY_EXISTS if the checkpoint has a past, unless `overwrite`.
+    /// ALREADY_EXISTS if the checkpoint has a past, unless `overwrite`. FAILED_PRECONDITION if none of the shards is the stream's.
     pub async fn import_checkpoint(
         &self,
         principal: &str,
         name: &str,
         table: &str,
-        shards: &BTreeMap<ShardId, OldPosition>,
+        old: OldPositions,
         overwrite: bool,
     ) -> Result<Steered, EngineError> {
         let options = StatementOptions::resolve(&OptionValues::default())?;
@@ -46,8 +58,24 @@ impl Engine {
         };
         let (tips, _) = positions.tips().await?;
         let now_ms = positions.reader.now_ms();
+        let mut shards = old.shards;
+        let named: BTreeSet<ShardId> = shards.keys().cloned().collect();
+        if old.are_leases {
+            let listed = positions.reader.shards().into_iter().map(|shard| shard.info);
+            add_finished_parents(&mut shards, &listed.collect::<Vec<ShardInfo>>());
+        }
+        let gone = named
+            .iter()
+            .filter(|shard| !tips.shards.iter().any(|pin| pin.range.shard == **shard))
+            .count();
+        if gone == named.len() {
+            return Err(EngineError::FailedPrecondition(format!(
+                "none of the {gone} rows names a shard that stream {} has",
+                consumer.stream
+            )));
+        }
         let mut ends = BTreeMap::new();
-        let mut unnamed = 0;
+        let mut first = Vec::new();
         for pin in &tips.shards {
             let end = match shards.get(&pin.range.shard) {
                 Some(OldPosition::At(position)) => ShardEnd {
@@ -58,16 +86,15 @@ impl Engine {
                     position: pin.shard_end.map_or(pin.range.end, Position::after_record),
                     closed_ms: Some(now_ms),
                 },
-                None => {
-                    unnamed += 1;
+                Some(OldPosition::First) | None => {
+                    first.push(pin.range.shard.to_string());
                     continue;
                 }
             };
             ends.insert(pin.range.shard.clone(), end);
         }
-        let taken = ends.len();
-        // shards that the stream no longer has are left out: their records are gone
-        let gone = shards.len() - taken;
+        // records of shards that the stream no longer has are gone
+        let done = told(ends.len(), &first, gone);
         let base = Base {
             ends: Ends {
                 as_of_ms: None,
@@ -84,9 +111,23 @@ impl Engine {
         Ok(Steered {
             consumer,
             next: Some(head.next),
-            done: format!(
-                "{taken} shards taken over; {unnamed} without a row begin at their first record; {gone} rows are of shards that the stream no longer has"
-            ),
+            done,
         })
     }
+}
+
+fn told(taken: usize, first: &[String], gone: usize) -> String {
+    let mut told = format!("{taken} shards taken over");
+    if !first.is_empty() {
+        let names = first[..first.len().min(SHARDS_NAMED)].join(", ");
+        let more = match first.len().saturating_sub(SHARDS_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        told += &format!("; {} begin at their first record: {names}{more}", first.len());
+    }
+    if gone > 0 {
+        told += &format!("; {gone} rows are of shards that the stream no longer has");
+    }
+    told
 }

@@ -18,24 +18,24 @@ mod bound;
 mod deliver;
 mod end;
 mod import;
+mod lag;
 mod open;
 mod positions;
 mod read;
 mod steer;
 mod transaction;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-use shard_reader::checkpoints::{CheckpointStore, Commit, Consumer, Ends, IterationNumber};
+use shard_reader::checkpoints::CheckpointStore;
 
-use super::queries::now_ms;
+use lag::Lags;
 
 pub use deliver::Consumption;
 pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
+pub use import::OldPositions;
 pub(super) use read::Fixed;
 pub use steer::Steered;
 pub(super) use transaction::{Slot, Transaction};
@@ -48,16 +48,7 @@ pub struct Consumers {
     committed: AtomicU64,
     conflicts: AtomicU64,
     refused: AtomicU64,
-    seen: Mutex<BTreeMap<Consumer, Seen>>,
-}
-
-/// What this process last saw of a consumer. Times in ms since the epoch.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    /// Everything that had come by then is committed.
-    committed_to: Option<i64>,
-    open: IterationNumber,
-    open_to: Option<i64>,
+    lags: Lags,
 }
 
 /// What became of iterations in this process.
@@ -81,41 +72,8 @@ impl Consumers {
             committed: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            seen: Mutex::default(),
+            lags: Lags::default(),
         }
-    }
-
-    /// An iteration is at work, between these ends.
-    fn saw_open(&self, consumer: &Consumer, number: IterationNumber, previous: &Ends, ends: &Ends) {
-        let seen = Seen {
-            committed_to: previous.as_of_ms,
-            open: number,
-            open_to: ends.as_of_ms,
-        };
-        self.seen.lock().insert(consumer.clone(), seen);
-    }
-
-    /// Iterations are committed.
-    fn saw_committed(&self, commits: &[Commit]) {
-        self.committed.fetch_add(commits.len() as u64, Ordering::Relaxed);
-        let mut seen = self.seen.lock();
-        for commit in commits {
-            if let Some(seen) = seen.get_mut(&commit.consumer).filter(|seen| seen.open == commit.number) {
-                seen.committed_to = seen.open_to;
-            }
-        }
-    }
-
-    /// For each consumer that was at work in this process, the age (ms) of the moment to which everything is committed.
-    pub fn lags(&self) -> Vec<(Consumer, u64)> {
-        let now = now_ms();
-        let seen = self.seen.lock();
-        seen.iter()
-            .filter_map(|(consumer, seen)| {
-                let lag = now.saturating_sub(seen.committed_to?);
-                Some((consumer.clone(), u64::try_from(lag).unwrap_or(0)))
-            })
-            .collect()
     }
 
     /// Where they are kept.

@@ -72,6 +72,7 @@ impl Engine {
         let head = store
             .set_base(&consumer, positions.reader.identity(), seen, &base, principal)
             .await?;
+        self.consumers().forget(&consumer);
         tracing::info!(%consumer, to, principal, next = head.next.0, "checkpoint reset");
         Ok(Steered {
             consumer,
@@ -114,12 +115,7 @@ impl Engine {
         name: &str,
         table: &str,
     ) -> Result<Steered, EngineError> {
-        let mut found = self.known_consumers(options, name, Some(table)).await?;
-        let (Some((consumer, head)), true) = (found.pop(), found.is_empty()) else {
-            return Err(EngineError::NotFound(format!(
-                "there is no checkpoint `{name}` of `{table}`, or several"
-            )));
-        };
+        let (consumer, head) = self.known_consumer(options, name, table).await?;
         let open = head
             .open
             .as_ref()
@@ -136,19 +132,23 @@ impl Engine {
     /// Forgets a consumer, of one stream or of all.
     pub(in super::super) async fn delete_checkpoint(
         &self,
+        principal: &str,
         options: &StatementOptions,
         name: &str,
         table: Option<&str>,
     ) -> Result<Vec<Steered>, EngineError> {
-        let found = self.known_consumers(options, name, table).await?;
+        let found = match table {
+            Some(table) => vec![self.known_consumer(options, name, table).await?],
+            None => self.known_consumers(name).await?,
+        };
         if found.is_empty() {
-            let of = table.map_or_else(String::new, |table| format!(" of `{table}`"));
-            return Err(EngineError::NotFound(format!("there is no checkpoint `{name}`{of}")));
+            return Err(EngineError::NotFound(format!("there is no checkpoint `{name}`")));
         }
         let mut deleted = Vec::new();
         for (consumer, _) in found {
             self.consumers().store().delete(&consumer).await?;
-            tracing::info!(%consumer, "checkpoint deleted");
+            self.consumers().forget(&consumer);
+            tracing::info!(%consumer, principal, "checkpoint deleted");
             deleted.push(Steered {
                 consumer,
                 next: None,
@@ -158,29 +158,37 @@ impl Engine {
         Ok(deleted)
     }
 
-    /// Consumers of that name which the store knows. The stream need not be there any more.
-    async fn known_consumers(
-        &self,
-        options: &StatementOptions,
-        name: &str,
-        table: Option<&str>,
-    ) -> Result<Vec<(Consumer, Head)>, EngineError> {
+    /// Consumers of that name which the store knows.
+    async fn known_consumers(&self, name: &str) -> Result<Vec<(Consumer, Head)>, EngineError> {
         let name = checkpoint(name)?;
-        let stream = table.map(|table| match self.defined_stream(options, table) {
+        let all = self.consumers().store().consumers().await?;
+        Ok(all.into_iter().filter(|(consumer, _)| consumer.name == name).collect())
+    }
+
+    /// The consumer of that name and stream. The stream need not be there any more; as long as it is, a table says which one of its name is meant.
+    async fn known_consumer(&self, options: &StatementOptions, name: &str, table: &str) -> Result<(Consumer, Head), EngineError> {
+        let mut found = self.known_consumers(name).await?;
+        let stream = match self.defined_stream(options, table) {
             Some((_, definition)) => definition.stream.clone(),
             None => table.to_owned(),
-        });
-        let is_of = |consumer: &Consumer| {
-            stream.as_deref().is_none_or(|stream| {
-                let known = &*consumer.stream;
-                known == stream || known.rsplit_once(":stream/").is_some_and(|(_, name)| name == stream)
-            })
         };
-        let all = self.consumers().store().consumers().await?;
-        Ok(all
-            .into_iter()
-            .filter(|(consumer, _)| consumer.name == name && is_of(consumer))
-            .collect())
+        found.retain(|(consumer, _)| means(&stream, &consumer.stream));
+        if self.defined_stream(options, table).is_some()
+            && let Ok(reader) = self.stream_of(options, table).await
+        {
+            found.retain(|(consumer, _)| *consumer.stream == *reader.arn());
+        }
+        match found.pop() {
+            Some(only) if found.is_empty() => Ok(only),
+            None => Err(EngineError::NotFound(format!("there is no checkpoint `{name}` of `{table}`"))),
+            Some(last) => {
+                let streams: Vec<&str> = found.iter().chain([&last]).map(|(consumer, _)| &*consumer.stream).collect();
+                Err(EngineError::Invalid(format!(
+                    "checkpoint `{name}` has several streams that `{table}` may mean; name one: {}",
+                    streams.join(", ")
+                )))
+            }
+        }
     }
 
     /// The name of a table's stream, or what is said where there is no such table.
@@ -188,15 +196,12 @@ impl Engine {
         let options = StatementOptions::resolve(&OptionValues::default());
         let known = options.ok().and_then(|options| self.defined_stream(&options, table));
         let stream = known.map_or_else(|| table.to_owned(), |(_, definition)| definition.stream.clone());
-        match stream.rsplit_once(":stream/") {
-            Some((_, name)) => name.to_owned(),
-            None => stream,
-        }
+        bare(&stream).to_owned()
     }
 
     fn defined_stream(&self, options: &StatementOptions, table: &str) -> Option<(TableName, Arc<catalog::TableDefinition>)> {
-        let bare = table.strip_prefix("kinesis.").unwrap_or(table);
-        let (schema, table) = bare.split_once('.').unwrap_or((&options.schema, bare));
+        let within = table.strip_prefix("kinesis.").unwrap_or(table);
+        let (schema, table) = within.split_once('.').unwrap_or((&options.schema, within));
         let name = TableName {
             schema: schema.to_owned(),
             table: table.to_owned(),
@@ -207,17 +212,42 @@ impl Engine {
 
     /// The reader of a table's stream, or of a stream that a table is over.
     pub(super) async fn stream_of(&self, options: &StatementOptions, table: &str) -> Result<Arc<StreamReader>, EngineError> {
-        let known = self.catalog().current();
-        let over = || known.tables.values().find(|definition| definition.stream == *table).cloned();
         let definition = match self.defined_stream(options, table) {
-            Some((_, definition)) => Some(definition),
-            None => over(),
+            Some((_, definition)) => definition,
+            None => self.table_over(table)?,
         };
-        let definition = definition
-            .ok_or_else(|| EngineError::NotFound(format!("there is no table `{table}`, and no table over a stream of that name")))?;
         let (key, source) = self.sources().source(definition.kinesis.as_ref()).await?;
         Ok(self.readers().stream(&key, source, &definition.stream).await?)
     }
+
+    /// A table over a stream that is named by its name or ARN.
+    fn table_over(&self, stream: &str) -> Result<Arc<catalog::TableDefinition>, EngineError> {
+        let known = self.catalog().current();
+        let mut over: Vec<_> = known.tables.values().filter(|table| means(stream, &table.stream)).collect();
+        if over.iter().any(|table| table.stream == stream) {
+            over.retain(|table| table.stream == stream);
+        }
+        let first = over
+            .first()
+            .ok_or_else(|| EngineError::NotFound(format!("there is no table `{stream}`, and no table over a stream of that name")))?;
+        let is_same = |table: &&Arc<catalog::TableDefinition>| (&table.stream, &table.kinesis) == (&first.stream, &first.kinesis);
+        if over.iter().all(is_same) {
+            return Ok(Arc::clone(first));
+        }
+        Err(EngineError::Invalid(format!(
+            "tables are over several streams that `{stream}` may mean; name a table"
+        )))
+    }
+}
+
+/// Whether a stream is the one that is said: by ARN, or by name where one of the two is no more.
+fn means(said: &str, stream: &str) -> bool {
+    stream == said || bare(stream) == said || stream == bare(said)
+}
+
+/// A stream's name; of an ARN, the one in it.
+fn bare(stream: &str) -> &str {
+    stream.rsplit_once(":stream/").map_or(stream, |(_, name)| name)
 }
 
 pub(super) fn checkpoint(name: &str) -> Result<CheckpointName, EngineError> {

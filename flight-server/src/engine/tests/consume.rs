@@ -3,6 +3,7 @@
 mod model;
 mod old;
 mod on_read;
+mod steered;
 mod store_faults;
 
 use shard_reader::checkpoints::{CheckpointName, CheckpointStore, IterationNumber};
