@@ -10,4 +10,5 @@ pub mod http;
 pub mod kinesis;
 pub mod process;
 pub mod server;
+pub mod stand_in;
 pub mod tables;

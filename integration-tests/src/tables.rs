@@ -1,22 +1,11 @@
-//! DynamoDB to test against: services that nobody here wrote.
-
-use std::process::Command;
+//! DynamoDB to test against.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_http_client::Builder;
 
-use crate::environment::python;
-use crate::process::{Process, without_aws_settings};
-
-/// A service that speaks DynamoDB.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TableService {
-    /// `moto` from the Python package index.
-    Moto,
-    /// `ministack` from the Python package index.
-    Ministack,
-}
+use crate::process::Process;
+use crate::stand_in::StandIn;
 
 /// A running service without tables.
 #[derive(Debug)]
@@ -27,30 +16,10 @@ pub struct RunningTables {
     process: Process,
 }
 
-impl TableService {
-    /// A service of one's own.
-    pub fn start(self) -> anyhow::Result<RunningTables> {
-        let name = match self {
-            Self::Moto => "moto_server",
-            Self::Ministack => "ministack",
-        };
-        let program = python()?.program(name);
-        let (process, address) = Process::serve(name, |port| {
-            let mut command = Command::new(&program);
-            without_aws_settings(&mut command);
-            let port = port.to_string();
-            match self {
-                Self::Moto => command.args(["--host", "127.0.0.1", "--port", &port]),
-                // It would listen on every interface, and start services that the tests do not need.
-                Self::Ministack => command
-                    .env("BIND_HOST", "127.0.0.1")
-                    .env("GATEWAY_PORT", &port)
-                    .env("SERVICES", "dynamodb")
-                    .env("LOG_LEVEL", "WARNING"),
-            };
-            Ok(command)
-        })?;
-        let endpoint = format!("http://{address}");
+impl StandIn {
+    /// A service of one's own that speaks DynamoDB.
+    pub fn start_tables(self) -> anyhow::Result<RunningTables> {
+        let (process, endpoint) = self.serve("dynamodb")?;
         Ok(RunningTables { endpoint, process })
     }
 }

@@ -109,25 +109,22 @@ impl Engine {
     /// Runs a procedure.
     pub(super) async fn call(&self, principal: &str, options: &StatementOptions, call: &Call) -> Result<DoneResult, EngineError> {
         let procedure = Procedure::find(call)?;
-        let mut arguments = procedure.bind(call)?.into_iter();
-        let mut next = || arguments.next().flatten();
-        let rows: Vec<Vec<String>> = match procedure.name {
-            "refresh_catalog" => {
+        let arguments = procedure.bind(call)?;
+        let rows: Vec<Vec<String>> = match (procedure.name, arguments.as_slice()) {
+            ("refresh_catalog", []) => {
                 let known = self.catalog().refreshed().await;
                 vec![vec![known.tables.len().to_string(), known.errors.len().to_string()]]
             }
-            "delete_checkpoint" => {
-                let (name, table) = (next().unwrap_or_default(), next());
-                steered(self.delete_checkpoint(principal, options, &name, table.as_deref()).await?)
+            ("delete_checkpoint", [Some(name), table]) => {
+                steered(self.delete_checkpoint(principal, options, name, table.as_deref()).await?)
             }
-            "abandon_iteration" => {
-                let (name, table) = (next().unwrap_or_default(), next().unwrap_or_default());
-                steered(vec![self.abandon_iteration(principal, options, &name, &table).await?])
+            ("abandon_iteration", [Some(name), Some(table)]) => {
+                steered(vec![self.abandon_iteration(principal, options, name, table).await?])
             }
-            _ => {
-                let (name, table, to) = (next().unwrap_or_default(), next().unwrap_or_default(), next().unwrap_or_default());
-                steered(vec![self.reset_checkpoint(principal, options, &name, &table, &to).await?])
+            ("reset_checkpoint", [Some(name), Some(table), Some(to)]) => {
+                steered(vec![self.reset_checkpoint(principal, options, name, table, to).await?])
             }
+            (name, _) => return Err(EngineError::Internal(format!("procedure `{name}` does nothing with its arguments"))),
         };
         let schema = schema_of(procedure);
         let column = |index: usize| -> Arc<StringArray> { Arc::new(rows.iter().map(|row| row.get(index)).collect()) };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use integration_tests::tables::{RunningTables, TableService};
+use integration_tests::stand_in::StandIn;
+use integration_tests::tables::RunningTables;
 use shard_reader::WallClock;
 use shard_reader::checkpoints::{CheckpointStore, DEFAULT_KEEP, DynamoDbCheckpoints};
 use shard_reader::conformance::checkpoints::{CheckpointService, run_checkpoint_rules, run_checkpoints};
@@ -21,8 +22,8 @@ impl CheckpointService for Table {
 }
 
 /// A service of one's own, after several made its table at once.
-async fn start(service: TableService) -> (RunningTables, Table) {
-    let running = service.start().unwrap();
+async fn start(service: StandIn) -> (RunningTables, Table) {
+    let running = service.start_tables().unwrap();
     let table = Table(running.client());
     let stores: Vec<_> = (0..4).map(|_| table.store(DEFAULT_KEEP, WallClock::default())).collect();
     let listed = futures::future::try_join_all(stores.iter().map(|store| store.consumers()))
@@ -34,7 +35,7 @@ async fn start(service: TableService) -> (RunningTables, Table) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ministack() {
-    let (_running, table) = start(TableService::Ministack).await;
+    let (_running, table) = start(StandIn::Ministack).await;
     let checked = tokio::time::timeout(TIMEOUT, run_checkpoints(&table)).await;
     checked.expect("in time").unwrap();
 }
@@ -43,7 +44,7 @@ async fn ministack() {
 /// (The store notices: it finds that what was acknowledged is not there.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn moto() {
-    let (_running, table) = start(TableService::Moto).await;
+    let (_running, table) = start(StandIn::Moto).await;
     let checked = tokio::time::timeout(TIMEOUT, run_checkpoint_rules(&table)).await;
     checked.expect("in time").unwrap();
 }

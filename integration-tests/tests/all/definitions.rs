@@ -8,12 +8,12 @@ use arrow::array::AsArray;
 use aws_sdk_kinesis::primitives::Blob;
 use embedded::Operation;
 use integration_tests::backends::{Backend, Running};
-use integration_tests::buckets::ObjectStorage;
 use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
 use integration_tests::kinesis;
 use integration_tests::process::READY_TIMEOUT;
 use integration_tests::server::{self, Server};
+use integration_tests::stand_in::StandIn;
 
 const PACE: &str = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\nsegments: { path: none }\n";
 const ALL: &str = "allow: { streams: [\"*\"] }\n";
@@ -243,7 +243,7 @@ async fn a_stream_is_looked_at_without_a_server_and_without_a_definition() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_catalog_in_object_storage_is_shared() {
     let running = started().await;
-    let storage = ObjectStorage::Moto.start("catalog").unwrap();
+    let storage = StandIn::Moto.start_storage("catalog").unwrap();
     let catalog = format!("path: \"s3://catalog/of/all nodes\", endpoint: \"{}\"", storage.endpoint);
     let start = |name: &str| {
         let directory = scratch_directory(name).unwrap();

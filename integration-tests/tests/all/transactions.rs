@@ -4,7 +4,7 @@ use integration_tests::backends::Backend;
 use integration_tests::environment::scratch_directory;
 use integration_tests::kinesis;
 use integration_tests::server::{Server, run, run_script};
-use integration_tests::tables::TableService;
+use integration_tests::stand_in::StandIn;
 use std::path::{Path, PathBuf};
 
 const TABLE: &str = "table: numbers\nstream: numbers\ncolumns:\n  - { name: n, path: n, type: bigint }\n";
@@ -138,7 +138,7 @@ async fn old_table(client: &aws_sdk_dynamodb::Client, table: &str, rows: &[(&str
 async fn what_presto_and_kcl_kept_is_taken_over() {
     let running = Backend::Embedded.start().unwrap();
     stream(&running.endpoint, 2).await;
-    let tables = TableService::Moto.start().unwrap();
+    let tables = StandIn::Moto.start_tables().unwrap();
     let settings = format!(
         "checkpoints: {{ dynamodb: {{ endpoint: \"{}\", region: us-east-1 }} }}\n",
         tables.endpoint
@@ -171,10 +171,10 @@ async fn what_presto_and_kcl_kept_is_taken_over() {
 }
 
 /// One server opens an iteration, another one over the same table of checkpoints goes on with it.
-async fn another_server_goes_on(service: TableService) {
+async fn another_server_goes_on(service: StandIn) {
     let running = Backend::Embedded.start().unwrap();
     stream(&running.endpoint, 2).await;
-    let tables = service.start().unwrap();
+    let tables = service.start_tables().unwrap();
     let checkpoints = format!(
         "checkpoints: {{ dynamodb: {{ endpoint: \"{}\", region: us-east-1 }} }}\n",
         tables.endpoint
@@ -191,10 +191,10 @@ async fn another_server_goes_on(service: TableService) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_goes_on_by_a_table_in_moto() {
-    another_server_goes_on(TableService::Moto).await;
+    another_server_goes_on(StandIn::Moto).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_goes_on_by_a_table_in_ministack() {
-    another_server_goes_on(TableService::Ministack).await;
+    another_server_goes_on(StandIn::Ministack).await;
 }

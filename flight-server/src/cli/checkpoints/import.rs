@@ -27,7 +27,7 @@ pub(super) async fn run(
             iteration,
             overwrite,
         } => {
-            let stream_name = engine.stream_name(stream);
+            let stream_name = engine.stream_name(stream)?;
             let table = from_table.as_deref().unwrap_or(&stream_name);
             let rows = rows(config, table).await?;
             let found = presto_rows(&rows, name, &stream_name, *iteration)?;
@@ -45,7 +45,7 @@ pub(super) async fn run(
             overwrite,
         } => {
             let rows = rows(config, from_table).await?;
-            let shards = lease_rows(&rows, &engine.stream_name(stream))?;
+            let shards = lease_rows(&rows, &engine.stream_name(stream)?)?;
             if shards.is_empty() {
                 bail!("table {from_table} has no leases of the stream");
             }

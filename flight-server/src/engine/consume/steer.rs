@@ -8,7 +8,7 @@ use shard_reader::checkpoints::{Base, CheckpointName, Consumer, Head, IterationN
 use shard_reader::{Freshness, OnGap};
 use tokio::time::Instant;
 
-use super::super::error::EngineError;
+use super::super::error::{EngineError, ErrorCategory};
 use super::super::options::OptionValues;
 use super::super::plan::Engine;
 use super::super::statement_options::StatementOptions;
@@ -173,10 +173,13 @@ impl Engine {
             None => table.to_owned(),
         };
         found.retain(|(consumer, _)| means(&stream, &consumer.stream));
-        if self.defined_stream(options, table).is_some()
-            && let Ok(reader) = self.stream_of(options, table).await
-        {
-            found.retain(|(consumer, _)| *consumer.stream == *reader.arn());
+        if self.defined_stream(options, table).is_some() {
+            match self.stream_of(options, table).await {
+                Ok(reader) => found.retain(|(consumer, _)| *consumer.stream == *reader.arn()),
+                // the stream is gone, and its consumers are found by its name
+                Err(error) if error.category() == ErrorCategory::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         match found.pop() {
             Some(only) if found.is_empty() => Ok(only),
@@ -192,11 +195,11 @@ impl Engine {
     }
 
     /// The name of a table's stream, or what is said where there is no such table.
-    pub fn stream_name(&self, table: &str) -> String {
-        let options = StatementOptions::resolve(&OptionValues::default());
-        let known = options.ok().and_then(|options| self.defined_stream(&options, table));
+    pub fn stream_name(&self, table: &str) -> Result<String, EngineError> {
+        let options = StatementOptions::resolve(&OptionValues::default())?;
+        let known = self.defined_stream(&options, table);
         let stream = known.map_or_else(|| table.to_owned(), |(_, definition)| definition.stream.clone());
-        bare(&stream).to_owned()
+        Ok(bare(&stream).to_owned())
     }
 
     fn defined_stream(&self, options: &StatementOptions, table: &str) -> Option<(TableName, Arc<catalog::TableDefinition>)> {

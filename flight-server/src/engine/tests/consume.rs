@@ -345,3 +345,21 @@ async fn what_cannot_be_consumed_is_refused() {
     assert_eq!(error.category(), ErrorCategory::FailedPrecondition);
     assert!(error.to_string().contains("created anew"), "{error}");
 }
+
+#[tokio::test]
+async fn thousands_of_shards_are_one_iteration() {
+    const SHARDS: usize = 3_000;
+    let source = Arc::new(MemorySource::with_wide_numbers(SHARDS));
+    let world = World::over(source);
+    for (n, shard) in world.source.shard_ids().iter().enumerate() {
+        world.put(shard, &format!("{{\"n\":{n}}}"));
+    }
+    let client = world.consumer("c").await;
+    client.run("begin").await.unwrap();
+    assert_eq!(client.run("select count(*), sum(n) from t").await.unwrap(), ["3000|4498500"]);
+    client.run("commit").await.unwrap();
+    world.put(&world.source.shard_ids()[2_999].clone(), "{\"n\":7}");
+    client.run("begin").await.unwrap();
+    assert_eq!(client.run("select n from t").await.unwrap(), ["7"]);
+    client.run("commit").await.unwrap();
+}

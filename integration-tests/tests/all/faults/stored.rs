@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use embedded::{EmbeddedKinesis, Operation};
 use integration_tests::backends::Backend;
-use integration_tests::buckets::ObjectStorage;
 use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
 use integration_tests::kinesis;
 use integration_tests::process::READY_TIMEOUT;
 use integration_tests::server::Server;
+use integration_tests::stand_in::StandIn;
 use tokio::task::JoinSet;
 
 use super::stage::{Stage, create, numbers, put_sized};
@@ -155,14 +155,14 @@ async fn a_server_killed_while_it_writes_answers_the_same_afterwards() {
     Node::stop(server);
 }
 
-async fn nodes_share(storage: ObjectStorage) {
+async fn nodes_share(storage: StandIn) {
     const RECORDS: i64 = 4000;
     let running = Backend::Embedded.start().unwrap();
     let service = running.embedded().unwrap();
     let client = kinesis::client(&running.endpoint);
     create(&client, STREAM, SHARDS).await;
     put_sized(&client, STREAM, 0..RECORDS, 2000, |_| {}).await;
-    let storage = storage.start("segments").unwrap();
+    let storage = storage.start_storage("segments").unwrap();
     let settings = format!(
         "segments: {{ store: \"s3://segments/of/all nodes\", store_endpoint: \"{}\" }}\n",
         storage.endpoint
@@ -191,10 +191,10 @@ async fn nodes_share(storage: ObjectStorage) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_segments_in_moto() {
-    nodes_share(ObjectStorage::Moto).await;
+    nodes_share(StandIn::Moto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_segments_in_ministack() {
-    nodes_share(ObjectStorage::Ministack).await;
+    nodes_share(StandIn::Ministack).await;
 }
