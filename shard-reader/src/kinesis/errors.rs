@@ -74,7 +74,8 @@ pub(super) fn by_code(code: Option<&str>, status: u16) -> SourceErrorKind {
             SourceErrorKind::Unavailable
         }
         _ if status == 429 => SourceErrorKind::Throttled,
-        _ if status >= 500 => SourceErrorKind::Unavailable,
+        // below 400 it is no error of the service's, but a reply that cannot be read
+        _ if !(400..500).contains(&status) => SourceErrorKind::Unavailable,
         _ if status == 401 || status == 403 => SourceErrorKind::Denied,
         _ => SourceErrorKind::Invalid,
     }
