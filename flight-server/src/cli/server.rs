@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::ServedEngine;
 use super::reader_facts::ReaderFacts;
 use crate::config::Config;
-use crate::engine::{AllowedStreams, DefinitionRules, Engine, EngineConfig, SourceProvider, parse_option};
+use crate::engine::{Access, AllowedStreams, DefinitionRules, Engine, EngineConfig, SourceProvider, parse_option};
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
 
@@ -170,6 +170,7 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             changes: config.ddl(),
             streams,
         },
+        access: Arc::new(Access::everything()),
     })
 }
 

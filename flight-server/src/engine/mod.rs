@@ -2,6 +2,7 @@
 //!
 //! This room names no gRPC and no Flight type.
 
+mod access;
 mod api;
 mod commands;
 mod consume;
@@ -41,6 +42,7 @@ mod table;
 mod tests;
 mod view;
 
+pub use access::{Access, AccessRule, Patterns, PrincipalLimits, Right};
 pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };

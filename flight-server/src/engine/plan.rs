@@ -19,6 +19,7 @@ use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
 use super::consume::{Consumers, Ending};
 use super::cost::{self, Prices, Total};
@@ -62,6 +63,8 @@ pub struct EngineConfig {
     pub prices: Prices,
     /// What statements may do with table definitions.
     pub definitions: DefinitionRules,
+    /// Who may do what.
+    pub access: Arc<Access>,
 }
 
 /// Plans and runs statements over streams. One a server.
@@ -142,6 +145,11 @@ impl Engine {
 
     pub(super) fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.config.access
     }
 
     pub(super) fn catalog(&self) -> &Arc<DirectoryCatalog> {

@@ -91,7 +91,9 @@ impl Inner {
     }
 
     fn metadata_info(&self, caller: &Caller, command: &Command, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("GetFlightInfo", command))??;
+        let principal = self.sessions.principal(caller)?;
+        let batch = metadata::batch(self.backend.as_ref(), &principal, command);
+        let batch = batch.ok_or_else(|| no_command("GetFlightInfo", command))??;
         self.sessions.of(caller, None)?;
         let ticket = Ticket::new(descriptor.cmd.clone());
         FlightInfo::new()
@@ -105,8 +107,9 @@ impl Inner {
     }
 
     fn metadata_rows(&self, caller: &Caller, command: &Command) -> Result<Messages<FlightData>, Status> {
-        let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("DoGet", command))??;
-        self.sessions.principal(caller)?;
+        let principal = self.sessions.principal(caller)?;
+        let batch = metadata::batch(self.backend.as_ref(), &principal, command);
+        let batch = batch.ok_or_else(|| no_command("DoGet", command))??;
         let messages = FlightDataEncoderBuilder::new()
             .with_schema(batch.schema())
             .build(stream::iter([Ok(batch)]));
@@ -189,7 +192,7 @@ impl FlightProtocol for FlightService {
                     .statement_schema(&caller, Sent::Handle(&query.prepared_statement_handle))
                     .await?
             }
-            command => metadata::batch(inner.backend.as_ref(), &command)
+            command => metadata::batch(inner.backend.as_ref(), &inner.sessions.principal(&caller)?, &command)
                 .ok_or_else(|| no_command("GetSchema", &command))??
                 .schema(),
         };
