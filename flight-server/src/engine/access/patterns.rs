@@ -32,6 +32,11 @@ impl Patterns {
         self.compiled.iter().any(|pattern| pattern.is_match(name))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
     /// Whether one of them is `*` alone.
     pub fn has_all(&self) -> bool {
         self.texts.iter().any(|text| text == "*")
