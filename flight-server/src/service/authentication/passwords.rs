@@ -106,13 +106,18 @@ impl Passwords {
         self.users.contains_key(user)
     }
 
+    /// Whether this password was found right a short while ago.
+    pub(super) fn remembers(&self, user: &str, password: &str) -> bool {
+        let since = self.right.lock().get(&self.remembered_as(user, password)).copied();
+        self.users.contains_key(user) && since.is_some_and(|since| since.elapsed() < REMEMBERED)
+    }
+
     pub(super) async fn verify(&self, user: &str, password: &str) -> Result<Verdict, Status> {
-        let known = self.users.get(user);
-        let key = self.remembered_as(user, password);
-        let since = self.right.lock().get(&key).copied();
-        if known.is_some() && since.is_some_and(|since| since.elapsed() < REMEMBERED) {
+        if self.remembers(user, password) {
             return Ok(Verdict { good: true, is_new: false });
         }
+        let known = self.users.get(user);
+        let key = self.remembered_as(user, password);
         let waiting = Waiting(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
             return Err(Status::resource_exhausted("too many logins at once; try again"));
@@ -188,6 +193,7 @@ mod tests {
         };
         assert_eq!(good("ann", "right").await, (true, true));
         assert_eq!(good("ann", "right").await, (true, false), "remembered");
+        assert!(passwords.remembers("ann", "right") && !passwords.remembers("ann", "wrong"));
         for (user, password) in [("ann", "wrong"), ("ann", ""), ("bob", "right"), ("", "")] {
             assert_eq!(good(user, password).await, (false, false), "{user} {password}");
         }
