@@ -149,6 +149,16 @@ impl Rows {
         }
     }
 
+    /// Adds values of several parts to a column. `append` may find why some of them, by their index, are not what they should be.
+    pub(super) fn many_parts(&mut self, place: usize, append: impl FnOnce(&mut Sink, &mut Vec<(usize, Refusal)>)) {
+        let row = self.sinks[place].len();
+        let mut told = Vec::new();
+        append(&mut self.sinks[place], &mut told);
+        for (index, refusal) in told {
+            self.refuse(place, row + index, &refusal);
+        }
+    }
+
     /// Judges a row, before or after its values are added. What is said here of a row is said before what is said of its values, if it is said first.
     pub(super) fn judge(&mut self, row: usize, reason: impl Into<String>) {
         let error = reason.into();

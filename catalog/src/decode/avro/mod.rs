@@ -26,10 +26,12 @@ mod batch;
 mod container;
 mod cursor;
 mod declared;
+mod parts;
 mod program;
 #[cfg(test)]
 mod reference;
 mod run;
+mod scalars;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,12 @@ pub(super) fn new(format: &RawFormat, rows: &Rows) -> Result<Box<dyn RowFormat>,
 impl RowFormat for Raw {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
         for (place, field) in self.fields.iter().enumerate() {
+            if records.iter().all(|record| field.bytes(record).is_ok()) {
+                rows.cells(place, records.len(), |row| {
+                    field.bytes(records[row]).map_or(Cell::Null, |bytes| field.cell(bytes))
+                });
+                continue;
+            }
             for record in records {
                 match field.bytes(record) {
                     Ok(bytes) => rows.cell(place, field.cell(bytes)),
@@ -114,9 +120,9 @@ impl Field {
 /// The number that these bytes are, as many as it has.
 fn number(encoding: RawEncoding, endian: Endian, bytes: &[u8]) -> Cell<'static> {
     fn array<const N: usize>(bytes: &[u8], endian: Endian) -> [u8; N] {
-        let mut array = [0; N];
-        for (to, from) in array.iter_mut().zip(bytes) {
-            *to = *from;
+        let mut array = bytes.first_chunk().copied().unwrap_or([0; N]);
+        if bytes.len() < N {
+            array.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         }
         if endian == Endian::Little {
             array.reverse();

@@ -1,8 +1,10 @@
 //! Values of one kind, many at a time.
 
 use super::Sink;
+use super::nested::MapValues;
 use super::values::Values;
 use crate::decode::cell::Cell;
+use crate::decode::decimal;
 
 impl Sink {
     /// Adds these values, each by its index; of those that do not convert the index is added to `refused`. They are some MiB of text at most.
@@ -17,12 +19,31 @@ impl Sink {
     }
 }
 
+impl MapValues {
+    /// Whether every text is a key.
+    pub(in crate::decode) fn takes_any_key(&self) -> bool {
+        self.trial.is_none()
+    }
+
+    /// Adds keys to a map that takes any.
+    pub(in crate::decode) fn keys(&mut self, keys: &[&str]) {
+        let mut refused = Vec::new();
+        self.key.append_cells(keys.len(), |index| Cell::Text(keys[index]), &mut refused);
+    }
+}
+
 impl Values {
     /// Adds a value that is what the column holds, and needs no conversion; `false` and nothing added if it is not.
     #[inline(always)]
     pub(super) fn append_own(&mut self, cell: Cell<'_>) -> bool {
         match (self, cell) {
             (Self::Text(builder), Cell::Text(text)) => builder.append_value(text),
+            (Self::Text(builder), Cell::Null) => builder.append_null(),
+            (Self::Text(builder), Cell::Bytes(bytes)) => match std::str::from_utf8(bytes) {
+                Ok(text) => builder.append_value(text),
+                Err(_) => return false,
+            },
+            (Self::BigInt(builder, _) | Self::Timestamp(builder, _), Cell::Null) => builder.append_null(),
             (Self::Bytes(builder, _), Cell::Bytes(bytes)) => builder.append_value(bytes),
             (Self::BigInt(builder, _), Cell::Integer(value)) => builder.append_value(value),
             (Self::Boolean(builder, _), Cell::Boolean(value)) => builder.append_value(value),
@@ -37,6 +58,12 @@ impl Values {
                 Some(value) => builder.append_value(value),
                 None => return false,
             },
+            (Self::Decimal(builder, precision, scale), Cell::Decimal(bytes, places)) if places == *scale => {
+                match decimal::within(i128::from_be_bytes(bytes), *precision) {
+                    Some(value) => builder.append_value(value),
+                    None => return false,
+                }
+            }
             _ => return false,
         }
         true
