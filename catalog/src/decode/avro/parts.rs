@@ -1,5 +1,6 @@
 //! Arrays and maps of scalars, whose elements go into a column together.
 
+use super::super::cell::Cell;
 use super::super::rows::Rows;
 use super::super::sink::{Refusal, Shape, Sink};
 use super::Bound;
@@ -48,7 +49,7 @@ impl Batch<'_> {
         };
         let mut refused = Vec::new();
         let mut added = false;
-        rows.many_parts(place, |sink, told| {
+        rows.many(place, |sink, told| {
             let ends = slots().map(|slot| (slot.id.is_some(), slot.range().len() / step * usize::from(slot.id.is_some())));
             match sink.shape() {
                 Shape::List(list) if step == 1 => {
@@ -106,7 +107,7 @@ impl Batch<'_> {
         count: usize,
         element: impl Fn(usize) -> (&'d Slot, &'d [u8]),
         sink: &mut Sink,
-        refused: &mut Vec<(usize, String)>,
+        refused: &mut Vec<(usize, Refusal)>,
     ) -> bool {
         if !matches!(sink.shape(), Shape::Scalar) {
             return false;
@@ -116,27 +117,18 @@ impl Batch<'_> {
         if ids.any(|other| Some(other) != id) {
             return false;
         }
-        let mut inside = Inside {
-            sink,
-            refused: Vec::new(),
-            reasons: Vec::new(),
+        let Some(id) = id else {
+            sink.append_cells(count, |_| Cell::Null, refused);
+            return true;
         };
-        let added = match id {
-            Some(id) => scalars(&bound.schema, id, count, element, &mut inside),
-            None => {
-                super::scalars::nulls(count, &mut inside);
-                true
-            }
-        };
-        refused.extend(inside.refused.into_iter().zip(inside.reasons));
-        added
+        scalars(&bound.schema, id, count, element, &mut Inside { sink, refused })
     }
 }
 
-fn inside(step: &str, reason: String) -> Refusal {
+fn inside(step: &str, refusal: Refusal) -> Refusal {
     Refusal {
-        inside: format!("/{step}"),
-        reason,
+        inside: format!("/{step}{}", refusal.inside),
+        ..refusal
     }
 }
 

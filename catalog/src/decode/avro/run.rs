@@ -165,7 +165,7 @@ fn block(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept
             Op::Bytes(count) => drop(cursor.take(*count)?),
             Op::Boolean => drop(cursor.boolean()?),
             Op::Int => drop(cursor.int()?),
-            Op::Long => cursor.pass_long()?,
+            Op::Long => cursor.pass_number()?,
             Op::Sized => drop(cursor.bytes()?),
             Op::Enum(id) => drop(symbol(schema, *id, cursor)?),
             Op::Skip(id) => walk::skip(schema, *id, cursor)?,
@@ -265,7 +265,7 @@ fn pass(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>) -> Res
         Scalar::Null => {}
         Scalar::Boolean => drop(cursor.boolean()?),
         Scalar::Int => drop(cursor.int()?),
-        Scalar::Long => cursor.pass_long()?,
+        Scalar::Long => cursor.pass_number()?,
         Scalar::Enum => drop(symbol(schema, id, cursor)?),
         Scalar::Bytes(size) => drop(cursor.take(size)?),
         Scalar::Sized => drop(cursor.bytes()?),
@@ -284,7 +284,7 @@ fn put(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>, slot: &
         }
         Scalar::Boolean => i64::from(cursor.boolean()?),
         Scalar::Int => i64::from(cursor.int()?),
-        Scalar::Long => cursor.long()?,
+        Scalar::Long => cursor.number()?,
         Scalar::Enum => symbol(schema, id, cursor)?,
         Scalar::Bytes(size) => {
             cursor.take(size)?;

@@ -4,7 +4,7 @@ use arrow::datatypes::TimeUnit;
 
 use super::super::cell::Cell;
 use super::super::rows::Rows;
-use super::super::sink::Sink;
+use super::super::sink::{Refusal, Sink};
 use super::run::Slot;
 use super::schema::{Id, Node, Schema};
 use super::value::{MOST_SMALL, instant, small_decimal};
@@ -30,19 +30,14 @@ impl Target for Column<'_> {
 /// What is inside of a column's values.
 pub(super) struct Inside<'s> {
     pub(super) sink: &'s mut Sink,
-    /// Indexes of values that do not convert.
-    pub(super) refused: Vec<usize>,
-    /// Why.
-    pub(super) reasons: Vec<String>,
+    /// Indexes of values that do not convert, and why.
+    pub(super) refused: &'s mut Vec<(usize, Refusal)>,
 }
 
 impl Target for Inside<'_> {
     #[inline]
     fn take<'c>(&mut self, count: usize, cell: impl Fn(usize) -> Cell<'c>) {
-        self.sink.append_cells(count, &cell, &mut self.refused);
-        for index in &self.refused {
-            self.reasons.push(self.sink.refusal(cell(*index)).reason);
-        }
+        self.sink.append_cells(count, cell, self.refused);
     }
 }
 
@@ -95,11 +90,6 @@ pub(super) fn scalars<'d>(
         _ => return false,
     }
     true
-}
-
-/// Adds so many NULLs.
-pub(super) fn nulls(count: usize, target: &mut impl Target) {
-    target.take(count, |_| Cell::Null);
 }
 
 /// Whether a decimal is NULL, or of so few bytes that it has no need of being written out.

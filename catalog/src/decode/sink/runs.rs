@@ -1,18 +1,28 @@
 //! Values of one kind, many at a time.
 
-use super::Sink;
 use super::nested::MapValues;
 use super::values::Values;
+use super::{Refusal, Sink};
 use crate::decode::cell::Cell;
 use crate::decode::decimal;
 
 impl Sink {
-    /// Adds these values, each by its index; of those that do not convert the index is added to `refused`. They are some MiB of text at most.
-    pub(in crate::decode) fn append_cells<'c>(&mut self, count: usize, cell: impl Fn(usize) -> Cell<'c>, refused: &mut Vec<usize>) {
+    /// Adds these values, each by its index; of those that do not convert it says why. They are some MiB of text at most.
+    #[inline]
+    pub(in crate::decode) fn append_cells<'c>(
+        &mut self,
+        count: usize,
+        cell: impl Fn(usize) -> Cell<'c>,
+        refused: &mut Vec<(usize, Refusal)>,
+    ) {
         for index in 0..count {
+            // The only place that calls it: so it becomes part of this, and the cell is never in memory.
             let cell = cell(index);
-            if !self.values.append_own(cell) && self.values.append(cell).is_err() {
-                refused.push(index);
+            if self.values.append_own(cell) {
+                continue;
+            }
+            if let Err(inside) = self.values.append(cell) {
+                refused.push((index, inside.map_or_else(|| self.refusal(cell), |inside| *inside)));
             }
         }
         self.split_text();
