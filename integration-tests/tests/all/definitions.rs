@@ -226,7 +226,10 @@ async fn a_stream_is_looked_at_without_a_server_and_without_a_definition() {
     assert_eq!(code, 0, "{stderr}");
     let columns = filled.strip_prefix(settings).unwrap_or_else(|| panic!("{filled}"));
     assert!(columns.starts_with("columns:"), "{filled}");
-    assert!(columns.contains("coordinates array<double>") && columns.contains("row<km double>"), "{filled}");
+    assert!(
+        columns.contains("coordinates array<double>") && columns.contains("row<km double>"),
+        "{filled}"
+    );
     std::fs::write(&bare, &filled).unwrap();
     let (code, checked, stderr) = run(&["catalog", "check", tables.to_str().unwrap()]);
     assert_eq!(code, 0, "{checked}{stderr}");
