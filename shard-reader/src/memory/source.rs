@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::faults::{MillisBehind, ReadFate};
 use super::{MemorySource, Stream};
 use crate::{
-    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, RecordSink, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
     StreamIdentity,
 };
 
@@ -69,6 +69,10 @@ impl ShardSource for MemorySource {
     }
 
     fn fan_out(&self) -> Option<&dyn FanOut> {
+        Some(self)
+    }
+
+    fn writing(&self) -> Option<&dyn RecordSink> {
         Some(self)
     }
 
