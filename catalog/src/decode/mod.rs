@@ -44,6 +44,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
 use arrow::error::ArrowError;
 
+pub(crate) use self::cell::with_point;
+pub(crate) use self::json::{array_index, compact as compact_json};
+pub(crate) use self::written::text as json_text;
 pub(crate) use self::avro::{Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro, declared as declared_by_avro};
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
@@ -56,7 +59,7 @@ pub(crate) use self::protobuf::{
 pub(crate) use self::raw::check as check_raw;
 pub(crate) use self::regex::{check_group, compile as compile_regex};
 use self::rows::Rows;
-pub(crate) use self::time::Pattern;
+pub(crate) use self::time::{DateParser, Pattern, Reading, TimeParser};
 pub use self::verdict::BadRecord;
 use crate::compression::Inflater;
 use crate::{DefinitionError, Format, TableDefinition};
