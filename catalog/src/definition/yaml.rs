@@ -90,7 +90,10 @@ fn table(root: &Cursor<'_>, default_schema: &str, beside: &Beside) -> Result<Tab
         .get("event_time")?
         .map(|place| promises::event_time(&place, &columns))
         .transpose()?;
-    let partition_key = root.get("partition_key")?.map(|place| check::partition_key(&place, &columns)).transpose()?;
+    let partition_key = root
+        .get("partition_key")?
+        .map(|place| check::partition_key(&place, &columns))
+        .transpose()?;
     Ok(TableDefinition {
         name,
         stream,

@@ -41,7 +41,9 @@ impl Csv {
                 None => fields.push(Some(place)),
             }
         }
-        let writers = columns.iter().map(|column| Scalar::of(column).map_err(|reason| EncodeError::of(column, reason)));
+        let writers = columns
+            .iter()
+            .map(|column| Scalar::of(column).map_err(|reason| EncodeError::of(column, reason)));
         let mut csv = Self {
             writers: writers.collect::<Result<_, _>>()?,
             options: options.clone(),
@@ -58,7 +60,8 @@ impl Csv {
                     header.push(char::from(options.delimiter));
                 }
                 let name = place.map_or_else(String::new, |place| csv.columns[place].path.join("/"));
-                csv.field(&name, field == 0, csv.fields.len() == 1, &mut header).map_err(EncodeError::whole)?;
+                csv.field(&name, field == 0, csv.fields.len() == 1, &mut header)
+                    .map_err(EncodeError::whole)?;
             }
             header.push('\n');
             csv.header = header;
@@ -145,8 +148,9 @@ impl Csv {
                 _ => Kind::Null,
             };
             if kind == Kind::Null {
-                let keeps_empty =
-                    |column: &ColumnDefinition| matches!(column.column_type, ColumnType::Varchar | ColumnType::Varbinary) && column.format.is_none();
+                let keeps_empty = |column: &ColumnDefinition| {
+                    matches!(column.column_type, ColumnType::Varchar | ColumnType::Varbinary) && column.format.is_none()
+                };
                 match (&self.options.null, column) {
                     (Some(null), _) => text.push_str(null),
                     (None, Some(column)) if keeps_empty(column) => {

@@ -52,7 +52,9 @@ impl Json {
                 )
             })?;
         }
-        let writers = columns.iter().map(|column| Scalar::of(column).map_err(|reason| EncodeError::of(column, reason)));
+        let writers = columns
+            .iter()
+            .map(|column| Scalar::of(column).map_err(|reason| EncodeError::of(column, reason)));
         Ok(Self {
             writers: writers.collect::<Result<_, _>>()?,
             columns,
@@ -129,7 +131,9 @@ impl RecordFormat for Json {
         }
         write(root, columns, writers, values, row, text, document)?;
         if self.no_array && self.document.starts_with('[') {
-            return Err(EncodeError::whole("a document that is an array would be a row for each of its elements"));
+            return Err(EncodeError::whole(
+                "a document that is an array would be a row for each of its elements",
+            ));
         }
         out.extend_from_slice(self.document.as_bytes());
         Ok(())

@@ -4,6 +4,7 @@
 //! not say, bytes that are no text where text is wanted. NULL is left out where a format can do without (`json`, fields at the end of a CSV line), else it is
 //! what the format has for it, else refused.
 
+mod avro;
 mod compress;
 mod csv;
 mod json;
@@ -91,10 +92,11 @@ impl Encoder {
             }
             Format::Json(options) => Box::new(json::Json::new(options, used)?),
             Format::Csv(options) => Box::new(csv::Csv::new(options, used)?),
+            Format::Avro(options) => Box::new(avro::Avro::new(options, used)?),
             Format::Raw(options) => Box::new(raw::Raw::new(*options, used, definition)?),
             other => {
                 return Err(EncodeError::whole(format!(
-                    "table {}: records of format {} cannot be written; json, ndjson, csv and raw can",
+                    "table {}: records of format {} cannot be written; json, ndjson, csv, raw and avro can",
                     definition.name,
                     other.name()
                 )));

@@ -34,15 +34,24 @@ struct Field {
 
 impl Raw {
     pub(super) fn new(format: RawFormat, columns: Vec<ColumnDefinition>, definition: &Arc<TableDefinition>) -> Result<Self, EncodeError> {
-        if let Some(missing) = definition.columns.iter().find(|column| !columns.iter().any(|used| used.name == column.name)) {
-            return Err(EncodeError::of(missing, "a raw record has all columns, and none is NULL; it must be written too"));
+        if let Some(missing) = definition
+            .columns
+            .iter()
+            .find(|column| !columns.iter().any(|used| used.name == column.name))
+        {
+            return Err(EncodeError::of(
+                missing,
+                "a raw record has all columns, and none is NULL; it must be written too",
+            ));
         }
         let fields: Vec<Field> = columns
             .into_iter()
             .map(|column| Field::new(column, format))
             .collect::<Result<_, _>>()?;
-        let mut ranges: Vec<(usize, usize, &str)> =
-            fields.iter().map(|field| (field.start, field.end.unwrap_or(usize::MAX), field.column.name.as_str())).collect();
+        let mut ranges: Vec<(usize, usize, &str)> = fields
+            .iter()
+            .map(|field| (field.start, field.end.unwrap_or(usize::MAX), field.column.name.as_str()))
+            .collect();
         ranges.sort_unstable();
         if let Some(pair) = ranges.windows(2).find(|pair| pair[0].1 > pair[1].0) {
             return Err(EncodeError::whole(format!(
@@ -52,7 +61,9 @@ impl Raw {
         }
         let length = fields.iter().map(|field| field.end.unwrap_or(field.start)).max().unwrap_or(0);
         if length > MOST_BYTES {
-            return Err(EncodeError::whole(format!("a record would have {length} bytes, and no stream takes that")));
+            return Err(EncodeError::whole(format!(
+                "a record would have {length} bytes, and no stream takes that"
+            )));
         }
         Ok(Self {
             fields,
@@ -168,7 +179,11 @@ fn number(encoding: RawEncoding, endian: Endian, value: &ArrayRef, row: usize) -
             }
             single.to_be_bytes().to_vec()
         }
-        RawEncoding::Double => to(&DataType::Float64)?.as_primitive::<Float64Type>().value(0).to_be_bytes().to_vec(),
+        RawEncoding::Double => to(&DataType::Float64)?
+            .as_primitive::<Float64Type>()
+            .value(0)
+            .to_be_bytes()
+            .to_vec(),
         whole => {
             if matches!(value.data_type(), DataType::Float32 | DataType::Float64) {
                 let exact = to(&DataType::Float64)?.as_primitive::<Float64Type>().value(0);

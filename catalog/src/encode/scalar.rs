@@ -76,7 +76,7 @@ impl Scalar {
 }
 
 /// A time, in units of nanoseconds: since the epoch, or since midnight.
-fn moment(array: &dyn Array, row: usize) -> Result<i128, String> {
+pub(super) fn moment(array: &dyn Array, row: usize) -> Result<i128, String> {
     const DAY: i128 = 86_400_000_000_000;
     let (value, unit) = match array.data_type() {
         DataType::Date32 => return Ok(i128::from(array.as_primitive::<Date32Type>().value(row)) * DAY),

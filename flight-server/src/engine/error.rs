@@ -107,6 +107,14 @@ pub enum EngineError {
         /// What would be read, and the limit.
         message: String,
     },
+    /// Writing ended early; it says how many records were acknowledged.
+    #[error("{message}")]
+    Write {
+        /// What ended it.
+        category: ErrorCategory,
+        /// That, and what was written before.
+        message: String,
+    },
     /// The query engine refused or failed.
     #[error("{message}")]
     Query {
@@ -136,7 +144,7 @@ impl EngineError {
             Self::Checkpoint(error) => checkpoint_category(error.kind),
             Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
             Self::Incomplete(_) => ErrorCategory::OutOfRange,
-            Self::Query { category, .. } | Self::OverLimit { category, .. } => *category,
+            Self::Query { category, .. } | Self::OverLimit { category, .. } | Self::Write { category, .. } => *category,
             Self::Internal(_) => ErrorCategory::Internal,
         }
     }
@@ -161,7 +169,7 @@ fn read_category(error: &ReadError) -> ErrorCategory {
     }
 }
 
-fn source_category(kind: SourceErrorKind) -> ErrorCategory {
+pub(super) fn source_category(kind: SourceErrorKind) -> ErrorCategory {
     match kind {
         SourceErrorKind::NotFound => ErrorCategory::NotFound,
         SourceErrorKind::Denied => ErrorCategory::PermissionDenied,

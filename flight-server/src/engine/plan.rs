@@ -28,6 +28,7 @@ use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
+use super::insert::{INSERT, WriteCounts};
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
@@ -83,6 +84,7 @@ pub struct Engine {
     promises: Arc<BrokenPromises>,
     inferred_streams: InferredStreams,
     consumers: Consumers,
+    pub(super) written: Arc<WriteCounts>,
 }
 
 /// Which tables a statement can name.
@@ -140,6 +142,7 @@ impl Engine {
             promises: Arc::default(),
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
+            written: Arc::default(),
         }))
     }
 
@@ -248,6 +251,25 @@ impl Engine {
             let run = self.run_definition(&arrival.principal, &options, definition);
             return Box::pin(run).await.map(Planned::Done);
         }
+        if matches!(parsed.kind, StatementKind::Insert { .. }) {
+            arrival.kind = INSERT;
+            let run = self.insert(session, request, parsed, values, arrival);
+            return Box::pin(run).await.map(Planned::Done);
+        }
+        self.planned_query(session, request, parsed, values, arrival)
+            .await
+            .map(Planned::Query)
+    }
+
+    /// Pins and plans what gives rows.
+    pub(super) async fn planned_query(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        parsed: ParsedStatement,
+        values: OptionValues,
+        arrival: &mut Arrival,
+    ) -> Result<PlannedQuery, EngineError> {
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
@@ -299,12 +321,12 @@ impl Engine {
         if let Some(consumption) = parts.first().and_then(|part| part.consumption.as_ref()) {
             self.begin_run(consumption, &query_id, &arrival.sql, arrival.parts).await?;
         }
-        Ok(Planned::Query(PlannedQuery {
+        Ok(PlannedQuery {
             query_id,
             schema: statement.schema,
             parts,
             facts,
-        }))
+        })
     }
 
     /// Checks and types a statement without pinning or running anything.
@@ -331,6 +353,7 @@ impl Engine {
                     schema,
                 })
             }
+            StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
             StatementKind::Query(_) => {
                 let asker = Asker {
                     query_id: String::new(),
@@ -354,6 +377,8 @@ impl Engine {
         tables: Tables,
         asker: Asker,
     ) -> Result<Statement, EngineError> {
+        let inserts = matches!(parsed.kind, StatementKind::Insert { .. });
+        parsed = parsed.into_rows();
         let options = StatementOptions::resolve(&parsed.hint.over(values))?;
         let deadline = options.max_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let meter = StatementMeter::new(options.max_bytes, deadline);
@@ -435,6 +460,8 @@ impl Engine {
         let plan = state.optimize(&logical)?;
         if explain::explained(&plan).is_some() {
             facts.set_kind("explain");
+        } else if inserts {
+            facts.set_kind(INSERT);
         }
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;

@@ -5,6 +5,7 @@ mod definitions;
 mod equivalence;
 mod explain;
 mod fetch_ahead;
+mod insert;
 mod limits;
 mod pruning;
 mod several_rows;

@@ -24,6 +24,7 @@ mod backend;
 mod caller;
 mod connection;
 mod flight;
+mod ingest;
 mod metadata;
 mod poll;
 mod reply;

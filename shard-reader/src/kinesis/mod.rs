@@ -24,8 +24,8 @@ pub use client::KinesisSettings;
 pub(crate) use client::http_client;
 
 use crate::{
-    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, PositionError, RecordSink, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo, ShardSource,
-    SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, PositionError, RecordSink, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo,
+    ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
 };
 pub(crate) use errors::{by_code, classify};
 use listing::StreamLister;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::faults::{MillisBehind, ReadFate};
 use super::{MemorySource, Stream};
 use crate::{
-    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, RecordSink, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
-    StreamIdentity,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, RecordSink, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind,
+    StreamDescription, StreamIdentity,
 };
 
 /// As on AWS: a reply holds so much at most.

@@ -41,7 +41,12 @@ impl RecordSink for KinesisSource {
         if reply.records.len() != records.len() {
             return Err(SourceError::new(
                 SourceErrorKind::Invalid,
-                format!("{}: {} records were sent and {} results came back", what(), records.len(), reply.records.len()),
+                format!(
+                    "{}: {} records were sent and {} results came back",
+                    what(),
+                    records.len(),
+                    reply.records.len()
+                ),
             ));
         }
         Ok(reply.records.into_iter().map(|entry| outcome(entry, stream)).collect())

@@ -83,7 +83,11 @@ impl Lane {
                     Some(error) => (error, 0),
                 },
                 Err(error) if error.is_retryable() => {
-                    let unanswered = if error.kind == SourceErrorKind::Unavailable { sent as u64 } else { 0 };
+                    let unanswered = if error.kind == SourceErrorKind::Unavailable {
+                        sent as u64
+                    } else {
+                        0
+                    };
                     (error, unanswered)
                 }
                 Err(error) => return Err(error),

@@ -19,7 +19,10 @@ impl RecordSink for MemorySource {
             if let PutFate::Refuse { every } = fate
                 && index % every == 0
             {
-                return Err(SourceError::new(SourceErrorKind::Throttled, "ProvisionedThroughputExceededException"));
+                return Err(SourceError::new(
+                    SourceErrorKind::Throttled,
+                    "ProvisionedThroughputExceededException",
+                ));
             }
             let hash = record.explicit_hash_key.unwrap_or_else(|| hash_of_partition_key(&record.key));
             let shard = self

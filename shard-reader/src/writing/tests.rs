@@ -94,7 +94,10 @@ async fn a_failure_says_how_many_were_acknowledged() {
         writer.push_unordered(record).await.unwrap();
     }
     let error = writer.finish().await.unwrap_err();
-    assert_eq!((error.kind, error.totals.acknowledged, error.uncertain), (SourceErrorKind::Denied, 500, 0));
+    assert_eq!(
+        (error.kind, error.totals.acknowledged, error.uncertain),
+        (SourceErrorKind::Denied, 500, 0)
+    );
     assert_eq!(contents(&memory).len(), 500);
     assert!(error.to_string().contains("500 records were acknowledged before"), "{error}");
 }
@@ -109,15 +112,24 @@ async fn patience_ends_and_what_is_uncertain_is_said() {
         writer.push_unordered(record).await.unwrap();
     }
     let error = writer.finish().await.unwrap_err();
-    assert_eq!((error.kind, error.totals.acknowledged, error.uncertain), (SourceErrorKind::Unavailable, 0, 7));
+    assert_eq!(
+        (error.kind, error.totals.acknowledged, error.uncertain),
+        (SourceErrorKind::Unavailable, 0, 7)
+    );
     let seconds = began.elapsed();
-    assert!((Duration::from_secs(50)..=Duration::from_secs(60)).contains(&seconds), "{seconds:?}");
+    assert!(
+        (Duration::from_secs(50)..=Duration::from_secs(60)).contains(&seconds),
+        "{seconds:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn records_that_can_never_be_written_are_named() {
     for (record, said) in [
-        (OutgoingRecord::new("", "x"), "record 3: a partition key has 1 to 256 characters, and this one has 0"),
+        (
+            OutgoingRecord::new("", "x"),
+            "record 3: a partition key has 1 to 256 characters, and this one has 0",
+        ),
         (
             OutgoingRecord::new("é".repeat(257), "x"),
             "record 3: a partition key has 1 to 256 characters, and this one has 257",

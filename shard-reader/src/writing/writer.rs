@@ -188,7 +188,9 @@ impl Writer {
         }
         match self.senders[lane].send(batch).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.failed(SourceError::new(SourceErrorKind::Unavailable, "the writer stopped")).await),
+            Err(_) => Err(self
+                .failed(SourceError::new(SourceErrorKind::Unavailable, "the writer stopped"))
+                .await),
         }
     }
 

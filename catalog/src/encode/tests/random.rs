@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, ListArray, MapArray, PrimitiveArray, StringArray, StructArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int8Array, Int16Array,
+    Int32Array, Int64Array, ListArray, MapArray, PrimitiveArray, StringArray, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
@@ -42,7 +42,9 @@ impl Random {
     }
 
     fn text(&mut self) -> String {
-        const PARTS: [&str; 14] = ["a", "b", "\"", ",", "\\", "\n", "é", "日本", "#", "|", " ", "\u{feff}", "\u{1}", "1"];
+        const PARTS: [&str; 14] = [
+            "a", "b", "\"", ",", "\\", "\n", "é", "日本", "#", "|", " ", "\u{feff}", "\u{1}", "1",
+        ];
         (0..self.below(6)).map(|_| PARTS[self.below(14) as usize]).collect()
     }
 
@@ -66,7 +68,11 @@ impl Random {
             ColumnType::BigInt => Arc::new((0..rows).map(|row| is(row).then(|| self.signed())).collect::<Int64Array>()),
             ColumnType::Real => Arc::new(
                 (0..rows)
-                    .map(|row| is(row).then(|| f32::from_bits(self.next() as u32)).map(|value| if value.is_finite() { value } else { 0.5 }))
+                    .map(|row| {
+                        is(row)
+                            .then(|| f32::from_bits(self.next() as u32))
+                            .map(|value| if value.is_finite() { value } else { 0.5 })
+                    })
                     .collect::<Float32Array>(),
             ),
             ColumnType::Double => Arc::new((0..rows).map(|row| is(row).then(|| self.double())).collect::<Float64Array>()),
@@ -97,7 +103,11 @@ impl Random {
             ),
             ColumnType::Json => {
                 const JSON: [&str; 6] = ["{\"a\":[1,null,\"x\"]}", "1.50", "\"t,\\\"\"", "[]", "true", "{}"];
-                Arc::new((0..rows).map(|row| is(row).then(|| JSON[self.below(6) as usize])).collect::<StringArray>())
+                Arc::new(
+                    (0..rows)
+                        .map(|row| is(row).then(|| JSON[self.below(6) as usize]))
+                        .collect::<StringArray>(),
+                )
             }
             ColumnType::Varbinary => {
                 let any = matches!(format, Some(FieldFormat::Base64 | FieldFormat::Hex));
@@ -108,7 +118,11 @@ impl Random {
                 };
                 Arc::new((0..rows).map(|row| is(row).then(|| value(self))).collect::<BinaryArray>())
             }
-            ColumnType::Date => Arc::new((0..rows).map(|row| is(row).then(|| self.below(60_000) as i32 - 20_000)).collect::<Date32Array>()),
+            ColumnType::Date => Arc::new(
+                (0..rows)
+                    .map(|row| is(row).then(|| self.below(60_000) as i32 - 20_000))
+                    .collect::<Date32Array>(),
+            ),
             ColumnType::Time(unit) => {
                 let per_day = 86_400 * per_second(*unit) as u64;
                 let values: Int64Array = (0..rows).map(|row| is(row).then(|| self.below(per_day) as i64)).collect();
@@ -120,8 +134,9 @@ impl Random {
             }
             ColumnType::Timestamp(unit) | ColumnType::TimestampWithZone(unit) => {
                 let span = 4_000_000_000 * per_second(*unit);
-                let values: PrimitiveArray<Int64Type> =
-                    (0..rows).map(|row| is(row).then(|| (self.next() as i64).rem_euclid(span) - span / 4)).collect();
+                let values: PrimitiveArray<Int64Type> = (0..rows)
+                    .map(|row| is(row).then(|| (self.next() as i64).rem_euclid(span) - span / 4))
+                    .collect();
                 cast(&values, &of.data_type()).unwrap()
             }
             ColumnType::Array(element) => {
@@ -138,12 +153,16 @@ impl Random {
                 let keys = cast(&numbers, &key.data_type()).unwrap();
                 let values = self.array(value, None, entries, nulls);
                 let DataType::Map(field, _) = of.data_type() else { panic!("a map") };
-                let DataType::Struct(fields) = field.data_type().clone() else { panic!("entries") };
+                let DataType::Struct(fields) = field.data_type().clone() else {
+                    panic!("entries")
+                };
                 let entries = StructArray::new(fields, vec![keys, values], None);
                 Arc::new(MapArray::new(field, OffsetBuffer::from_lengths(lengths), entries, valid, false))
             }
             ColumnType::Row(fields) => {
-                let DataType::Struct(arrow_fields) = of.data_type() else { panic!("a row") };
+                let DataType::Struct(arrow_fields) = of.data_type() else {
+                    panic!("a row")
+                };
                 // what is within a NULL is NULL
                 let columns: Vec<ArrayRef> = fields
                     .iter()

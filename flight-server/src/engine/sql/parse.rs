@@ -12,6 +12,7 @@ use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::call::{self, Call};
 use super::ddl::{self, DdlStatement};
+use super::insert::{self, InsertTarget};
 use super::stream_function::StreamCall;
 use super::wildcard::{Exposed, Rewriter};
 use super::{arrows, follow, hint, literals, refuse, stream_function};
@@ -65,6 +66,13 @@ pub(crate) enum StatementKind {
     Transaction(TransactionStatement),
     /// Calls a procedure of the server.
     Call(Call),
+    /// Puts rows into a table.
+    Insert {
+        /// Where.
+        target: InsertTarget,
+        /// The query that gives them.
+        source: Box<DfStatement>,
+    },
 }
 
 /// A statement about the session's transaction.
@@ -119,7 +127,7 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     };
     let mut kind = kind_of(statement)?;
     let mut streams = BTreeSet::new();
-    if let StatementKind::Query(query) = &mut kind
+    if let StatementKind::Query(query) | StatementKind::Insert { source: query, .. } = &mut kind
         && let Some(query) = innermost(query)
     {
         arrows::bind_tightly(query);
@@ -143,6 +151,14 @@ impl ParsedStatement {
     /// See [`Self::mentions`].
     pub(crate) fn words(&self) -> &BTreeSet<String> {
         &self.words
+    }
+
+    /// Of INSERT the query that gives its rows; any other statement itself.
+    pub(crate) fn into_rows(mut self) -> Self {
+        if let StatementKind::Insert { source, .. } = self.kind {
+            self.kind = StatementKind::Query(source);
+        }
+        self
     }
 
     /// Finds the tables and makes wildcards skip the hidden columns that `exposed` names.
@@ -202,9 +218,17 @@ fn kind_of(statement: DfStatement) -> Result<StatementKind, EngineError> {
                 })
             }
         }
-        DfStatement::Explain(explain) => match kind_of(*explain.statement.clone())? {
+        DfStatement::Explain(mut explain) => match kind_of(*explain.statement.clone())? {
+            StatementKind::Insert { .. } if explain.options.analyze => Err(EngineError::NotSupported(
+                "EXPLAIN ANALYZE would write the rows; EXPLAIN shows the plan and writes nothing".into(),
+            )),
+            // It shows how the rows are read.
+            StatementKind::Insert { source, .. } => {
+                explain.statement = source;
+                Ok(StatementKind::Query(Box::new(DfStatement::Explain(explain))))
+            }
             StatementKind::Query(_) => Ok(StatementKind::Query(Box::new(DfStatement::Explain(explain)))),
-            _ => Err(EngineError::NotSupported("EXPLAIN explains queries".into())),
+            _ => Err(EngineError::NotSupported("EXPLAIN explains queries and INSERT".into())),
         },
         DfStatement::Statement(inner) => sql_kind(*inner),
     }
@@ -227,6 +251,7 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
         | Statement::ShowColumns { .. }
         | Statement::ShowFunctions { .. }
         | Statement::ExplainTable { .. }) => Ok(StatementKind::Query(Box::new(DfStatement::Statement(Box::new(query))))),
+        Statement::Insert(statement) => insert::parse(statement),
         Statement::Call(function) => Ok(StatementKind::Call(call::parse(&function)?)),
         Statement::StartTransaction { .. } => Ok(StatementKind::Transaction(TransactionStatement::Begin)),
         Statement::Commit { chain: false, .. } => Ok(StatementKind::Transaction(TransactionStatement::Commit)),

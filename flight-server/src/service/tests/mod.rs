@@ -1,5 +1,6 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod ingest;
 mod metadata;
 mod polling;
 mod queries;

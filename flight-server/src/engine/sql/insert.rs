@@ -1,0 +1,56 @@
+//! `INSERT INTO t [(columns)] SELECT … | VALUES …`.
+
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{Insert, ObjectName, Statement, TableObject};
+
+use super::super::error::EngineError;
+use super::parse::StatementKind;
+use super::relations::parts;
+
+/// Where INSERT puts its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InsertTarget {
+    /// The table, as written.
+    pub(crate) table: ObjectName,
+    /// Its columns in the order of the rows; `None` = all.
+    pub(crate) columns: Option<Vec<String>>,
+}
+
+pub(super) fn parse(insert: Insert) -> Result<StatementKind, EngineError> {
+    let refuse = |what: &str| {
+        Err(EngineError::NotSupported(format!(
+            "INSERT {what} is not supported; write INSERT INTO t (columns) SELECT … or VALUES …"
+        )))
+    };
+    if insert.overwrite || insert.replace_into || insert.or.is_some() || insert.ignore {
+        return refuse("that replaces records, or leaves some out, cannot be done to a stream, and");
+    }
+    if insert.on.is_some() {
+        return refuse("ON CONFLICT");
+    }
+    if insert.returning.is_some() || insert.output.is_some() {
+        return refuse("… RETURNING");
+    }
+    if insert.partitioned.is_some() || !insert.after_columns.is_empty() || !insert.assignments.is_empty() || insert.format_clause.is_some()
+    {
+        return refuse("of this form");
+    }
+    let TableObject::TableName(table) = insert.table else {
+        return refuse("into a function or a query");
+    };
+    let Some(source) = insert.source else {
+        return refuse("without rows");
+    };
+    let columns = insert.columns.iter().map(|name| match parts(name).as_deref() {
+        Some([column]) => Ok(column.clone()),
+        _ => Err(EngineError::Invalid(format!("`{name}` is not the name of a column"))),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(StatementKind::Insert {
+        target: InsertTarget {
+            table,
+            columns: (!columns.is_empty()).then_some(columns),
+        },
+        source: Box::new(DfStatement::Statement(Box::new(Statement::Query(source)))),
+    })
+}
