@@ -26,6 +26,7 @@ use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
+use super::insert::{INSERT, WriteCounts};
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
@@ -58,6 +59,7 @@ pub struct Engine {
     inferred_streams: InferredStreams,
     consumers: Consumers,
     admission: Arc<Admission>,
+    pub(super) written: Arc<WriteCounts>,
 }
 
 /// Which tables a statement can name.
@@ -122,6 +124,7 @@ impl Engine {
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
             admission: Admission::new(admission),
+            written: Arc::default(),
         }))
     }
 
@@ -224,10 +227,17 @@ impl Engine {
         planned
     }
 
-    async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
-        let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
-        let parsed = parse(&request.sql)?.bound(request.parameters)?;
+    async fn planned(&self, session: &Session, mut request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
+        let parsed = parse(&request.sql)?;
         let values = request.overrides.over(&session.options());
+        if let Some(places) = parsed.bare_parameters()
+            && let Some(rows) = request.parameters.take()
+        {
+            let _running = self.admit(&arrival.principal, &arrival.id).await?;
+            let run = self.insert_parameters(session, &parsed, &values, (places, rows), arrival);
+            return Box::pin(run).await.map(Planned::Done);
+        }
+        let parsed = parsed.bound(request.parameters.take())?;
         if let StatementKind::Transaction(statement) = parsed.kind {
             arrival.kind = "transaction";
             match statement {
@@ -252,6 +262,26 @@ impl Engine {
             let run = self.run_definition(&arrival.principal, &options, definition);
             return Box::pin(run).await.map(Planned::Done);
         }
+        if matches!(parsed.kind, StatementKind::Insert { .. }) {
+            arrival.kind = INSERT;
+            let run = self.insert(session, request, parsed, values, arrival);
+            return Box::pin(run).await.map(Planned::Done);
+        }
+        self.planned_query(session, request, parsed, values, arrival)
+            .await
+            .map(Planned::Query)
+    }
+
+    /// Pins and plans what gives rows.
+    pub(super) async fn planned_query(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        parsed: ParsedStatement,
+        values: OptionValues,
+        arrival: &mut Arrival,
+    ) -> Result<PlannedQuery, EngineError> {
+        let kept = parsed.parameters.kept()?;
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
@@ -310,12 +340,12 @@ impl Engine {
         if let Some(consumption) = parts.first().and_then(|part| part.consumption.as_ref()) {
             self.begin_run(consumption, &query_id, &arrival.sql, arrival.parts).await?;
         }
-        Ok(Planned::Query(PlannedQuery {
+        Ok(PlannedQuery {
             query_id,
             schema: statement.schema,
             parts,
             facts,
-        }))
+        })
     }
 
     /// Checks and types a statement without pinning or running anything.
@@ -347,6 +377,7 @@ impl Engine {
                     parameters: none(),
                 })
             }
+            StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
             StatementKind::Query(_) => {
                 let asker = Asker {
                     query_id: String::new(),
@@ -371,6 +402,8 @@ impl Engine {
         tables: Tables,
         asker: Asker,
     ) -> Result<Statement, EngineError> {
+        let inserts = matches!(parsed.kind, StatementKind::Insert { .. });
+        parsed = parsed.into_rows();
         let options = self.limited(&asker.principal, StatementOptions::resolve(&parsed.hint.over(values))?);
         let grants = Grants::new(&self.config.access, &asker.principal);
         let deadline = options.max_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -457,6 +490,8 @@ impl Engine {
         let parameters = parsed.parameters.schema(&logical, &plan)?;
         if explain::explained(&plan).is_some() {
             facts.set_kind("explain");
+        } else if inserts {
+            facts.set_kind(INSERT);
         }
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;

@@ -6,6 +6,7 @@ mod definitions;
 mod equivalence;
 mod explain;
 mod fetch_ahead;
+mod insert;
 mod limits;
 mod parameters;
 mod pruning;

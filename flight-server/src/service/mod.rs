@@ -26,6 +26,7 @@ mod caller;
 mod connection;
 mod flight;
 mod flights;
+mod ingest;
 mod metadata;
 mod parameters;
 mod paths;

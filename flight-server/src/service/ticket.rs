@@ -99,6 +99,7 @@ impl Parked {
             .map_err(|_| Status::internal("a sealed result is not bytes"))?;
         let (schema, batches) = read_stream(&stream).map_err(|error| status::internal("reading a result", &error))?;
         Ok(DoneResult {
+            affected: None,
             query_id: self.query_id,
             schema,
             batches,

@@ -16,3 +16,4 @@ mod promises;
 mod rooms;
 mod sql_cases;
 mod transactions;
+mod writing;

@@ -15,7 +15,7 @@ const MOST_DIGITS: u64 = 76;
 
 /// A type in a schema, by its place there, counted from one: records may hold themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(NonZeroU32);
+pub(crate) struct Id(NonZeroU32);
 
 impl Id {
     fn index(self) -> usize {
@@ -25,13 +25,13 @@ impl Id {
 
 /// Digits of a decimal, and how many of them are a fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Digits {
-    pub(super) precision: usize,
-    pub(super) scale: usize,
+pub(crate) struct Digits {
+    pub(crate) precision: usize,
+    pub(crate) scale: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Boolean,
     Int,
@@ -59,13 +59,13 @@ pub(super) enum Node {
 }
 
 #[derive(Debug)]
-pub(super) struct Schema {
+pub(crate) struct Schema {
     nodes: Vec<Node>,
     /// Of each type whether a value of it may take no bytes.
     empty: Vec<bool>,
     /// See [`Self::is_small`].
     small: bool,
-    pub(super) root: Id,
+    pub(crate) root: Id,
 }
 
 impl Schema {
@@ -89,7 +89,7 @@ impl Schema {
         })
     }
 
-    pub(super) fn node(&self, id: Id) -> &Node {
+    pub(crate) fn node(&self, id: Id) -> &Node {
         &self.nodes[id.index()]
     }
 

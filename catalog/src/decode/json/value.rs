@@ -157,7 +157,7 @@ fn unescaped(escaped: &str) -> Option<String> {
 }
 
 /// JSON text without the blanks between its tokens; strings keep their spelling.
-pub(in crate::decode) fn compact(raw: &str) -> Cow<'_, str> {
+pub(crate) fn compact(raw: &str) -> Cow<'_, str> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
     if !raw.contains(blank) {
         return Cow::Borrowed(raw);

@@ -1,6 +1,7 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
 mod flights;
+mod ingest;
 mod metadata;
 mod parameters;
 mod polling;
