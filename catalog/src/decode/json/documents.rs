@@ -9,7 +9,7 @@ use super::super::contents::CHUNK_ROWS;
 use super::super::rows::Rows;
 use super::batch::BatchReader;
 use super::document;
-use super::projection::{self, FastPlan, PathTree, Wanted};
+use super::projection::{self, FastPlan, Leaf, PathTree, Wanted};
 use super::value::{BROKEN, Found};
 
 /// Values that are looked up before they are converted.
@@ -98,22 +98,26 @@ impl Documents {
     }
 
     fn append_batch(&self, root: Option<&ArrayRef>, count: usize, careful: &[(usize, Careful<'_>)], rows: &mut Rows) {
-        for leaf in self.batch.iter().flat_map(BatchReader::leaves) {
+        let leaves = self.batch.iter().flat_map(BatchReader::leaves);
+        let mut columns: Vec<(usize, &Leaf)> = leaves
+            .flat_map(|leaf| leaf.columns.iter().map(move |place| (*place, leaf)))
+            .collect();
+        // As documents that are read alone: what is said of a row is said in the order of the columns.
+        columns.sort_unstable_by_key(|(place, _)| *place);
+        for (place, leaf) in columns {
             let texts = root.and_then(|root| leaf.texts(root));
-            for place in &leaf.columns {
-                let mut next = 0;
-                let run = |rows: &mut Rows, range: Range<usize>| {
-                    if let Some(texts) = texts.filter(|_| !range.is_empty()) {
-                        rows.texts(*place, texts, range);
-                    }
-                };
-                for (row, result) in careful {
-                    run(rows, next..*row);
-                    append(rows, *place, result.as_ref().ok().and_then(|found| found.get(*place)));
-                    next = row + 1;
+            let mut next = 0;
+            let run = |rows: &mut Rows, range: Range<usize>| {
+                if let Some(texts) = texts.filter(|_| !range.is_empty()) {
+                    rows.texts(place, texts, range);
                 }
-                run(rows, next..count);
+            };
+            for (row, result) in careful {
+                run(rows, next..*row);
+                append(rows, place, result.as_ref().ok().and_then(|found| found.get(place)));
+                next = row + 1;
             }
+            run(rows, next..count);
         }
     }
 
