@@ -14,5 +14,6 @@ mod metrics;
 mod progress;
 mod promises;
 mod rooms;
+mod security;
 mod sql_cases;
 mod transactions;

@@ -1,12 +1,16 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod authentication;
 mod metadata;
+mod oidc;
 mod polling;
+mod provider;
 mod queries;
 mod serving;
 mod sessions;
 mod stub;
 mod tickets;
+mod tls;
 mod transactions;
 
 use std::net::SocketAddr;
