@@ -91,8 +91,14 @@ pub(crate) enum TransactionStatement {
     Rollback,
 }
 
+/// Longest text of a statement: its parts are kept in handles, tickets and system tables.
+const LONGEST: usize = 1 << 20;
+
 /// Parses one statement.
 pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
+    if sql.len() > LONGEST {
+        return Err(EngineError::Invalid(format!("the statement is longer than {LONGEST} bytes")));
+    }
     let (hint, mut sql) = hint::split(sql)?;
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, &sql).tokenize_with_location().map_err(|error| {

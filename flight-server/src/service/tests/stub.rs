@@ -31,6 +31,7 @@ pub(super) const SHARDS: u32 = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) session: String,
+    pub(super) principal: String,
     pub(super) overrides: OptionValues,
     pub(super) per_shard: bool,
     pub(super) transaction: Option<String>,
@@ -138,6 +139,7 @@ impl Backend for Stub {
     async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError> {
         self.seen.lock().push(Seen {
             session: session.id().to_string(),
+            principal: session.principal().to_string(),
             overrides: request.overrides.clone(),
             transaction: request.transaction.clone(),
             per_shard: request.per_shard,
