@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, Principal,
-    QueryPart, Session, StatementRequest, TableEntry,
+    CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared,
+    Principal, QueryPart, Session, StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;

@@ -150,7 +150,10 @@ impl PreparedHandle {
 
 /// The ticket of an endpoint.
 pub(crate) fn seal_ticket(sealer: &Sealer, content: Content, principal: &Principal, expires: SystemTime) -> Result<Ticket, Status> {
-    let issued = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let issued = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     sealed_ticket(sealer, content, principal, issued, expires)
 }
 

@@ -175,9 +175,7 @@ impl ParsedStatement {
         self.parameters.bind(rows)?;
         let is_plain = matches!(&self.kind, StatementKind::Query(query) if !matches!(**query, DfStatement::Explain(_))) && !self.follow;
         if self.parameters.rows() > 1 && !is_plain {
-            return Err(EngineError::Invalid(
-                "EXPLAIN and FOLLOW take one row of parameters".to_owned(),
-            ));
+            return Err(EngineError::Invalid("EXPLAIN and FOLLOW take one row of parameters".to_owned()));
         }
         Ok(self)
     }

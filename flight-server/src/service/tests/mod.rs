@@ -1,6 +1,8 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod any_bytes;
 mod flights;
+mod matrix;
 mod metadata;
 mod parameters;
 mod polling;

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
-    CancelOutcome, DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
-    PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
+    CancelOutcome, DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue,
+    OptionValues, Planned, PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
 };
 use crate::service::Backend;
 
