@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     /// arrow-flight's message, read and written by the descriptors alone, without a field that they do not know.
-    fn same<M: Message + Default + PartialEq>(name: &str, message: &M) {
+    fn same<M: Message + Default + PartialEq + std::fmt::Debug>(name: &str, message: &M) {
         let pool = DescriptorPool::from_file_descriptor_set(flight()).expect("descriptors");
         let descriptor = pool.get_message_by_name(&format!("{PACKAGE}.{name}")).expect(name);
         let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).expect(name);
