@@ -89,7 +89,13 @@ async fn tables_by_pattern_and_type_with_and_without_schema() {
     let encoded: &BinaryArray = tables.column(4).as_binary();
     assert_eq!(encoded.len(), 1);
     let schema = Schema::try_from(IpcMessage(Bytes::copy_from_slice(encoded.value(0)))).unwrap();
-    assert_eq!(schema, *numbers_schema());
+    let columns = |schema: &Schema| -> Vec<(String, DataType)> {
+        let fields = schema.fields().iter();
+        fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()
+    };
+    assert_eq!(columns(&schema), columns(&numbers_schema()));
+    assert_eq!(schema.field(0).metadata()["ARROW:FLIGHT:SQL:TYPE_NAME"], "BIGINT");
+    assert_eq!(schema.field(0).metadata()["ARROW:FLIGHT:SQL:TABLE_NAME"], "numbers");
     command.table_name_filter_pattern = Some("words".into());
     let tables = rows(&mut client, &command).await;
     let encoded: &BinaryArray = tables.column(4).as_binary();

@@ -1,8 +1,11 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod any_bytes;
 mod authentication;
 mod flights;
+mod flights;
 mod ingest;
+mod matrix;
 mod metadata;
 mod oidc;
 mod parameters;
