@@ -25,17 +25,17 @@ type Way<'a> = (usize, &'a [String]);
 
 impl Avro {
     pub(super) fn new(format: &AvroFormat, columns: Vec<ColumnDefinition>) -> Result<Self, EncodeError> {
-        let whole = EncodeError::whole;
+        let whole = |message: String| EncodeError::whole(message);
         let (id, text) = format
             .schemas
             .last()
-            .ok_or_else(|| whole("records are written with a schema of the definition, and it has none"))?;
+            .ok_or_else(|| whole("records are written with a schema of the definition, and it has none".into()))?;
         let key = avro_key(format.framing, id, text).map_err(whole)?;
         let writers = compile_avro(format).map_err(whole)?;
         let schema = writers
             .by_id
             .get(&key)
-            .ok_or_else(|| whole("the schema of the definition is missing"))?;
+            .ok_or_else(|| whole("the schema of the definition is missing".into()))?;
         let header = match format.framing {
             AvroFraming::Datum => Vec::new(),
             AvroFraming::SingleObject => {
@@ -47,7 +47,7 @@ impl Avro {
                 [&[0], id.to_be_bytes().as_slice()].concat()
             }
             AvroFraming::Glue => [&[3, 0], key.to_be_bytes().as_slice()].concat(),
-            AvroFraming::Container => return Err(whole("object container files cannot be written")),
+            AvroFraming::Container => return Err(whole("object container files cannot be written".into())),
         };
         if let Some(column) = columns.iter().find(|column| column.format.is_some()) {
             return Err(EncodeError::of(

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, IngestRequest, OptionValue, OptionValues, Planned, Prepared,
-    Principal, QueryPart, Session, StatementRequest, TableEntry,
+    CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, IngestRequest, OptionValue, OptionValues, Planned,
+    Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;
@@ -120,8 +120,8 @@ impl Backend for ServedEngine {
         self.engine.fetch_ahead(parts).await
     }
 
-    fn stop_fetching(&self, query_id: &str) -> bool {
-        self.engine.stop_fetching(query_id)
+    fn cancel(&self, principal: &Principal, query_id: &str) -> CancelOutcome {
+        self.engine.cancel_query(&principal.0, query_id)
     }
 
     fn tables(&self, principal: &Principal) -> Vec<TableEntry> {

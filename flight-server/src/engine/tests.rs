@@ -1,5 +1,6 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod cancel;
 mod consume;
 mod definitions;
 mod equivalence;
@@ -7,6 +8,7 @@ mod explain;
 mod fetch_ahead;
 mod insert;
 mod limits;
+mod parameters;
 mod pruning;
 mod several_rows;
 mod system;
@@ -160,6 +162,7 @@ impl World {
             overrides: OptionValues::default(),
             per_shard,
             transaction: None,
+            parameters: None,
             arrived: Instant::now(),
         };
         match self.engine.plan(&self.session, request).await? {

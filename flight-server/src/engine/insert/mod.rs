@@ -44,6 +44,12 @@ impl Engine {
         arrival: &mut Arrival,
     ) -> Result<DoneResult, EngineError> {
         let target = self.target_of(session, &parsed, &values)?;
+        if let (Some(rows), Some(columns)) = (&request.parameters, parsed.parameter_columns()) {
+            let rows = of_parameters(rows, &columns)?;
+            target.check_width(rows.num_columns())?;
+            let written = self.write(target, stream::iter([Ok(rows)]).boxed()).await?;
+            return counted(arrival.id.clone(), written.acknowledged);
+        }
         // Rows are written as they are, not as they would be shown.
         values.insert("timestamp_unit", OptionValue::Text("declared".into()));
         values.remove("flat_types");
@@ -72,6 +78,14 @@ impl Engine {
         values: &OptionValues,
     ) -> Result<Prepared, EngineError> {
         let target = self.target_of(session, &parsed, values)?;
+        if let Some(columns) = parsed.parameter_columns() {
+            target.check_width(columns.len())?;
+            return Ok(Prepared {
+                schema: None,
+                is_update: true,
+                parameters: target.parameters(&columns),
+            });
+        }
         let asker = Asker {
             query_id: String::new(),
             principal: session.principal().to_string(),
@@ -82,6 +96,7 @@ impl Engine {
         Ok(Prepared {
             schema: None,
             is_update: true,
+            parameters: statement.parameters,
         })
     }
 
@@ -107,6 +122,23 @@ impl Engine {
         let definition = target::definition(self.catalog(), &name)?;
         Target::new(name, definition, target.columns.as_deref(), key)
     }
+}
+
+/// Rows of values as rows of a table.
+fn of_parameters(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch, EngineError> {
+    let wanted = columns.iter().map(|column| column + 1).max().unwrap_or(0);
+    if rows.num_columns() != wanted {
+        return Err(EngineError::Invalid(format!(
+            "the statement has {wanted} parameters, and {} are bound",
+            rows.num_columns()
+        )));
+    }
+    // Two columns may be one parameter.
+    let named = columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| (format!("{place}"), Arc::clone(rows.column(*column)), true));
+    RecordBatch::try_from_iter_with_nullable(named).map_err(|error| EngineError::Internal(error.to_string()))
 }
 
 /// The result of a statement that changed so many rows.

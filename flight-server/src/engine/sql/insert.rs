@@ -1,7 +1,7 @@
 //! `INSERT INTO t [(columns)] SELECT … | VALUES …`.
 
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{Insert, ObjectName, Statement, TableObject};
+use datafusion::sql::sqlparser::ast::{Expr, Insert, ObjectName, SetExpr, Statement, TableObject, Value};
 
 use super::super::error::EngineError;
 use super::parse::StatementKind;
@@ -53,4 +53,25 @@ pub(super) fn parse(insert: Insert) -> Result<StatementKind, EngineError> {
         },
         source: Box::new(DfStatement::Statement(Box::new(Statement::Query(source)))),
     })
+}
+
+/// Which parameter each column is, from 0, if the source is one row of them: drivers send many rows of values so.
+pub(super) fn parameter_columns(source: &DfStatement) -> Option<Vec<usize>> {
+    let DfStatement::Statement(statement) = source else { return None };
+    let Statement::Query(query) = statement.as_ref() else { return None };
+    if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+        return None;
+    }
+    let SetExpr::Values(values) = query.body.as_ref() else {
+        return None;
+    };
+    let [row] = values.rows.as_slice() else { return None };
+    let column = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1),
+            _ => None,
+        },
+        _ => None,
+    };
+    row.content.iter().map(column).collect()
 }

@@ -8,6 +8,7 @@ mod hint;
 mod insert;
 mod literals;
 mod parse;
+mod placeholders;
 mod refuse;
 mod relations;
 mod stream_function;

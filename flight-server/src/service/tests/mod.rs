@@ -1,7 +1,9 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod flights;
 mod ingest;
 mod metadata;
+mod parameters;
 mod polling;
 mod queries;
 mod serving;
