@@ -80,6 +80,13 @@ def check_an_update_gives_the_count(url, endpoint):
     checks.equal(execute(url, "select count(*) from numbers where n < 0"), [(3,)], "rows")
 
 
+def check_many_rows_of_parameters_are_one_insert(url, endpoint):
+    with flight_sql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.executemany("insert into numbers (n, word) values (?, ?)", [(10**6 + n, f"many {n}") for n in range(1000)])
+    wanted = [(1000, sum(range(10**6, 10**6 + 1000)))]
+    checks.equal(execute(url, "select count(*), sum(n) from numbers where word like 'many %'"), wanted, "rows")
+
+
 def check_what_cannot_be_written_is_refused(url, endpoint):
     def refused(sql, *words):
         checks.raises(adbc_driver_manager.Error, lambda: execute(url, sql), *words)

@@ -25,28 +25,29 @@ type Way<'a> = (usize, &'a [String]);
 
 impl Avro {
     pub(super) fn new(format: &AvroFormat, columns: Vec<ColumnDefinition>) -> Result<Self, EncodeError> {
+        let whole = |message: String| EncodeError::whole(message);
         let (id, text) = format
             .schemas
             .last()
-            .ok_or_else(|| EncodeError::whole("records are written with a schema of the definition, and it has none"))?;
-        let key = avro_key(format.framing, id, text).map_err(EncodeError::whole)?;
-        let writers = compile_avro(format).map_err(EncodeError::whole)?;
+            .ok_or_else(|| whole("records are written with a schema of the definition, and it has none".into()))?;
+        let key = avro_key(format.framing, id, text).map_err(whole)?;
+        let writers = compile_avro(format).map_err(whole)?;
         let schema = writers
             .by_id
             .get(&key)
-            .ok_or_else(|| EncodeError::whole("the schema of the definition is missing"))?;
+            .ok_or_else(|| whole("the schema of the definition is missing".into()))?;
         let header = match format.framing {
             AvroFraming::Datum => Vec::new(),
             AvroFraming::SingleObject => {
-                let fingerprint = u64::try_from(key).map_err(|error| EncodeError::whole(error.to_string()))?;
+                let fingerprint = u64::try_from(key).map_err(|error| whole(error.to_string()))?;
                 [&[0xc3, 0x01], fingerprint.to_le_bytes().as_slice()].concat()
             }
             AvroFraming::Confluent => {
-                let id = u32::try_from(key).map_err(|error| EncodeError::whole(error.to_string()))?;
+                let id = u32::try_from(key).map_err(|error| whole(error.to_string()))?;
                 [&[0], id.to_be_bytes().as_slice()].concat()
             }
             AvroFraming::Glue => [&[3, 0], key.to_be_bytes().as_slice()].concat(),
-            AvroFraming::Container => return Err(EncodeError::whole("object container files cannot be written")),
+            AvroFraming::Container => return Err(whole("object container files cannot be written".into())),
         };
         if let Some(column) = columns.iter().find(|column| column.format.is_some()) {
             return Err(EncodeError::of(

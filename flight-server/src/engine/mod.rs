@@ -43,6 +43,7 @@ mod session;
 mod sources;
 mod split;
 mod sql;
+mod statement;
 mod statement_options;
 mod system;
 mod table;

@@ -53,23 +53,7 @@ impl Parameters {
 
     /// Binds rows of values; all that run a statement do, those that only type it need not.
     pub(super) fn bind(&mut self, rows: Option<RecordBatch>) -> Result<(), EngineError> {
-        self.check_count(rows.as_ref().map_or(0, RecordBatch::num_columns))?;
-        self.bound = match rows.filter(|_| self.wanted > 0) {
-            None => None,
-            Some(rows) if rows.num_rows() == 0 => return Err(EngineError::Invalid("no row of parameters is bound".to_owned())),
-            Some(rows) if rows.num_rows() > MOST_ROWS => {
-                return Err(EngineError::Invalid(format!(
-                    "{} rows of parameters are bound to a query; {MOST_ROWS} are the most",
-                    rows.num_rows()
-                )));
-            }
-            Some(rows) => Some(rows),
-        };
-        Ok(())
-    }
-
-    /// Whether there are as many as the statement wants.
-    pub(super) fn check_count(&self, given: usize) -> Result<(), EngineError> {
+        let given = rows.as_ref().map_or(0, RecordBatch::num_columns);
         if given != self.wanted {
             let parameters = |count: usize| {
                 if count == 1 {
@@ -87,12 +71,18 @@ impl Parameters {
             };
             return Err(EngineError::Invalid(sentence));
         }
+        self.bound = match rows.filter(|_| self.wanted > 0) {
+            None => None,
+            Some(rows) if rows.num_rows() == 0 => return Err(EngineError::Invalid("no row of parameters is bound".to_owned())),
+            Some(rows) if rows.num_rows() > MOST_ROWS => {
+                return Err(EngineError::Invalid(format!(
+                    "{} rows of parameters are bound to a query; {MOST_ROWS} are the most",
+                    rows.num_rows()
+                )));
+            }
+            Some(rows) => Some(rows),
+        };
         Ok(())
-    }
-
-    /// What is bound, as it travels in a ticket.
-    pub(super) fn kept(&self) -> Result<Option<ByteBuf>, EngineError> {
-        self.bound.as_ref().map(encoded).transpose()
     }
 
     /// How often the statement is run.
@@ -150,7 +140,7 @@ pub(super) fn statement_key<'a>(sql: &'a str, parameters: Option<&ByteBuf>) -> s
 }
 
 /// Rows as they travel in a ticket.
-fn encoded(rows: &RecordBatch) -> Result<ByteBuf, EngineError> {
+pub(super) fn encoded(rows: &RecordBatch) -> Result<ByteBuf, EngineError> {
     let write = || -> Result<Vec<u8>, ArrowError> {
         let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
         writer.write(rows)?;

@@ -5,11 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{DirectoryCatalog, TableName};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::LogicalPlan;
 use shard_reader::checkpoints::CheckpointStore;
 use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
@@ -17,7 +15,7 @@ use uuid::Uuid;
 
 use super::access::{Access, Grants};
 use super::admission::Admission;
-use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::api::{Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
 use super::config::EngineConfig;
 use super::consume::{Consumers, Ending};
 use super::cost::{self, Total};
@@ -35,8 +33,9 @@ use super::result::result_schema;
 use super::scan_errors::ScanErrors;
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
+pub(super) use super::statement::{Asker, Statement, Tables};
 use super::statement_options::StatementOptions;
-use super::table::{StatementScope, StreamTable};
+use super::table::StatementScope;
 use super::{commands, explain, parameters, physical, pin, procedures, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
@@ -60,41 +59,6 @@ pub struct Engine {
     consumers: Consumers,
     admission: Arc<Admission>,
     pub(super) written: Arc<WriteCounts>,
-}
-
-/// Which tables a statement can name.
-pub(super) enum Tables {
-    /// Those of the catalog now, and streams without a definition.
-    Current { streams: Vec<PinnedTable> },
-    /// One that a sample is read of, whoever wants it: the stream was asked about.
-    Sampled(PinnedTable),
-    /// Those of a ticket, as they were.
-    Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
-}
-
-/// For whom a statement is planned.
-pub(super) struct Asker {
-    pub(super) query_id: String,
-    pub(super) principal: String,
-}
-
-/// A query on its way from text to physical plan.
-pub(super) struct Statement {
-    pub(super) state: SessionState,
-    pub(super) plan: LogicalPlan,
-    /// For how many rows of parameters it is run; if for several, `plan` is a union of a plan for each.
-    pub(super) runs: usize,
-    pub(super) parameters: SchemaRef,
-    pub(super) schema: SchemaRef,
-    pub(super) facts: Arc<ExecutionFacts>,
-    pub(super) options: StatementOptions,
-    pub(super) now_ns: i64,
-    /// It reads on forever.
-    pub(super) follow: bool,
-    /// Streams that the optimized plan scans.
-    pub(super) tables: Vec<StreamTable>,
-    /// Streams that the statement names.
-    pub(super) named: Vec<StreamTable>,
 }
 
 impl Engine {
@@ -227,17 +191,24 @@ impl Engine {
         planned
     }
 
-    async fn planned(&self, session: &Session, mut request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
+    async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
         let parsed = parse(&request.sql)?;
         let values = request.overrides.over(&session.options());
-        if let Some(places) = parsed.bare_parameters()
-            && let Some(rows) = request.parameters.take()
-        {
-            let _running = self.admit(&arrival.principal, &arrival.id).await?;
-            let run = self.insert_parameters(session, &parsed, &values, (places, rows), arrival);
-            return Box::pin(run).await.map(Planned::Done);
+        match parsed.kind {
+            StatementKind::Query(_) => {
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let query = self.planned_query(session, request, parsed, values, arrival);
+                return query.await.map(Planned::Query);
+            }
+            StatementKind::Insert { .. } => {
+                arrival.kind = INSERT;
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let run = self.insert(session, request, parsed, values, arrival);
+                return Box::pin(run).await.map(Planned::Done);
+            }
+            _ => {}
         }
-        let parsed = parsed.bound(request.parameters.take())?;
+        let parsed = parsed.bound(request.parameters)?;
         if let StatementKind::Transaction(statement) = parsed.kind {
             arrival.kind = "transaction";
             match statement {
@@ -262,14 +233,7 @@ impl Engine {
             let run = self.run_definition(&arrival.principal, &options, definition);
             return Box::pin(run).await.map(Planned::Done);
         }
-        if matches!(parsed.kind, StatementKind::Insert { .. }) {
-            arrival.kind = INSERT;
-            let run = self.insert(session, request, parsed, values, arrival);
-            return Box::pin(run).await.map(Planned::Done);
-        }
-        self.planned_query(session, request, parsed, values, arrival)
-            .await
-            .map(Planned::Query)
+        Err(EngineError::Internal("a statement of no kind".into()))
     }
 
     /// Pins and plans what gives rows.
@@ -281,7 +245,8 @@ impl Engine {
         values: OptionValues,
         arrival: &mut Arrival,
     ) -> Result<PlannedQuery, EngineError> {
-        let kept = parsed.parameters.kept()?;
+        let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
+        let parsed = parsed.bound(request.parameters)?;
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,

@@ -2,7 +2,6 @@
 //!
 //! They run once, when they are planned. What is written is at least once and in no transaction: a stream takes nothing back.
 
-mod bound;
 mod cast;
 mod counts;
 mod create;
@@ -45,12 +44,21 @@ impl Engine {
         arrival: &mut Arrival,
     ) -> Result<DoneResult, EngineError> {
         let target = self.target_of(session, &parsed, &values)?;
+        let name = target.name.to_string();
+        arrival.tables = vec![name.clone()];
+        if let (Some(rows), Some(columns)) = (&request.parameters, parsed.parameter_columns()) {
+            let rows = of_parameters(rows, &columns)?;
+            target.check_width(rows.num_columns())?;
+            let written = self.write(target, stream::iter([Ok(rows)]).boxed()).await?;
+            return counted(arrival.id.clone(), written.acknowledged);
+        }
         // Rows are written as they are, not as they would be shown.
         values.insert("timestamp_unit", OptionValue::Text("declared".into()));
         values.remove("flat_types");
         let principal = arrival.principal.clone();
         let query = Box::pin(self.planned_query(session, request, parsed, values, arrival)).await?;
         arrival.kind = INSERT;
+        arrival.tables.insert(0, name);
         target.check_width(query.schema.fields().len())?;
         let engine = self.this();
         let rows = stream::iter(query.parts).then(move |part| {
@@ -73,22 +81,25 @@ impl Engine {
         values: &OptionValues,
     ) -> Result<Prepared, EngineError> {
         let target = self.target_of(session, &parsed, values)?;
+        if let Some(columns) = parsed.parameter_columns() {
+            target.check_width(columns.len())?;
+            return Ok(Prepared {
+                schema: None,
+                is_update: true,
+                parameters: target.parameters(&columns),
+            });
+        }
         let asker = Asker {
             query_id: String::new(),
             principal: session.principal().to_string(),
         };
         let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
-        let bare = parsed.bare_parameters();
         let statement = Box::pin(self.statement(parsed, values, Tables::Current { streams }, asker)).await?;
         target.check_width(statement.schema.fields().len())?;
         Ok(Prepared {
             schema: None,
             is_update: true,
-            parameters: match bare {
-                // Nothing but the table says what they are.
-                Some(places) => bound::types(&target, &places),
-                None => statement.parameters,
-            },
+            parameters: statement.parameters,
         })
     }
 
@@ -115,6 +126,23 @@ impl Engine {
         let definition = target::definition(self.catalog(), &name, &Grants::new(&self.config().access, principal))?;
         Target::new(name, definition, target.columns.as_deref(), key)
     }
+}
+
+/// Rows of values as rows of a table.
+fn of_parameters(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch, EngineError> {
+    let wanted = columns.iter().map(|column| column + 1).max().unwrap_or(0);
+    if rows.num_columns() != wanted {
+        return Err(EngineError::Invalid(format!(
+            "the statement has {wanted} parameters, and {} are bound",
+            rows.num_columns()
+        )));
+    }
+    // Two columns may be one parameter.
+    let named = columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| (format!("{place}"), Arc::clone(rows.column(*column)), true));
+    RecordBatch::try_from_iter_with_nullable(named).map_err(|error| EngineError::Internal(error.to_string()))
 }
 
 /// The result of a statement that changed so many rows.

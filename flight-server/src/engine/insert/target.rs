@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{DirectoryCatalog, TableDefinition, TableName};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::super::access::Grants;
@@ -113,18 +113,6 @@ impl Target {
         })
     }
 
-    /// Type of the values that column `at` of the rows takes.
-    pub(super) fn data_type(&self, at: usize) -> DataType {
-        match self.places.get(at) {
-            Some(Place::Data(index)) => self
-                .definition
-                .columns
-                .get(*index)
-                .map_or(DataType::Null, |column| column.column_type.data_type()),
-            Some(Place::PartitionKey) | None => DataType::Utf8,
-        }
-    }
-
     /// Whether the rows have as many columns as there are places for.
     pub(super) fn check_width(&self, columns: usize) -> Result<(), EngineError> {
         if columns == self.places.len() {
@@ -136,6 +124,24 @@ impl Target {
             self.name,
             self.name.table
         )))
+    }
+
+    /// Names and types of parameters, of which each column of the rows is one.
+    pub(super) fn parameters(&self, columns: &[usize]) -> SchemaRef {
+        let count = columns.iter().map(|column| column + 1).max().unwrap_or(0);
+        let field = |parameter: usize| {
+            let place = columns
+                .iter()
+                .position(|column| *column == parameter)
+                .and_then(|at| self.places.get(at));
+            let data_type = match place {
+                Some(Place::Data(index)) => self.definition.columns.get(*index).map(|column| column.column_type.data_type()),
+                Some(Place::PartitionKey) => Some(DataType::Utf8),
+                None => None,
+            };
+            Field::new(format!("${}", parameter + 1), data_type.unwrap_or(DataType::Null), true)
+        };
+        Arc::new(Schema::new((0..count).map(field).collect::<Vec<_>>()))
     }
 
     /// Name of what a column of the rows is.

@@ -55,23 +55,23 @@ pub(super) fn parse(insert: Insert) -> Result<StatementKind, EngineError> {
     })
 }
 
-/// The parameters, counted from 0, that are the one row of `VALUES (…)`; `None` for rows that are anything else.
-pub(super) fn bare_parameters(source: &DfStatement) -> Option<Vec<usize>> {
+/// Which parameter each column is, from 0, if the source is one row of them: drivers send many rows of values so.
+pub(super) fn parameter_columns(source: &DfStatement) -> Option<Vec<usize>> {
     let DfStatement::Statement(statement) = source else { return None };
     let Statement::Query(query) = statement.as_ref() else { return None };
+    if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+        return None;
+    }
     let SetExpr::Values(values) = query.body.as_ref() else {
         return None;
     };
     let [row] = values.rows.as_slice() else { return None };
-    if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
-        return None;
-    }
-    let place = |expr: &Expr| match expr {
+    let column = |expr: &Expr| match expr {
         Expr::Value(value) => match &value.value {
-            Value::Placeholder(text) => text.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1),
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1),
             _ => None,
         },
         _ => None,
     };
-    row.iter().map(place).collect()
+    row.content.iter().map(column).collect()
 }

@@ -147,11 +147,10 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         placeholders.number(statement)?;
     }
     let kind = kind_of(statement);
-    let takes_some = matches!(
+    if !matches!(
         kind,
         Ok(StatementKind::Query(_) | StatementKind::Insert { .. }) | Err(EngineError::NotSupported(_))
-    );
-    if !takes_some {
+    ) {
         refuse_placeholders(&placeholders)?;
     }
     let mut kind = kind?;
@@ -193,7 +192,8 @@ impl ParsedStatement {
         self.parameters.bind(rows)?;
         let is_plain = match &self.kind {
             StatementKind::Query(query) => !matches!(**query, DfStatement::Explain(_)) && !self.follow,
-            _ => matches!(self.kind, StatementKind::Insert { .. }),
+            StatementKind::Insert { .. } => true,
+            _ => false,
         };
         if self.parameters.rows() > 1 && !is_plain {
             return Err(EngineError::Invalid("EXPLAIN and FOLLOW take one row of parameters".to_owned()));
@@ -201,17 +201,17 @@ impl ParsedStatement {
         Ok(self)
     }
 
-    /// Of `INSERT … VALUES (?, …)` the parameters that are its row, counted from 0.
-    pub(crate) fn bare_parameters(&self) -> Option<Vec<usize>> {
-        match &self.kind {
-            StatementKind::Insert { source, .. } => insert::bare_parameters(source),
-            _ => None,
-        }
-    }
-
     /// See [`Self::mentions`].
     pub(crate) fn words(&self) -> &BTreeSet<String> {
         &self.words
+    }
+
+    /// Of `INSERT … VALUES` with one row of placeholders and nothing else: which parameter each column is, from 0.
+    pub(crate) fn parameter_columns(&self) -> Option<Vec<usize>> {
+        match &self.kind {
+            StatementKind::Insert { source, .. } => insert::parameter_columns(source),
+            _ => None,
+        }
     }
 
     /// Of INSERT the query that gives its rows; any other statement itself.

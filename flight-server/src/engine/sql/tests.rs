@@ -188,14 +188,15 @@ fn other_statements_are_options_or_refused_with_a_reason() {
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/hostname'",
         "COPY (SELECT 1) TO '/tmp/x.csv'",
         "CREATE TABLE t AS SELECT 1",
-        "INSERT INTO a VALUES (1)",
+        "INSERT INTO a VALUES (1) RETURNING b",
+        "INSERT OVERWRITE a VALUES (1)",
         "DELETE FROM a",
         "DROP VIEW a",
         "SAVEPOINT a",
         "ROLLBACK TO SAVEPOINT a",
         "COMMIT AND CHAIN",
         "EXPLAIN BEGIN",
-        "EXPLAIN INSERT INTO a VALUES (1)",
+        "EXPLAIN ANALYZE INSERT INTO a VALUES (1)",
         "PREPARE p AS SELECT 1",
     ] {
         match parse(sql) {

@@ -9,12 +9,16 @@ use super::*;
 impl World {
     /// What a statement that is no query did.
     async fn done(&self, sql: &str) -> Result<DoneResult, EngineError> {
+        self.done_with(sql, None).await
+    }
+
+    async fn done_with(&self, sql: &str, parameters: Option<RecordBatch>) -> Result<DoneResult, EngineError> {
         let request = StatementRequest {
             sql: sql.to_owned(),
             overrides: OptionValues::default(),
             per_shard: true,
             transaction: None,
-            parameters: None,
+            parameters,
             arrived: Instant::now(),
         };
         match self.engine.plan(&self.session, request).await? {
@@ -413,4 +417,62 @@ async fn a_table_that_is_missing_is_made_of_the_columns() {
     };
     assert_eq!(world.ingest(again).await.unwrap_err().category(), ErrorCategory::AlreadyExists);
     assert_eq!(world.engine.written().now().records, 2);
+}
+
+fn bound(columns: Vec<ArrayRef>) -> Option<RecordBatch> {
+    let columns = columns
+        .into_iter()
+        .enumerate()
+        .map(|(place, column)| (format!("p{place}"), column, true));
+    Some(RecordBatch::try_from_iter_with_nullable(columns).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_parameters_share_their_calls() {
+    let world = World::new(2);
+    let numbers: ArrayRef = Arc::new((0..5000).collect::<Int64Array>());
+    let words: ArrayRef = Arc::new((0..5000).map(|n| Some(format!("w{n}"))).collect::<StringArray>());
+    let rows = bound(vec![Arc::clone(&numbers), Arc::clone(&words)]);
+    let done = world.done_with("insert into t values (?, ?)", rows).await.unwrap();
+    assert_eq!(done.affected, Some(5000));
+    assert_eq!(world.source.put_calls(), 10, "500 records a call");
+    let sums = "select count(*), sum(n), count(distinct word) from t where word = 'w' || n";
+    assert_eq!(world.rows(sums).await.unwrap(), ["5000|12497500|5000"]);
+    // in another order, one of them twice
+    let done = world.done_with(
+        "insert into t (word, n, _partition_key) values ($2, $1, $2)",
+        bound(vec![Arc::new(Int64Array::from(vec![-1])), Arc::new(StringArray::from(vec!["x"]))]),
+    );
+    assert_eq!(done.await.unwrap().affected, Some(1));
+    assert_eq!(
+        world.rows("select n, word, _partition_key from t where n < 0").await.unwrap(),
+        ["-1|x|x"]
+    );
+    // a query for each row
+    let done = world.done_with(
+        "insert into t (n) select n + ? from t where n = -1",
+        bound(vec![Arc::new(Int64Array::from(vec![-10, -20, -30]))]),
+    );
+    assert_eq!(done.await.unwrap().affected, Some(3));
+    assert_eq!(world.rows("select n from t where n < -1").await.unwrap(), ["-11", "-21", "-31"]);
+    let values = OptionValues::default();
+    let prepared = world
+        .engine
+        .prepare(&world.session, "insert into t (word, n) values (?, ?)", &values)
+        .await
+        .unwrap();
+    let types: Vec<DataType> = prepared.parameters.fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Utf8, DataType::Int64]);
+    for (sql, parameters, said) in [
+        (
+            "insert into t values (?, ?)",
+            bound(vec![numbers]),
+            "the statement has 2 parameters, and 1 are bound",
+        ),
+        ("insert into t values (?, ?)", None, "2 parameters"),
+        ("insert into t values (?)", bound(vec![words]), "the rows have 1 columns"),
+    ] {
+        let error = world.done_with(sql, parameters).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{sql}: {error}");
+    }
 }

@@ -3,7 +3,6 @@
 mod any_bytes;
 mod authentication;
 mod flights;
-mod flights;
 mod ingest;
 mod matrix;
 mod metadata;
