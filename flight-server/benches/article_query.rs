@@ -15,8 +15,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
-    DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices, Principal, Session, SessionId,
-    SourceProvider, StatementRequest, SystemLimits,
+    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices,
+    Principal, Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
 };
 use futures::TryStreamExt;
 use shard_reader::checkpoints::LocalCheckpoints;
@@ -87,6 +87,9 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         system: SystemLimits::default(),
         prices: Prices::default(),
         definitions: DefinitionRules::default(),
+        access: Arc::new(Access::everything()),
+        admission: AdmissionLimits::default(),
+        audit: AuditLog::off(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(tables.join("checkpoints.redb")));

@@ -13,7 +13,9 @@ use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
 use arrow_flight::{FlightDescriptor, FlightInfo};
 use async_trait::async_trait;
 use catalog::{DirectoryCatalog, KinesisOverrides};
-use flight_server::engine::{DefinitionRules, Engine, EngineConfig, EngineError, Prices, SourceProvider, SystemLimits};
+use flight_server::engine::{
+    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, Prices, SourceProvider, SystemLimits,
+};
 use flight_server::service::{FlightService, Sealer, ServiceConfig};
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -59,6 +61,9 @@ fn service(source: &MemorySource, directory: &std::path::Path) -> FlightService 
         system: SystemLimits::default(),
         prices: Prices::default(),
         definitions: DefinitionRules::default(),
+        access: Arc::new(Access::everything()),
+        admission: AdmissionLimits::default(),
+        audit: AuditLog::off(),
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(directory.join("checkpoints.redb")));
     let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source.clone())), checkpoints).unwrap();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::datagen::PayloadCompression;
+use super::sql::login::LoginArgs;
 use super::sql::url::ServerUrl;
 
 /// SQL over Amazon Kinesis Data Streams through Arrow Flight SQL.
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Catalog(CatalogArgs),
     /// Look after checkpoints: what named consumers have consumed.
     Checkpoints(CheckpointsArgs),
+    /// Hash a password for `auth.users` of a configuration: asked for, or read from stdin.
+    HashPassword,
 }
 
 /// Form of log lines.
@@ -95,6 +98,9 @@ pub(crate) struct SqlArgs {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "grpc://127.0.0.1:32010")]
     pub(crate) url: ServerUrl,
+    /// How to log in.
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
     /// Without a server: a stream, by name or ARN, as a table of its name; columns are inferred from a sample. Can be given more than once.
     #[arg(long = "stream", id = "stream", value_name = "NAME", conflicts_with = "url")]
     pub(crate) streams: Vec<String>,
@@ -438,9 +444,15 @@ mod tests {
             ErrorKind::ArgumentConflict
         );
         assert!(parse("shardflight sql --stream s --stream arn:aws:kinesis:r:1:stream/t --endpoint http://h:1 -e q").is_ok());
-        assert_eq!(
-            parse("shardflight sql --url grpc+tls://h:1").unwrap_err().kind(),
-            ErrorKind::ValueValidation
-        );
+        assert!(parse("shardflight sql --url grpc+tls://h:1 --user u --password p --tls-ca f --tls-cert c --tls-key k").is_ok());
+        assert!(parse("shardflight sql --user u").is_ok());
+        for (line, kind) in [
+            ("--user u --token t", ErrorKind::ArgumentConflict),
+            ("--user u --password p --password-file f", ErrorKind::ArgumentConflict),
+            ("--password p", ErrorKind::MissingRequiredArgument),
+            ("--tls-cert c", ErrorKind::MissingRequiredArgument),
+        ] {
+            assert_eq!(parse(&format!("shardflight sql {line}")).unwrap_err().kind(), kind, "{line}");
+        }
     }
 }

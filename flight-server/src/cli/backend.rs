@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, QueryPart, Session,
-    StatementRequest, TableEntry,
+    Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, Principal,
+    QueryPart, Session, StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;
@@ -108,8 +108,8 @@ impl Backend for ServedEngine {
         self.engine.stop_fetching(query_id)
     }
 
-    fn tables(&self) -> Vec<TableEntry> {
-        self.engine.tables()
+    fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
+        self.engine.tables(principal)
     }
 }
 

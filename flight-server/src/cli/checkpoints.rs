@@ -47,8 +47,17 @@ pub(super) async fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
     Ok(stdout::write(&printer.finish()?)?)
 }
 
+/// Who runs the program: for what the store remembers of who did what.
+fn os_user() -> Principal {
+    let named = ["USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty());
+    named.map_or_else(Principal::anonymous, |name| Principal(format!("os:{name}").into()))
+}
+
 async fn answer(engine: &Arc<Engine>, sql: String) -> anyhow::Result<(SchemaRef, Vec<RecordBatch>)> {
-    let session = Session::new(SessionId("checkpoints".into()), Principal::anonymous());
+    let session = Session::new(SessionId("checkpoints".into()), os_user());
     let request = StatementRequest {
         sql,
         overrides: OptionValues::default(),

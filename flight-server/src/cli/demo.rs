@@ -18,11 +18,12 @@ use super::checkpoint_store;
 use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
 use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
+use super::security::Security;
 use super::segments;
 use super::server::{Listeners, Server, bind};
 use super::signals::StopSignal;
 use super::sql::url::ServerUrl;
-use super::sql::{Client, report, statement};
+use super::sql::{Client, Login, report, statement};
 use super::stdout;
 use crate::config::{Config, ListenAddr};
 use crate::engine::{EngineError, KinesisSources, SourceProvider};
@@ -129,6 +130,7 @@ impl Demo {
             // Its streams are nobody else's.
             allow: crate::config::AllowSection {
                 streams: vec!["*".to_owned()],
+                ..Default::default()
             },
             ..Config::default()
         };
@@ -146,7 +148,15 @@ impl Demo {
         };
         let catalog = catalog_files::open(&config).await?;
         let checkpoints = checkpoint_store::build(&config).await?;
-        let server = Server::start(&config, listeners, catalog, Arc::new(sources), reader, checkpoints)?;
+        let server = Server::start(
+            &config,
+            Security::none(),
+            listeners,
+            catalog,
+            Arc::new(sources),
+            reader,
+            checkpoints,
+        )?;
         Ok(Self { kinesis, server, tables })
     }
 
@@ -222,7 +232,7 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
 
 /// Prints results, addresses, and how to connect.
 async fn show(flight: SocketAddr, http: SocketAddr, kinesis: &str, tables: &Path) -> anyhow::Result<()> {
-    let client = Client::connect(&ServerUrl::at(flight), &[]).await?;
+    let client = Client::connect(&ServerUrl::at(flight), &[], Login::default()).await?;
     for sql in [STATEMENT, COUNT] {
         stdout::write(format!("{sql}\n").as_bytes())?;
         report(statement(&client, sql.trim_end_matches(';'), OutputFormat::Table).await?, true);

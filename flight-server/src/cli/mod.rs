@@ -18,8 +18,10 @@ mod demo_data;
 mod local_engine;
 mod logging;
 mod object_storage;
+mod password;
 mod reader_facts;
 mod registry;
+mod security;
 mod segments;
 mod serve;
 mod server;
@@ -61,7 +63,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let level = match cli.command {
-        Command::Sql(_) | Command::Checkpoints(_) => "warn",
+        Command::Sql(_) | Command::Checkpoints(_) | Command::HashPassword => "warn",
         _ => "info,aws_config=warn",
     };
     logging::start(cli.log_format, cli.verbose, level)?;
@@ -75,6 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 CatalogCommand::Convert { file } => catalog_convert::run(&file),
                 CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },
+            Command::HashPassword => password::run(),
             Command::Checkpoints(args) => Box::pin(checkpoints::run(&args)).await,
             Command::Demo(args) => Box::pin(demo::run(&args)).await,
             Command::Serve(args) => Box::pin(serve::run(&args)).await,

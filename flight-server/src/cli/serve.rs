@@ -7,17 +7,20 @@ use shard_reader::{KinesisSettings, ReaderConfig};
 use super::args::ServeArgs;
 use super::catalog_files;
 use super::checkpoint_store;
+use super::security::Security;
 use super::segments;
 use super::server::{Listeners, Server, bind};
-use super::signals::StopSignal;
+use super::signals::{Hangup, StopSignal};
 use crate::config::{Config, KinesisSection};
 use crate::engine::KinesisSources;
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
+    let mut hangup = Hangup::listen()?;
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = Config::load(args.config.as_deref(), variables)?;
+    let security = Security::build(&config).await?;
     let listeners = Listeners {
         flight: bind("listen", config.listen.0).await?,
         http: bind("http", config.http.0).await?,
@@ -30,17 +33,20 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let checkpoints = checkpoint_store::build(&config).await?;
     let catalog = catalog_files::open(&config).await?;
     let kept = checkpoints.describe();
-    let mut server = Server::start(&config, listeners, catalog, sources, reader, checkpoints)?;
+    let mut server = Server::start(&config, security.clone(), listeners, catalog, sources, reader, checkpoints)?;
     server.ready();
     tracing::info!(
-        flight = %format_args!("grpc://{}", server.flight),
+        flight = %format_args!("{}://{}", if security.tls.is_some() { "grpc+tls" } else { "grpc" }, server.flight),
         http = %format_args!("http://{}", server.http),
         checkpoints = kept,
         "serving"
     );
-    tokio::select! {
-        () = stop.received() => server.stop().await,
-        error = server.failed() => Err(error),
+    loop {
+        tokio::select! {
+            () = stop.received() => return server.stop().await,
+            error = server.failed() => return Err(error),
+            () = hangup.received() => security.reread().await,
+        }
     }
 }
 

@@ -14,8 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::ServedEngine;
 use super::reader_facts::ReaderFacts;
+use super::security::Security;
 use crate::config::Config;
-use crate::engine::{AllowedStreams, DefinitionRules, Engine, EngineConfig, SourceProvider, parse_option};
+use crate::engine::{
+    Access, AdmissionLimits, AllowedStreams, AuditLog, DefinitionRules, Engine, EngineConfig, Patterns, SourceProvider, parse_option,
+};
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
 
@@ -53,6 +56,7 @@ impl Server {
     /// Starts to serve the tables of a catalog that was read. `reader` is the pace and memory of the readers; statements are answered when this returns.
     pub(super) fn start(
         config: &Config,
+        security: Security,
         listeners: Listeners,
         catalog: Arc<DirectoryCatalog>,
         sources: Arc<dyn SourceProvider>,
@@ -67,13 +71,12 @@ impl Server {
         let key = config.data_dir.join("ticket.key");
         let sealer = Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?;
         let readers = Readers::new(reader);
-        let engine = Engine::new(
-            engine_config(config)?,
-            Arc::clone(&catalog),
-            Arc::clone(&readers),
-            sources,
-            checkpoints,
-        )?;
+        let engine_config = EngineConfig {
+            access: Arc::clone(&security.access),
+            audit: Arc::clone(&security.audit),
+            ..engine_config(config)?
+        };
+        let engine = Engine::new(engine_config, Arc::clone(&catalog), Arc::clone(&readers), sources, checkpoints)?;
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),
@@ -83,6 +86,10 @@ impl Server {
         let backend = Arc::new(ServedEngine::new(engine, Arc::clone(&metrics), max_bytes));
         let service_config = ServiceConfig {
             ticket_ttl: config.tickets.ttl,
+            authentication: security.authentication,
+            tls: security.tls.clone(),
+            access: security.access,
+            audit: security.audit,
             ..ServiceConfig::default()
         };
         let service = FlightService::with_backend(backend, sealer, service_config);
@@ -92,6 +99,13 @@ impl Server {
         let mut tasks = JoinSet::new();
         let stop = shutdown.clone();
         tasks.spawn(async move { service::serve(listeners.flight, service, stop, DRAIN).await.context("Flight SQL") });
+        if let Some(tls) = security.tls {
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                tls.keep_fresh(&stop).await;
+                Ok(())
+            });
+        }
         let stop = shutdown.clone();
         let router = http::router(readiness.clone(), metrics);
         tasks.spawn(async move { http::serve(listeners.http, router, stop, DRAIN).await.context("health and metrics") });
@@ -169,7 +183,15 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
         definitions: DefinitionRules {
             changes: config.ddl(),
             streams,
+            roles: Patterns::new(&config.allow.roles).map_err(|error| anyhow::anyhow!("allow.roles: {error}"))?,
         },
+        access: Arc::new(Access::everything()),
+        admission: AdmissionLimits {
+            max_concurrent: config.query.max_concurrent,
+            queue: config.query.queue,
+            queue_timeout: config.query.queue_timeout,
+        },
+        audit: AuditLog::off(),
     })
 }
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use shard_reader::checkpoints::DEFAULT_KEEP;
 
 use super::Config;
-use super::model::section;
+use super::model::named;
 use super::units::duration;
 
 /// `checkpoints:`
@@ -16,7 +16,7 @@ use super::units::duration;
 pub struct CheckpointsSection {
     /// File [default: `checkpoints.redb` in `data_dir`].
     pub local: Option<PathBuf>,
-    /// DynamoDB table instead of a file.
+    /// DynamoDB table instead of a file; `dynamodb:` alone is a table by its defaults.
     #[serde(deserialize_with = "named")]
     pub dynamodb: Option<DynamoDbSection>,
     /// Superseded iterations are kept for so long.
@@ -66,11 +66,6 @@ impl Default for DynamoDbSection {
             external_id: None,
         }
     }
-}
-
-/// `dynamodb:` alone is a table by its defaults.
-fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DynamoDbSection>, D::Error> {
-    section(deserializer).map(Some)
 }
 
 impl CheckpointsSection {

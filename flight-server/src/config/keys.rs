@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A key of the configuration.
 #[derive(Debug)]
 pub(super) enum Key {
     /// Has keys below it.
     Section(&'static [(&'static str, Key)]),
+    /// A list of things that have keys.
+    Entries(&'static [(&'static str, Key)]),
     /// Text, kept as text even if it looks like a number.
     Text,
     /// Anything else: as YAML reads it.
@@ -17,7 +19,7 @@ pub(super) enum Key {
     NotYet,
 }
 
-use Key::{NotYet, Plain, Section, Text};
+use Key::{Entries, NotYet, Plain, Section, Text};
 
 /// All keys.
 pub(super) const KEYS: &[(&str, Key)] = &[
@@ -38,7 +40,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ),
     (
         "allow",
-        Section(&[("streams", Plain), ("roles", NotYet), ("read", NotYet), ("write", NotYet)]),
+        Section(&[("streams", Plain), ("roles", Plain), ("read", NotYet), ("write", NotYet)]),
     ),
     (
         "catalog",
@@ -100,9 +102,9 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("spill_disk", Text),
             ("timeout", Text),
             ("max_bytes", Text),
-            ("max_concurrent", NotYet),
-            ("queue", NotYet),
-            ("queue_timeout", NotYet),
+            ("max_concurrent", Plain),
+            ("queue", Plain),
+            ("queue_timeout", Text),
         ]),
     ),
     ("tickets", Section(&[("ttl", Text)])),
@@ -112,8 +114,46 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         Section(&[("queries", Plain), ("scan_errors", Plain), ("scan_error_bytes", Text)]),
     ),
     ("prices", Section(&[("on_demand_per_gb", Plain), ("long_term_per_gb", Plain)])),
-    ("tls", NotYet),
-    ("auth", NotYet),
+    (
+        "tls",
+        Section(&[("cert", Text), ("key", Text), ("client_ca", Text), ("client_cert", Text)]),
+    ),
+    (
+        "auth",
+        Section(&[
+            (
+                "users",
+                Entries(&[("name", Text), ("password_hash", Text), ("password_hash_file", Text)]),
+            ),
+            ("tokens", Entries(&[("name", Text), ("token_sha256", Text), ("token_file", Text)])),
+            (
+                "oidc",
+                Section(&[("issuer", Text), ("audience", Plain), ("jwks_url", Text), ("principal_claim", Text)]),
+            ),
+            (
+                "access",
+                Entries(&[
+                    ("principal", Text),
+                    ("tables", Plain),
+                    ("checkpoints", Plain),
+                    ("streams", Plain),
+                    ("may", Plain),
+                    (
+                        "limits",
+                        Section(&[
+                            ("max_concurrent", Plain),
+                            ("max_bytes", Text),
+                            ("max_time", Text),
+                            ("max_sessions", Plain),
+                        ]),
+                    ),
+                ]),
+            ),
+            ("anonymous", Plain),
+            ("token_ttl", Text),
+        ]),
+    ),
+    ("audit", Section(&[("path", Text), ("sql", Plain)])),
     ("cluster", NotYet),
 ];
 
@@ -195,11 +235,51 @@ impl<'de> Visitor<'de> for CheckKeys {
                     keys,
                     prefix: dotted(&self.prefix, &name),
                 })?,
+                Entries(keys) => map.next_value_seed(CheckEntries(Self {
+                    keys,
+                    prefix: dotted(&self.prefix, &name),
+                }))?,
                 Text | Plain | NotYet => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
+        Ok(())
+    }
+}
+
+/// Checks each thing of a list.
+struct CheckEntries(CheckKeys);
+
+impl<'de> DeserializeSeed<'de> for CheckEntries {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CheckEntries {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list, each line of it beginning with `- `")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let entry = || CheckKeys {
+            keys: self.0.keys,
+            prefix: self.0.prefix.clone(),
+        };
+        while list.next_element_seed(entry())?.is_some() {}
         Ok(())
     }
 }

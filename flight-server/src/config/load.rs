@@ -106,8 +106,12 @@ fn located(file: &Path, error: &serde_yaml::Error) -> ConfigError {
     }
 }
 
+/// What `shardflight sql` logs in with.
+const OF_CLIENTS: [&str; 2] = ["PASSWORD", "TOKEN"];
+
 fn is_ours(variable: &str) -> bool {
-    variable.strip_prefix(PREFIX).is_some_and(|key| !is_kubernetes_service_link(key))
+    let key = variable.strip_prefix(PREFIX);
+    key.is_some_and(|key| !is_kubernetes_service_link(key) && !OF_CLIENTS.contains(&key))
 }
 
 /// `SHARDFLIGHT_SERVICE_HOST`, `SHARDFLIGHT_PORT_32010_TCP_ADDR` and their like.
@@ -140,6 +144,8 @@ fn overlay(variable: &str, text: &str) -> Result<Mapping, String> {
             (key, false) => {
                 let value = match key {
                     Key::Text => Value::String(text.to_owned()),
+                    // May hold secrets, and so may what the parser says of it.
+                    Key::Entries(_) => serde_yaml::from_str(text).map_err(|_| "is not a list in JSON or YAML".to_owned())?,
                     _ => serde_yaml::from_str(text).map_err(|error| format!("`{text}`: {error}"))?,
                 };
                 let leaf = Mapping::from_iter([(Value::from(part), value)]);

@@ -3,6 +3,7 @@
 //! A key `section.key` is the variable `SHARDFLIGHT_SECTION__KEY`; lists are JSON there. A variable wins over the file. Unknown keys are errors
 //! with a suggestion; so are keys whose feature this version does not have.
 
+mod auth;
 mod checkpoints;
 mod keys;
 mod load;
@@ -10,6 +11,10 @@ mod model;
 mod system;
 mod units;
 
+pub use auth::{
+    AccessEntry, AuditSection, AuthSection, ClientCertificates, LimitsEntry, OidcSection, OneOrMany, RightName, Secret, TlsSection,
+    TokenEntry, UserEntry,
+};
 pub use checkpoints::{CheckpointsSection, DynamoDbSection};
 pub use load::ConfigError;
 pub use model::{

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use shard_reader::FanOutConfig;
 
+use super::auth::{AuditSection, AuthSection, TlsSection};
 use super::checkpoints::CheckpointsSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
-use crate::engine::AllowedStreams;
+use crate::engine::{AllowedStreams, Patterns};
 
 /// What `serve` runs with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -23,6 +24,15 @@ pub struct Config {
     pub insecure: bool,
     /// Where the server keeps what must outlive it.
     pub data_dir: PathBuf,
+    /// TLS of the Flight SQL listener.
+    #[serde(deserialize_with = "section")]
+    pub tls: TlsSection,
+    /// Who may come in, and what they may do; absent: everybody may do everything.
+    #[serde(deserialize_with = "named")]
+    pub auth: Option<AuthSection>,
+    /// Who did what.
+    #[serde(deserialize_with = "section")]
+    pub audit: AuditSection,
     /// What statements may name beside what definition files name.
     #[serde(deserialize_with = "section")]
     pub allow: AllowSection,
@@ -64,6 +74,9 @@ impl Default for Config {
             listen: ListenAddr::loopback(32010),
             http: ListenAddr::loopback(8080),
             insecure: false,
+            tls: TlsSection::default(),
+            auth: None,
+            audit: AuditSection::default(),
             allow: AllowSection::default(),
             data_dir: "data".into(),
             kinesis: KinesisSection::default(),
@@ -105,6 +118,8 @@ pub struct AllowSection {
     /// Names and ARNs of streams, with `*` for any text, that CREATE EXTERNAL TABLE and `kinesis_stream` may name; streams of definition files they
     /// may name anyway.
     pub streams: Vec<String>,
+    /// ARNs of roles, with `*` for any text, by which tables of CREATE EXTERNAL TABLE may reach their streams.
+    pub roles: Vec<String>,
 }
 
 /// `catalog:`
@@ -117,7 +132,7 @@ pub struct CatalogSection {
     pub endpoint: Option<String>,
     /// Region of the object storage, if it is not that of Kinesis.
     pub region: Option<String>,
-    /// Statements may change definitions [default: where only this machine reaches the server].
+    /// Statements may change definitions [default: where rights say who may, or only this machine reaches the server].
     pub ddl: Option<bool>,
     /// How often it is looked at.
     #[serde(deserialize_with = "duration")]
@@ -245,6 +260,13 @@ pub struct QuerySection {
     pub timeout: Duration,
     /// Bytes that a statement may read from Kinesis.
     pub max_bytes: ByteCount,
+    /// Statements that run at once.
+    pub max_concurrent: usize,
+    /// Statements that wait for that; one more is refused.
+    pub queue: usize,
+    /// How long one waits at most.
+    #[serde(deserialize_with = "duration")]
+    pub queue_timeout: Duration,
 }
 
 impl Default for QuerySection {
@@ -255,6 +277,9 @@ impl Default for QuerySection {
             spill_disk: ByteCount(20 << 30),
             timeout: Duration::from_secs(600),
             max_bytes: ByteCount(20 << 30),
+            max_concurrent: 64,
+            queue: 256,
+            queue_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -307,18 +332,28 @@ impl Config {
 
     /// Whether statements may change definitions.
     pub fn ddl(&self) -> bool {
-        self.catalog.ddl.unwrap_or_else(|| self.listen.0.ip().is_loopback())
+        self.catalog
+            .ddl
+            .unwrap_or_else(|| self.auth.is_some() || self.listen.0.ip().is_loopback())
     }
 
     /// What no single key shows: addresses that need protection, numbers that make no sense.
     pub(super) fn validate(&self) -> Result<(), String> {
+        self.tls.validate()?;
+        if let Some(auth) = &self.auth {
+            auth.validate(self.tls.client_ca.is_some())?;
+        }
+        let protected = self.tls.is_on() && self.auth.is_some();
         for (key, address) in [("listen", self.listen), ("http", self.http)] {
-            if !address.0.ip().is_loopback() && !self.insecure {
+            if !address.0.ip().is_loopback() && !self.insecure && !protected {
                 return Err(format!(
-                    "{key}: {address} can be reached from other machines, and this version has neither TLS nor authentication; \
-                     use an address such as 127.0.0.1, or set `insecure: true` where the network itself keeps others out"
+                    "{key}: {address} can be reached from other machines; configure `tls` and `auth`, use an address such as 127.0.0.1, \
+                     or set `insecure: true` where the network itself keeps others out"
                 ));
             }
+        }
+        if self.query.max_concurrent == 0 {
+            return Err("query.max_concurrent: must be more than 0".to_owned());
         }
         if !(self.reader.calls_per_second.is_finite() && self.reader.calls_per_second > 0.0) {
             return Err(format!(
@@ -352,11 +387,17 @@ impl Config {
             }
         }
         AllowedStreams::new(&self.allow.streams).map_err(|error| format!("allow.streams: {error}"))?;
+        Patterns::new(&self.allow.roles).map_err(|error| format!("allow.roles: {error}"))?;
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());
         }
         Ok(())
     }
+}
+
+/// A section that is named is there, even with nothing in it.
+pub(super) fn named<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    section(deserializer).map(Some)
 }
 
 /// A section with nothing in it is all defaults.

@@ -139,6 +139,11 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     deserialize_text(deserializer, "a duration with its unit, such as 10m, 30s or 500ms").map(|Period(duration)| duration)
 }
 
+/// The same, where nothing said is none.
+pub(super) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 /// Text, or a whole number taken as its digits, handed to `FromStr`.
 fn deserialize_text<'de, T, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
 where

@@ -17,11 +17,13 @@ pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedState
     match &parsed.kind {
         StatementKind::Query(_) | StatementKind::Definition(_) | StatementKind::Transaction(_) | StatementKind::Call(_) => Ok(None),
         StatementKind::Set { name, value } => {
+            session.check_kept()?;
             let (name, value) = parse_option(name, value)?;
             session.set_option(name, Some(&value))?;
             Ok(Some(nothing()))
         }
         StatementKind::Reset { name: Some(name) } => {
+            session.check_kept()?;
             session.set_option(name, None)?;
             Ok(Some(nothing()))
         }

@@ -24,10 +24,16 @@ impl Engine {
     /// Runs what a ticket carried. Needs no session: the part holds all that its rows depend on.
     pub async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
         let id = part.query_id.clone();
-        self.run(part).await.inspect_err(|error| self.queries().failed(&id, error))
+        let principal = part.principal.clone();
+        let ran = self.run(part).await;
+        ran.inspect_err(|error| self.queries().failed(&id, &principal, error))
     }
 
     async fn run(&self, part: QueryPart) -> Result<Execution, EngineError> {
+        if let Some(consumption) = &part.consumption {
+            self.check_consumption(&part.principal, consumption)?;
+        }
+        let running = self.admit(&part.principal, &part.query_id).await?;
         let delivered = DeliveredPart::of(&part);
         let asker = Asker {
             query_id: part.query_id.clone(),
@@ -49,6 +55,7 @@ impl Engine {
             kind: facts.kind(),
             parts: part.parts,
             bytes_expected: None,
+            tables: statement.named.iter().map(|table| table.name().to_string()).collect(),
         };
         let follow = statement.follow;
         let guard = self.queries().begin(arrival, &part.query_id, part.part, &facts);
@@ -56,6 +63,7 @@ impl Engine {
         let rows = self.explained(rows.map_err(EngineError::from).boxed(), statement);
         let (counted, sent) = (Arc::clone(&facts), Arc::clone(&schema));
         let batches = rows.map(move |batch| {
+            let _until_the_stream_is_dropped = &running;
             let batch = fit(&batch?, &sent)?;
             counted.count_rows(batch.num_rows());
             Ok(batch)

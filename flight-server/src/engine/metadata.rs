@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema};
 
+use super::access::Right;
 use super::api::{TableEntry, TableKind};
 use super::plan::Engine;
+use super::session::Principal;
 use super::system;
 
 impl Engine {
-    /// All tables with their visible columns, by schema and name. From definitions alone: a stream need not exist to be listed.
-    pub fn tables(&self) -> Vec<TableEntry> {
+    /// The tables that a principal may read, with their visible columns, by schema and name. From definitions alone: a stream need not exist to be listed.
+    pub fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
         let catalog = self.catalog().current();
         let mut tables: Vec<TableEntry> = catalog
             .tables
             .iter()
+            .filter(|(name, _)| self.access().has_table(&principal.0, Right::Read, name))
             .map(|(name, definition)| {
                 let all = definition.arrow_schema();
                 let hidden: BTreeSet<&str> = definition

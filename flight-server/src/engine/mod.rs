@@ -2,8 +2,12 @@
 //!
 //! This room names no gRPC and no Flight type.
 
+mod access;
+mod admission;
 mod api;
+mod audit;
 mod commands;
+mod config;
 mod consume;
 mod cost;
 mod definitions;
@@ -42,9 +46,13 @@ mod table;
 mod tests;
 mod view;
 
+pub use access::{Access, AccessRule, Patterns, PrincipalLimits, Right};
+pub use admission::AdmissionLimits;
 pub use api::{
     DoneResult, Execution, PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest, TableEntry, TableKind,
 };
+pub use audit::{AuditEvent, AuditLog, origin, with_origin};
+pub use config::EngineConfig;
 pub use consume::{ConsumerCounts, Consumers, Consumption, Ending, OldPositions, Steered};
 pub use cost::Prices;
 pub(crate) use definitions::placeholder;
@@ -54,7 +62,7 @@ pub use facts::ExecutionFacts;
 pub use fetch_ahead::FetchProgress;
 pub use hidden::HiddenColumn;
 pub use options::{OptionError, OptionSpec, OptionValue, OptionValues, check_option, option_specs, parse_option};
-pub use plan::{Engine, EngineConfig};
+pub use plan::Engine;
 pub use promises::BrokenPromises;
 pub use runtime::SystemLimits;
 pub use session::{Principal, Session, SessionId};

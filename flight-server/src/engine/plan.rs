@@ -1,7 +1,6 @@
 //! The life of a statement up to its endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,10 +18,13 @@ use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::access::{Access, Grants};
+use super::admission::Admission;
 use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::config::EngineConfig;
 use super::consume::{Consumers, Ending};
-use super::cost::{self, Prices, Total};
-use super::definitions::{self, DefinitionRules, InferredStreams};
+use super::cost::{self, Total};
+use super::definitions::{self, InferredStreams};
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
@@ -32,7 +34,6 @@ use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
 use super::queries::{Arrival, Queries};
 use super::result::result_schema;
-use super::runtime::SystemLimits;
 use super::scan_errors::ScanErrors;
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
@@ -42,27 +43,6 @@ use super::{commands, endless, explain, pin, procedures, runtime, split, system,
 
 /// Kind of a statement that was not planned, or not yet.
 const UNPLANNED: &str = "unplanned";
-
-/// What the engine may use.
-#[derive(Debug, Clone)]
-pub struct EngineConfig {
-    /// Bytes that all running queries may hold together, beside the reader's own budget.
-    pub query_memory: usize,
-    /// Where sorts and joins spill.
-    pub spill: PathBuf,
-    /// Bytes of spill at most.
-    pub spill_disk: u64,
-    /// How long a statement may run.
-    pub query_timeout: Duration,
-    /// Partitions of a gathered plan.
-    pub target_partitions: usize,
-    /// What the system tables keep.
-    pub system: SystemLimits,
-    /// What AWS charges for reading.
-    pub prices: Prices,
-    /// What statements may do with table definitions.
-    pub definitions: DefinitionRules,
-}
 
 /// Plans and runs statements over streams. One a server.
 #[derive(Debug)]
@@ -80,12 +60,15 @@ pub struct Engine {
     promises: Arc<BrokenPromises>,
     inferred_streams: InferredStreams,
     consumers: Consumers,
+    admission: Arc<Admission>,
 }
 
 /// Which tables a statement can name.
 pub(super) enum Tables {
     /// Those of the catalog now, and streams without a definition.
     Current { streams: Vec<PinnedTable> },
+    /// One that a sample is read of, whoever wants it: the stream was asked about.
+    Sampled(PinnedTable),
     /// Those of a ticket, as they were.
     Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
 }
@@ -121,12 +104,13 @@ impl Engine {
         sources: Arc<dyn SourceProvider>,
         checkpoints: Arc<dyn CheckpointStore>,
     ) -> Result<Arc<Self>, EngineError> {
+        let admission = config.admission;
         let runtime = runtime::runtime_env(&config)?;
         let template = runtime::template_state(&config, Arc::clone(&runtime))?;
         Ok(Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             fetch_aheads: FetchAheads::default(),
-            queries: Queries::new(config.system.queries),
+            queries: Queries::new(config.system.queries, Arc::clone(&config.audit)),
             errors: ScanErrors::new(config.system.scan_errors, config.system.scan_error_bytes),
             config,
             catalog,
@@ -137,11 +121,17 @@ impl Engine {
             promises: Arc::default(),
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
+            admission: Admission::new(admission),
         }))
     }
 
     pub(super) fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.config.access
     }
 
     pub(super) fn catalog(&self) -> &Arc<DirectoryCatalog> {
@@ -165,6 +155,10 @@ impl Engine {
     /// The shared readers: for metrics.
     pub fn readers(&self) -> &Arc<Readers> {
         &self.readers
+    }
+
+    pub(super) fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     pub(super) fn fetch_aheads(&self) -> &FetchAheads {
@@ -198,6 +192,7 @@ impl Engine {
             kind: UNPLANNED,
             parts: 1,
             bytes_expected: None,
+            tables: Vec::new(),
         };
         let planned = self.planned(session, request, &mut arrival).await;
         match &planned {
@@ -234,6 +229,7 @@ impl Engine {
         if let Some(done) = commands::run(session, &values, &parsed)? {
             return Ok(Planned::Done(done));
         }
+        let _running = self.admit(&arrival.principal, &arrival.id).await?;
         if let StatementKind::Definition(definition) = &parsed.kind {
             arrival.kind = "definition";
             let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
@@ -253,6 +249,10 @@ impl Engine {
         let transaction = session.transaction(request.transaction.as_deref())?;
         let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
         let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
+        if !statement.tables.is_empty() {
+            self.check_checkpoint(&arrival.principal, &statement.options)?;
+        }
+        arrival.tables = statement.named.iter().map(|table| table.name().to_string()).collect();
         let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &request.sql, request.arrived)).await?;
         pin::pin(&statement, request.arrived, &fixed).await?;
         let physical = self.physical(&statement).await?;
@@ -346,15 +346,16 @@ impl Engine {
         tables: Tables,
         asker: Asker,
     ) -> Result<Statement, EngineError> {
-        let options = StatementOptions::resolve(&parsed.hint.over(values))?;
+        let options = self.limited(&asker.principal, StatementOptions::resolve(&parsed.hint.over(values))?);
+        let grants = Grants::new(&self.config.access, &asker.principal);
         let deadline = options.max_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let meter = StatementMeter::new(options.max_bytes, deadline);
         let facts = ExecutionFacts::new(asker.query_id.clone(), Arc::clone(&meter), options.on_limit);
         let now_ns = match &tables {
-            Tables::Current { .. } => now_ns(),
+            Tables::Current { .. } | Tables::Sampled(_) => now_ns(),
             Tables::Pinned { now_ns, .. } => *now_ns,
         };
-        let available = view::Available::new(&self.catalog, tables);
+        let available = view::Available::new(&self.catalog, tables, grants.clone());
         let mut exposed: BTreeMap<TableName, BTreeSet<String>> = BTreeMap::new();
         let schema = options.schema.clone();
         {
@@ -412,7 +413,7 @@ impl Engine {
                 readers: Arc::clone(&self.readers),
                 queries: Arc::clone(&self.queries),
                 errors: Arc::clone(&self.errors),
-                principal: asker.principal,
+                grants,
                 promises: Arc::clone(&self.promises),
                 checkpoints: Arc::clone(self.consumers.store()),
             },

@@ -110,6 +110,7 @@ impl Engine {
     pub(super) async fn call(&self, principal: &str, options: &StatementOptions, call: &Call) -> Result<DoneResult, EngineError> {
         let procedure = Procedure::find(call)?;
         let arguments = procedure.bind(call)?;
+        self.check_call(principal, call, &arguments)?;
         let rows: Vec<Vec<String>> = match (procedure.name, arguments.as_slice()) {
             ("refresh_catalog", []) => {
                 let known = self.catalog().refreshed().await;

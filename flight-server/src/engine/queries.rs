@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
+use super::audit::{AuditEvent, AuditLog, origin};
 use super::error::{EngineError, ErrorCategory};
 use super::facts::ExecutionFacts;
 
@@ -17,6 +18,7 @@ const SQL_KEPT: usize = 4096;
 pub(super) struct Queries {
     most: usize,
     known: Mutex<Known>,
+    audit: Arc<AuditLog>,
 }
 
 #[derive(Debug, Default)]
@@ -64,26 +66,44 @@ pub(super) struct Arrival {
     pub(super) kind: &'static str,
     pub(super) parts: u32,
     pub(super) bytes_expected: Option<u64>,
+    /// Tables that it names, as far as that was found out.
+    pub(super) tables: Vec<String>,
 }
 
 impl Queries {
-    /// Keeps so many.
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    /// Keeps so many; all of them are taken down in the audit log.
+    pub(super) fn new(most: usize, audit: Arc<AuditLog>) -> Arc<Self> {
         Arc::new(Self {
             most,
             known: Mutex::default(),
+            audit,
         })
     }
 
     /// A statement is planned, and will be fetched.
     pub(super) fn planned(&self, arrival: Arrival) {
+        self.audit_arrival(&arrival, "planned", None);
         self.add(arrival, "planned", None);
     }
 
     /// A statement ran when it was planned, or failed there.
     pub(super) fn ended(&self, arrival: Arrival, error: Option<&EngineError>) {
         let state = error.map_or("done", state_of);
+        self.audit_arrival(&arrival, state, error);
         self.add(arrival, state, error);
+    }
+
+    fn audit_arrival(&self, arrival: &Arrival, outcome: &str, error: Option<&EngineError>) {
+        self.audit.record(&AuditEvent::Statement {
+            principal: &arrival.principal,
+            query_id: &arrival.id,
+            kind: arrival.kind,
+            tables: &arrival.tables,
+            endpoints: arrival.parts,
+            outcome,
+            error: error.map(EngineError::category),
+            sql: &arrival.sql,
+        });
     }
 
     fn add(&self, arrival: Arrival, state: &'static str, error: Option<&EngineError>) {
@@ -133,7 +153,7 @@ impl Queries {
         facts: &Arc<ExecutionFacts>,
     ) -> PartGuard {
         if !self.known.lock().by_id.contains_key(id) {
-            self.planned(arrival());
+            self.add(arrival(), "planned", None);
         }
         let mut known = self.known.lock();
         known.streams += 1;
@@ -150,11 +170,21 @@ impl Queries {
             stream,
             facts: Arc::clone(facts),
             outcome: None,
+            origin: origin(),
         }
     }
 
     /// A stream of the statement could not begin.
-    pub(super) fn failed(&self, id: &str, error: &EngineError) {
+    pub(super) fn failed(&self, id: &str, principal: &str, error: &EngineError) {
+        self.audit.record(&AuditEvent::Fetch {
+            principal,
+            query_id: id,
+            endpoint: None,
+            outcome: state_of(error),
+            error: Some(error.category()),
+            rows: 0,
+            bytes: 0,
+        });
         if let Some(entry) = self.known.lock().by_id.get_mut(id) {
             entry.row.state = state_of(error);
             entry.row.error = Some(error.to_string());
@@ -212,6 +242,8 @@ pub(super) struct PartGuard {
     stream: u64,
     facts: Arc<ExecutionFacts>,
     outcome: Option<Result<(), EngineError>>,
+    /// Where the call came from: its stream is polled by nobody in particular.
+    origin: Option<Arc<str>>,
 }
 
 impl PartGuard {
@@ -221,10 +253,32 @@ impl PartGuard {
     }
 }
 
+impl PartGuard {
+    fn audit(&self, principal: &str) {
+        let (outcome, error) = match &self.outcome {
+            Some(Ok(())) => ("done", None),
+            Some(Err(error)) => (state_of(error), Some(error.category())),
+            None => ("cancelled", None),
+        };
+        let event = AuditEvent::Fetch {
+            principal,
+            query_id: &self.id,
+            endpoint: Some(self.part),
+            outcome,
+            error,
+            rows: self.facts.rows(),
+            bytes: self.facts.meter().bytes_cached() + self.facts.meter().bytes_read(),
+        };
+        self.queries.audit.record_from(self.origin.as_deref(), &event);
+    }
+}
+
 impl Drop for PartGuard {
     fn drop(&mut self) {
-        let mut known = self.queries.known.lock();
+        let queries = Arc::clone(&self.queries);
+        let mut known = queries.known.lock();
         let Some(entry) = known.by_id.get_mut(&self.id) else { return };
+        self.audit(&entry.row.principal);
         entry.running.retain(|(stream, _)| *stream != self.stream);
         add_facts(&mut entry.row, &self.facts);
         match self.outcome.take() {
@@ -272,6 +326,7 @@ mod tests {
             kind: "query",
             parts,
             bytes_expected: Some(100),
+            tables: Vec::new(),
         }
     }
 
@@ -285,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_done_when_all_its_parts_were_delivered() {
-        let queries = Queries::new(10);
+        let queries = Queries::new(10, AuditLog::off());
         queries.planned(arrival("q", 2));
         let mut first = queries.begin(|| arrival("q", 2), "q", 0, &facts());
         let mut second = queries.begin(|| arrival("q", 2), "q", 1, &facts());
@@ -306,7 +361,7 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_unless_they_run() {
-        let queries = Queries::new(2);
+        let queries = Queries::new(2, AuditLog::off());
         queries.planned(arrival("runs", 1));
         let running = queries.begin(|| arrival("runs", 1), "runs", 0, &facts());
         for id in ["a", "b", "c"] {

@@ -10,9 +10,9 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
 
+use super::config::EngineConfig;
 use super::error::EngineError;
 use super::functions;
-use super::plan::EngineConfig;
 use super::sql::{CATALOG, DIALECT};
 
 /// What the tables about statements and bad records keep.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -43,6 +44,8 @@ pub struct Session {
     principal: Principal,
     options: RwLock<OptionValues>,
     transaction: Mutex<Option<Slot>>,
+    /// The client can name it again: what is set in it is not forgotten.
+    kept: AtomicBool,
 }
 
 impl Session {
@@ -53,7 +56,40 @@ impl Session {
             principal,
             options: RwLock::new(OptionValues::default()),
             transaction: Mutex::default(),
+            kept: AtomicBool::new(true),
         })
+    }
+
+    /// One of a call that names none, and whose client may never name this one.
+    pub fn passing(id: SessionId, principal: Principal) -> Arc<Self> {
+        let session = Self::new(id, principal);
+        session.kept.store(false, Ordering::Relaxed);
+        session
+    }
+
+    /// The client named it.
+    pub fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client can name it again.
+    pub fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Whether something can be set or begun in it.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION if that would be forgotten at once.
+    pub fn check_kept(&self) -> Result<(), EngineError> {
+        if self.is_kept() {
+            return Ok(());
+        }
+        Err(EngineError::FailedPrecondition(
+            "this call names no session, and came through a proxy that may send the next one elsewhere, so what it sets would be forgotten: log in by a handshake, \
+             send the token of the reply's header `authorization`, or keep cookies"
+                .into(),
+        ))
     }
 
     /// Its name.

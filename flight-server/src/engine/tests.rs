@@ -125,6 +125,9 @@ impl World {
             system: SystemLimits::default(),
             prices: Prices::default(),
             definitions,
+            access: Arc::new(Access::everything()),
+            admission: AdmissionLimits::default(),
+            audit: AuditLog::off(),
         };
         let store = store.unwrap_or_else(|| Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb"))));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source))), store).unwrap();

@@ -9,6 +9,7 @@ use catalog::{CatalogSnapshot, DirectoryCatalog, TableDefinition, TableName};
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 
+use super::access::Grants;
 use super::api::PinnedTable;
 use super::error::EngineError;
 use super::plan::Tables;
@@ -22,14 +23,20 @@ pub(super) struct Available {
     current: Arc<CatalogSnapshot>,
     /// Those of a ticket, which go before the catalog, since that may have changed; and streams without a definition.
     pinned: BTreeMap<TableName, PinnedTable>,
+    /// Of who asks; `None`: the one table was asked about already.
+    grants: Option<Grants>,
 }
 
 impl Available {
-    pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables) -> Self {
-        let (Tables::Current { streams: tables } | Tables::Pinned { tables, .. }) = tables;
+    pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables, grants: Grants) -> Self {
+        let (tables, grants) = match tables {
+            Tables::Current { streams: tables } | Tables::Pinned { tables, .. } => (tables, Some(grants)),
+            Tables::Sampled(table) => (vec![table], None),
+        };
         Self {
             current: catalog.current(),
             pinned: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
+            grants,
         }
     }
 
@@ -39,12 +46,16 @@ impl Available {
 
     /// The definition of a table over a stream; `None` for a table about the server.
     pub(super) fn definition(&self, name: &TableName) -> Result<Option<Arc<TableDefinition>>, EngineError> {
+        let of_server = name.schema == "information_schema" || (name.schema == system::SCHEMA && system::find(&name.table).is_some());
         let found = match self.pinned(name) {
             Some(table) => Some(Arc::clone(&table.definition)),
             None => self.current.tables.get(name).cloned(),
         };
-        if found.is_some() || name.schema == "information_schema" || (name.schema == system::SCHEMA && system::find(&name.table).is_some())
-        {
+        if let Some(grants) = self.grants.as_ref().filter(|_| found.is_some() || !of_server) {
+            // Asked before it is told whether there is such a table.
+            grants.check_read(name, found.as_ref().map(|definition| definition.stream.as_str()))?;
+        }
+        if found.is_some() || of_server {
             return Ok(found);
         }
         Err(EngineError::NotFound(self.missing(name)))
@@ -57,6 +68,7 @@ impl Available {
             .current
             .tables
             .keys()
+            .filter(|known| self.grants.as_ref().is_none_or(|grants| grants.reads(known, None)))
             .map(|known| (strsim::jaro_winkler(&known.to_string(), &full), known))
             .filter(|(score, _)| *score > 0.9)
             .max_by(|left, right| left.0.total_cmp(&right.0));
@@ -91,6 +103,7 @@ impl Available {
         Ok(Streams {
             named,
             others: Arc::clone(&self.current),
+            grants: self.grants.clone(),
             scope: Arc::clone(scope),
         })
     }
@@ -102,6 +115,8 @@ pub(super) struct Streams {
     named: BTreeMap<TableName, Arc<StreamTable>>,
     /// All that the catalog has: for `information_schema`.
     others: Arc<CatalogSnapshot>,
+    /// Only what they let be read is shown of those.
+    grants: Option<Grants>,
     scope: Arc<StatementScope>,
 }
 
@@ -111,15 +126,19 @@ impl Streams {
         self.named.values().map(|table| StreamTable::clone(table)).collect()
     }
 
+    fn known(&self) -> impl Iterator<Item = &TableName> {
+        let others = self.others.tables.keys();
+        let others = others.filter(|name| self.grants.as_ref().is_some_and(|grants| grants.reads(name, None)));
+        self.named.keys().chain(others)
+    }
+
     fn schemas(&self) -> BTreeSet<String> {
-        let names = self.named.keys().chain(self.others.tables.keys()).map(|name| name.schema.clone());
+        let names = self.known().map(|name| name.schema.clone());
         names.chain(["default".to_owned()]).collect()
     }
 
     fn names(&self, schema: &str) -> BTreeSet<String> {
-        self.named
-            .keys()
-            .chain(self.others.tables.keys())
+        self.known()
             .filter(|name| name.schema == schema)
             .map(|name| name.table.clone())
             .collect()
@@ -129,6 +148,7 @@ impl Streams {
         if let Some(table) = self.named.get(name) {
             return Some(Arc::clone(table) as Arc<dyn TableProvider>);
         }
+        self.known().find(|known| *known == name)?;
         let definition = self.others.tables.get(name)?;
         Some(Arc::new(StreamTable::new(
             name.clone(),

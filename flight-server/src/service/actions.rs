@@ -135,6 +135,7 @@ impl Inner {
 
     fn set_options(&self, caller: &Caller, request: SetSessionOptionsRequest) -> Result<SetSessionOptionsResult, Status> {
         let session = self.sessions.of(caller, None)?;
+        session.check_kept().map_err(|error| status::engine(&error))?;
         let mut errors = HashMap::new();
         for (name, value) in request.session_options {
             let value = value.value.map(OptionValue::from);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::engine::{
-    Ending, Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, QueryPart, Session, StatementRequest,
-    TableEntry,
+    Ending, Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, Principal, QueryPart, Session,
+    StatementRequest, TableEntry,
 };
 
 /// An engine, as the protocol sees it.
@@ -36,8 +36,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Ends fetching ahead; false if there is none for this query.
     fn stop_fetching(&self, query_id: &str) -> bool;
 
-    /// Tables for metadata calls, sorted by schema and name.
-    fn tables(&self) -> Vec<TableEntry>;
+    /// The tables that a principal may read, for metadata calls, sorted by schema and name.
+    fn tables(&self, principal: &Principal) -> Vec<TableEntry>;
 }
 
 #[async_trait]
@@ -70,7 +70,7 @@ impl Backend for Engine {
         Self::stop_fetching(self, query_id)
     }
 
-    fn tables(&self) -> Vec<TableEntry> {
-        Self::tables(self)
+    fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
+        Self::tables(self, principal)
     }
 }

@@ -7,10 +7,14 @@ use tokio::time::Instant;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 use tonic::{Request, Status};
 
+use super::authentication::Authenticated;
 use super::connection::{ConnectionInfo, ConnectionSession};
 use super::reply::{COOKIE, Reply};
 use super::status;
 use crate::engine::{OptionError, OptionValue, OptionValues, Session, parse_option};
+
+/// Headers that proxies add. Behind one, a connection is not a client's.
+const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-envoy-external-address"];
 
 /// Options travel as headers of this prefix, with hyphens: `x-shardflight-bad-records`.
 const OPTION_PREFIX: &str = "x-shardflight-";
@@ -24,6 +28,10 @@ pub(crate) struct Caller {
     pub(crate) bearer: Option<String>,
     pub(crate) cookie: Option<String>,
     pub(crate) connection: Arc<ConnectionSession>,
+    /// Who it is, if credentials beside a session's token were shown.
+    pub(crate) authenticated: Option<Authenticated>,
+    /// It came through a proxy, which may spread calls of one client over connections.
+    pub(crate) proxied: bool,
     pub(crate) reply: Reply,
     pub(crate) arrived: Instant,
     /// Whoever polls reads all endpoints.
@@ -39,6 +47,8 @@ impl Caller {
         Self {
             bearer: text(headers, "authorization").and_then(bearer).map(str::to_owned),
             cookie: cookie(headers).map(str::to_owned),
+            authenticated: extensions.get::<Authenticated>().cloned(),
+            proxied: OF_PROXIES.iter().any(|name| headers.contains_key(*name)),
             connection: extensions.get::<ConnectionInfo>().cloned().unwrap_or_default().session,
             reply: extensions.get::<Reply>().cloned().unwrap_or_default(),
             arrived: Instant::now(),
@@ -118,17 +128,19 @@ fn text<'a>(headers: &'a MetadataMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The token of `Bearer …`. Other schemes name no session; who they name is nobody's claim while the server authenticates nobody.
+/// The token of `Bearer …`. Other schemes name no session.
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn cookie(headers: &MetadataMap) -> Option<&str> {
-    headers
-        .get_all("cookie")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+    session_cookie(headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok()))
+}
+
+/// The session's cookie among cookie headers.
+pub(crate) fn session_cookie<'a>(values: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    values
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(name, value)| *name == COOKIE && !value.is_empty())

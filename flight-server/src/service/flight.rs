@@ -20,12 +20,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::actions::{self, command};
+use super::authentication::AuthenticationLayer;
 use super::backend::Backend;
 use super::caller::Caller;
 use super::running::RunningQueries;
 use super::sealing::Sealer;
 use super::sessions::Sessions;
 use super::statements::{Sent, schema_message};
+use super::tls::Tls;
 use super::{ServiceConfig, metadata, poll, status};
 use crate::engine::Engine;
 
@@ -59,13 +61,23 @@ impl FlightService {
         let sealer = Arc::new(sealer);
         let inner = Inner {
             backend,
-            sessions: Sessions::new(Arc::clone(&sealer), config.session_idle, config.max_sessions),
+            sessions: Sessions::new(Arc::clone(&sealer), &config),
             sealer,
             running: RunningQueries::default(),
             stopping: CancellationToken::new(),
             config,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Asks who sends a request.
+    pub(crate) fn authentication_layer(&self) -> AuthenticationLayer {
+        AuthenticationLayer::new(Arc::clone(&self.inner.config.authentication), Arc::clone(&self.inner.sealer))
+    }
+
+    /// Certificates, where connections have TLS.
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.inner.config.tls.clone()
     }
 
     /// To be cancelled when the server begins to stop.
@@ -91,7 +103,9 @@ impl Inner {
     }
 
     fn metadata_info(&self, caller: &Caller, command: &Command, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("GetFlightInfo", command))??;
+        let principal = self.sessions.principal(caller)?;
+        let batch = metadata::batch(self.backend.as_ref(), &principal, command);
+        let batch = batch.ok_or_else(|| no_command("GetFlightInfo", command))??;
         self.sessions.of(caller, None)?;
         let ticket = Ticket::new(descriptor.cmd.clone());
         FlightInfo::new()
@@ -105,8 +119,9 @@ impl Inner {
     }
 
     fn metadata_rows(&self, caller: &Caller, command: &Command) -> Result<Messages<FlightData>, Status> {
-        let batch = metadata::batch(self.backend.as_ref(), command).ok_or_else(|| no_command("DoGet", command))??;
-        self.sessions.principal(caller)?;
+        let principal = self.sessions.principal(caller)?;
+        let batch = metadata::batch(self.backend.as_ref(), &principal, command);
+        let batch = batch.ok_or_else(|| no_command("DoGet", command))??;
         let messages = FlightDataEncoderBuilder::new()
             .with_schema(batch.schema())
             .build(stream::iter([Ok(batch)]));
@@ -142,13 +157,19 @@ impl FlightProtocol for FlightService {
     type DoExchangeStream = Messages<FlightData>;
 
     async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
-        let token = self.inner.sessions.handshake(&Caller::of(&request))?;
+        let mut caller = Caller::of(&request);
+        let mut messages = request.into_inner();
+        if self.inner.sessions.wants_credentials(&caller) {
+            // Older clients send them as a message.
+            caller.authenticated = self.inner.password_message(&mut messages).await?;
+        }
+        let token = self.inner.sessions.handshake(&caller)?;
         let response = HandshakeResponse {
             protocol_version: 0,
             payload: token.into(),
         };
         // Clients send no message, or one, before or after the answer: it comes first, and what they send is read to its end.
-        let rest = request.into_inner().filter_map(|message| async { message.err().map(Err) });
+        let rest = messages.filter_map(|message| async { message.err().map(Err) });
         Ok(Response::new(stream::iter([Ok(response)]).chain(rest).boxed()))
     }
 
@@ -189,7 +210,7 @@ impl FlightProtocol for FlightService {
                     .statement_schema(&caller, Sent::Handle(&query.prepared_statement_handle))
                     .await?
             }
-            command => metadata::batch(inner.backend.as_ref(), &command)
+            command => metadata::batch(inner.backend.as_ref(), &inner.sessions.principal(&caller)?, &command)
                 .ok_or_else(|| no_command("GetSchema", &command))??
                 .schema(),
         };

@@ -13,18 +13,18 @@ use tonic::Status;
 
 use super::backend::Backend;
 use super::{sql_info, status, stream, xdbc};
-use crate::engine::{TableKind, option_specs};
+use crate::engine::{Principal, TableKind, option_specs};
 
 /// The rows that a metadata command asks for; `None` if it is no metadata command.
-pub(crate) fn batch(backend: &dyn Backend, command: &Command) -> Option<Result<RecordBatch, Status>> {
+pub(crate) fn batch(backend: &dyn Backend, principal: &Principal, command: &Command) -> Option<Result<RecordBatch, Status>> {
     let batch = match command {
         Command::CommandGetCatalogs(command) => {
             let mut builder = command.into_builder();
             builder.append(default_of("catalog"));
             builder.build()
         }
-        Command::CommandGetDbSchemas(command) => schemas(backend, command.clone()),
-        Command::CommandGetTables(command) => return Some(tables(backend, command.clone())),
+        Command::CommandGetDbSchemas(command) => schemas(backend, principal, command.clone()),
+        Command::CommandGetTables(command) => return Some(tables(backend, principal, command.clone())),
         Command::CommandGetTableTypes(command) => table_types(*command),
         Command::CommandGetSqlInfo(command) => sql_info::batch(command.clone()),
         Command::CommandGetXdbcTypeInfo(command) => xdbc::batch(*command),
@@ -46,8 +46,8 @@ pub(crate) fn default_of(name: &str) -> &'static str {
     option_specs().iter().find(|spec| spec.name == name).map_or("", |spec| spec.default)
 }
 
-fn schemas(backend: &dyn Backend, command: CommandGetDbSchemas) -> Result<RecordBatch, FlightError> {
-    let tables = backend.tables();
+fn schemas(backend: &dyn Backend, principal: &Principal, command: CommandGetDbSchemas) -> Result<RecordBatch, FlightError> {
+    let tables = backend.tables(principal);
     // The default schema is there before its first table is.
     let mut names: BTreeSet<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     names.insert(default_of("schema"));
@@ -58,9 +58,9 @@ fn schemas(backend: &dyn Backend, command: CommandGetDbSchemas) -> Result<Record
     builder.build()
 }
 
-fn tables(backend: &dyn Backend, command: CommandGetTables) -> Result<RecordBatch, Status> {
+fn tables(backend: &dyn Backend, principal: &Principal, command: CommandGetTables) -> Result<RecordBatch, Status> {
     let mut builder = command.into_builder();
-    for table in backend.tables() {
+    for table in backend.tables(principal) {
         // As the rows of `SELECT *` will travel.
         let schema = stream::wire_schema(&table.arrow_schema)?;
         builder

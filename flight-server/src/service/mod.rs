@@ -16,10 +16,11 @@
 //! expires it gives the same rows. A ticket or handle that another principal shows is refused.
 //!
 //! # What is not here
-//! Savepoints, parameters, updates, Substrait, ListFlights: UNIMPLEMENTED with a sentence. This version authenticates
-//! nobody: every caller is the anonymous principal, and Basic credentials are accepted unread.
+//! Savepoints, parameters, updates, Substrait, ListFlights: UNIMPLEMENTED with a sentence. A server that is not told to ask who callers are
+//! ([`Authentication`]) takes every one for the anonymous principal, and accepts Basic credentials unread.
 
 mod actions;
+mod authentication;
 mod backend;
 mod caller;
 mod connection;
@@ -36,18 +37,26 @@ mod statements;
 mod status;
 mod stream;
 mod ticket;
+mod tls;
 mod wire;
 mod xdbc;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use authentication::{
+    Authentication, AuthenticationError, AuthenticationSettings, OidcError, OidcSettings, PasswordError, hash_password, token_digest,
+};
 pub use backend::Backend;
 pub use flight::FlightService;
 pub use sealing::{SealError, SealKind, Sealer};
 pub use server::{ServeError, serve};
+pub use tls::{Tls, TlsError, TlsFiles};
+
+use crate::engine::{Access, AuditLog};
 
 /// A prepared handle holds nothing but its statement, and pools keep them for long: this only bounds what an old key can still open.
 const PREPARED_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
@@ -63,6 +72,14 @@ pub struct ServiceConfig {
     pub session_idle: Duration,
     /// Sessions at once; beyond, calls that need a new one are UNAVAILABLE.
     pub max_sessions: usize,
+    /// Asks who callers are.
+    pub authentication: Arc<Authentication>,
+    /// Certificates; without them connections are bare.
+    pub tls: Option<Arc<Tls>>,
+    /// How many sessions a principal may have.
+    pub access: Arc<Access>,
+    /// Where sessions are taken down.
+    pub audit: Arc<AuditLog>,
 }
 
 impl Default for ServiceConfig {
@@ -72,6 +89,10 @@ impl Default for ServiceConfig {
             keep_alive: Duration::from_secs(10),
             session_idle: Duration::from_secs(1800),
             max_sessions: 10_000,
+            authentication: Authentication::nobody(),
+            tls: None,
+            access: Arc::new(Access::everything()),
+            audit: AuditLog::off(),
         }
     }
 }

@@ -32,6 +32,7 @@ pub async fn serve(listener: TcpListener, service: FlightService, shutdown: Canc
     let cut = CancellationToken::new();
     let _cut_on_drop = cut.clone().drop_guard();
     let stopping = service.stopping();
+    let (authentication, tls) = (service.authentication_layer(), service.tls());
     let service = FlightServiceServer::new(service)
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(usize::MAX);
@@ -39,8 +40,9 @@ pub async fn serve(listener: TcpListener, service: FlightService, shutdown: Canc
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .layer(ReplyLayer)
+        .layer(authentication)
         .add_service(service)
-        .serve_with_incoming_shutdown(incoming(listener, cut.clone()), shutdown.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(incoming(listener, tls, cut.clone()), shutdown.clone().cancelled_owned());
     let overdue = async {
         shutdown.cancelled().await;
         stopping.cancel();

@@ -9,9 +9,10 @@ use shard_reader::WallClock;
 use shard_reader::checkpoints::{DynamoDbCheckpoints, OldRow, lease_rows, presto_rows};
 
 use super::super::checkpoint_store::dynamodb_settings;
+use super::os_user;
 use crate::cli::args::CheckpointsCommand;
 use crate::config::Config;
-use crate::engine::{Engine, OldPositions, Principal};
+use crate::engine::{Engine, OldPositions};
 
 /// Reads the old table, which is where the configuration's own would be, and writes the checkpoint.
 pub(super) async fn run(
@@ -54,7 +55,7 @@ pub(super) async fn run(
         }
         _ => bail!("no import"),
     };
-    let principal = Principal::anonymous().to_string();
+    let principal = os_user().to_string();
     let done = engine.import_checkpoint(&principal, name, stream, old, overwrite).await?;
     let text = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
     let batch = RecordBatch::try_from_iter([

@@ -12,9 +12,10 @@ use futures::TryStreamExt;
 use parking_lot::Mutex;
 use prost::Message;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
+use super::login::Login;
 use super::url::ServerUrl;
 
 /// Batches larger than gRPC's default of 4 MiB are usual.
@@ -31,6 +32,9 @@ pub(crate) enum ClientError {
         /// Why not.
         source: tonic::transport::Error,
     },
+    /// Certificates for a server without TLS.
+    #[error("certificates are given, and {0} is without TLS; write grpc+tls://")]
+    Plain(ServerUrl),
     /// An option that cannot be sent.
     #[error("option `{0}` cannot be sent: names are letters, digits and `_`, values are plain text")]
     Option(String),
@@ -77,6 +81,7 @@ fn in_words(status: &Status) -> String {
 pub(crate) struct Client {
     flight: FlightServiceClient<Channel>,
     headers: Arc<MetadataMap>,
+    /// The login, and after the first call the session's token.
     session: Arc<Mutex<Option<MetadataValue<Ascii>>>>,
 }
 
@@ -99,8 +104,8 @@ struct Facts {
 }
 
 impl Client {
-    /// Connects; `options` go with every call.
-    pub(crate) async fn connect(url: &ServerUrl, options: &[(String, String)]) -> Result<Self, ClientError> {
+    /// Connects; `options` go with every call. The login goes with the first, whose reply brings a session's token.
+    pub(crate) async fn connect(url: &ServerUrl, options: &[(String, String)], login: Login) -> Result<Self, ClientError> {
         let mut headers = MetadataMap::new();
         for (name, value) in options {
             let refused = || ClientError::Option(name.clone());
@@ -112,11 +117,17 @@ impl Client {
         let endpoint = Endpoint::from_shared(url.http())
             .and_then(|endpoint| endpoint.user_agent(concat!("shardflight/", env!("CARGO_PKG_VERSION"))))
             .map_err(connect)?;
+        let endpoint = match login.tls {
+            Some(tls) if url.is_tls() => endpoint.tls_config(tls).map_err(connect)?,
+            Some(_) => return Err(ClientError::Plain(url.clone())),
+            None if url.is_tls() => endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(connect)?,
+            None => endpoint,
+        };
         let channel = endpoint.tcp_nodelay(true).connect().await.map_err(connect)?;
         Ok(Self {
             flight: FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
             headers: Arc::new(headers),
-            session: Arc::default(),
+            session: Arc::new(Mutex::new(login.authorization)),
         })
     }
 

@@ -12,6 +12,7 @@ use rustyline::{CompletionType, Config, Editor};
 use super::client::Client;
 use super::completion::Prompt;
 use super::input::{self, HELP, Input};
+use super::login::Login;
 use super::meta;
 use super::run::{report, statement};
 use crate::cli::args::{OutputFormat, SqlArgs};
@@ -22,7 +23,7 @@ const HISTORY_ENTRIES: usize = 10_000;
 
 /// Reads and runs until `\q` or Ctrl-D. Ctrl-C ends a running statement, not the program.
 pub(super) async fn run(args: &SqlArgs) -> anyhow::Result<()> {
-    let client = Client::connect(&args.url, &args.options).await?;
+    let client = Client::connect(&args.url, &args.options, Login::of(&args.login)?).await?;
     let mut editor = editor()?;
     let history = history_file();
     if let Some(history) = &history

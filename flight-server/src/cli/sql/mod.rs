@@ -5,6 +5,7 @@ mod completion;
 mod endless;
 mod input;
 mod interactive;
+pub(super) mod login;
 mod meta;
 pub(super) mod output;
 mod results;
@@ -18,6 +19,7 @@ use std::io::{IsTerminal, Read};
 use anyhow::{Context, bail};
 
 pub(super) use client::Client;
+pub(super) use login::Login;
 pub(super) use run::{report, statement};
 
 use super::args::SqlArgs;
@@ -63,7 +65,7 @@ async fn script(args: &SqlArgs, text: &str) -> anyhow::Result<()> {
     if statements.is_empty() {
         bail!("there is no statement; give one with -e, in a file, or on stdin");
     }
-    let client = Client::connect(&args.url, &args.options).await?;
+    let client = Client::connect(&args.url, &args.options, Login::of(&args.login)?).await?;
     let several = statements.len() > 1;
     for (number, sql) in statements.iter().enumerate() {
         let ran = statement(&client, sql, args.format).await;

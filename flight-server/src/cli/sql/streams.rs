@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use super::url::ServerUrl;
 use crate::cli::args::SqlArgs;
 use crate::cli::catalog_infer::table_name;
+use crate::cli::security::Security;
 use crate::cli::serve::settings;
 use crate::cli::server::{Listeners, Server, bind};
 use crate::cli::{catalog_files, checkpoint_store, local_engine};
-use crate::config::{AllowSection, Config, SegmentsSection};
+use crate::config::{AllowSection, Config, SegmentsSection, TlsSection};
 use crate::engine::{DEFAULT_SAMPLE, Engine, EngineError, ErrorCategory, KinesisSources, Principal};
 
 /// A server of this process.
@@ -36,7 +37,10 @@ impl Local {
         // Whoever starts this may read what its credentials may.
         config.allow = AllowSection {
             streams: vec!["*".to_owned()],
+            ..AllowSection::default()
         };
+        // Nobody else is to come in: it is reached on loopback, and by this process.
+        (config.auth, config.tls) = (None, TlsSection::default());
         config.segments = SegmentsSection {
             path: Some("none".into()),
             ..SegmentsSection::default()
@@ -50,7 +54,15 @@ impl Local {
         let catalog = catalog_files::open(&config).await?;
         let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
         let checkpoints = checkpoint_store::build(&config).await?;
-        let server = Server::start(&config, listeners, catalog, sources, local_engine::reader(&config), checkpoints)?;
+        let server = Server::start(
+            &config,
+            Security::none(),
+            listeners,
+            catalog,
+            sources,
+            local_engine::reader(&config),
+            checkpoints,
+        )?;
         Ok(Self {
             server,
             _directory: directory,

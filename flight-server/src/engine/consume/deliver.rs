@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use datafusion::logical_expr::LogicalPlan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shard_reader::checkpoints::{CheckpointErrorKind, Commit, Consumer, IterationNumber, OwnerToken, Run};
+use shard_reader::checkpoints::{CheckpointErrorKind, CheckpointName, Commit, Consumer, IterationNumber, OwnerToken, Run};
 
 use super::super::api::QueryPart;
 use super::super::error::EngineError;
@@ -46,6 +46,11 @@ impl Consumption {
             on_read,
             whole: !leaves_rows_out(plan, false),
         }
+    }
+
+    /// The checkpoints that it moves.
+    pub(in super::super) fn checkpoints(&self) -> impl Iterator<Item = &CheckpointName> {
+        self.iterations.iter().map(|(consumer, _)| &consumer.name)
     }
 
     /// For `app_metadata`.

@@ -23,6 +23,7 @@ pub enum Ending {
 impl Engine {
     /// A driver begins a transaction for the session. Nothing is written. The id by which it is ended.
     pub fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError> {
+        session.check_kept()?;
         let mut slot = session.slot();
         match slot.as_ref() {
             Some(_) => Err(EngineError::FailedPrecondition(
@@ -48,6 +49,7 @@ impl Engine {
 
     /// `BEGIN` in SQL.
     pub(in super::super) async fn sql_begin(&self, session: &Session) -> Result<(), EngineError> {
+        session.check_kept()?;
         let begun = {
             let mut slot = session.slot();
             match slot.as_ref() {

@@ -1,9 +1,9 @@
 //! What statements may do with definitions.
 
-use catalog::CatalogSnapshot;
-use regex::Regex;
-
+use super::super::access::Patterns;
 use super::super::error::EngineError;
+use super::super::sql::Literal;
+use catalog::CatalogSnapshot;
 
 /// What statements may do with definitions.
 #[derive(Debug, Clone, Default)]
@@ -12,21 +12,18 @@ pub struct DefinitionRules {
     pub changes: bool,
     /// Streams that statements may name beside those that definition files name.
     pub streams: AllowedStreams,
+    /// ARNs of roles by which definitions made by statements may reach their streams; `*` stands for any text.
+    pub roles: Patterns,
 }
 
 /// Streams by name or ARN; `*` stands for any text.
 #[derive(Debug, Clone, Default)]
-pub struct AllowedStreams(Vec<Regex>);
+pub struct AllowedStreams(Patterns);
 
 impl AllowedStreams {
     /// Patterns of names and ARNs. An ARN is allowed by a pattern for ARNs, or by `*`.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, String> {
-        let compile = |pattern: S| {
-            let pattern = pattern.as_ref();
-            let text = format!("^{}$", regex::escape(pattern).replace(r"\*", ".*"));
-            Regex::new(&text).map_err(|error| format!("`{pattern}`: {error}"))
-        };
-        patterns.into_iter().map(compile).collect::<Result<_, _>>().map(Self)
+        Patterns::new(patterns).map(Self)
     }
 
     /// Every stream.
@@ -35,7 +32,7 @@ impl AllowedStreams {
     }
 
     fn allows(&self, stream: &str) -> bool {
-        self.0.iter().any(|pattern| pattern.is_match(stream))
+        self.0.matches(stream)
     }
 }
 
@@ -45,6 +42,7 @@ impl DefinitionRules {
         Self {
             changes: true,
             streams: AllowedStreams::all(),
+            roles: Patterns::default(),
         }
     }
 
@@ -55,6 +53,21 @@ impl DefinitionRules {
             false => Err(EngineError::Denied(
                 "this server's tables are not changed by statements: change their definition files, or set `catalog.ddl: true` in the server's configuration".into(),
             )),
+        }
+    }
+
+    /// Whether a statement may say so of how a stream is reached.
+    pub(super) fn check_reach(&self, key: &str, value: &Literal) -> Result<(), EngineError> {
+        match (key, value) {
+            ("kinesis.region", _) => Ok(()),
+            ("kinesis.external_id", _) if !self.roles.is_empty() => Ok(()),
+            ("kinesis.role_arn", Literal::Text(role)) if self.roles.matches(role) => Ok(()),
+            ("kinesis.role_arn", _) => Err(EngineError::Denied(format!(
+                "option `{key}`: only roles of `allow.roles` in the server's configuration may be named by statements"
+            ))),
+            _ => Err(EngineError::Denied(format!(
+                "option `{key}`: endpoints and identities are not given by statements, they belong into a definition file"
+            ))),
         }
     }
 

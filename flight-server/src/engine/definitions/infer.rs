@@ -15,12 +15,13 @@ use serde_yaml::{Mapping, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::super::access::Right;
 use super::super::api::PinnedTable;
 use super::super::consume::Fixed;
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::super::pin;
-use super::super::plan::{Asker, Engine, Tables, now_ns};
+use super::super::plan::{Asker, Engine, Tables};
 use super::super::sql::{STREAM_SCHEMA, StreamCall, parse};
 use super::document;
 
@@ -201,10 +202,7 @@ impl Engine {
             query_id: Uuid::now_v7().to_string(),
             principal: principal.to_owned(),
         };
-        let tables = Tables::Pinned {
-            tables: vec![table],
-            now_ns: now_ns(),
-        };
+        let tables = Tables::Sampled(table);
         let sql = format!("select _message from \"{DEFAULT_SCHEMA}\".sample limit {count}");
         let statement = self.statement(parse(&sql)?, &OptionValues::default(), tables, asker).await?;
         pin::pin(&statement, Instant::now(), &Fixed::default()).await?;
@@ -227,6 +225,7 @@ impl Engine {
     ) -> Result<Vec<PinnedTable>, EngineError> {
         let mut tables = Vec::new();
         for call in streams {
+            self.access().stream(principal, Right::Read, &call.stream)?;
             self.config()
                 .definitions
                 .check_stream(&call.stream, false, &self.catalog().current())?;

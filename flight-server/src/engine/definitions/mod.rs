@@ -12,12 +12,14 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::ObjectName;
 use serde_yaml::{Mapping, Value};
 
+use super::access::Right;
 use super::api::DoneResult;
 use super::commands;
 use super::error::EngineError;
 use super::plan::Engine;
 use super::sql::{CATALOG, CreateTable, DdlColumn, DdlStatement, table_of};
 use super::statement_options::StatementOptions;
+use super::system;
 
 pub use allowed::{AllowedStreams, DefinitionRules};
 pub(crate) use document::placeholder;
@@ -43,22 +45,31 @@ impl Engine {
         options: &StatementOptions,
         statement: &DdlStatement,
     ) -> Result<DoneResult, EngineError> {
-        let named = |name: &ObjectName| table_name(name, &options.schema);
+        let within = |name: &ObjectName| table_name(name, &options.schema);
+        // Asked before the catalog is: the answer does not tell whether there is such a table.
+        let named = |name: &ObjectName, right: Right| {
+            let name = within(name)?;
+            let of_server = name.schema == system::SCHEMA && system::find(&name.table).is_some();
+            if right != Right::Read || !of_server {
+                self.access().table(principal, right, &name)?;
+            }
+            Ok::<_, EngineError>(name)
+        };
         match statement {
-            DdlStatement::Create(create) => self.create_table(principal, named(&create.name)?, create).await?,
-            DdlStatement::Drop { name, if_exists } => self.drop_table(&named(name)?, *if_exists).await?,
+            DdlStatement::Create(create) => self.create_table(principal, named(&create.name, Right::Admin)?, create).await?,
+            DdlStatement::Drop { name, if_exists } => self.drop_table(&named(name, Right::Admin)?, *if_exists).await?,
             DdlStatement::AddColumn {
                 name,
                 column,
                 if_not_exists,
-            } => self.add_column(&named(name)?, column, *if_not_exists).await?,
+            } => self.add_column(&named(name, Right::Admin)?, column, *if_not_exists).await?,
             DdlStatement::ShowCreate(name) => {
-                let name = named(name)?;
+                let name = named(name, Right::Read)?;
                 let definition = self.defined(&name)?;
                 return describe::statement(&definition, &document::of(&definition, self.catalog().yaml_of(&name))?);
             }
             DdlStatement::Describe(name) => {
-                let name = named(name)?;
+                let name = named(name, Right::Read)?;
                 return match describe::system_table(&name) {
                     Some(described) => described,
                     None => describe::definition(&*self.defined(&name)?),
@@ -102,14 +113,12 @@ impl Engine {
         document.insert("schema".into(), name.schema.as_str().into());
         document.insert("stream".into(), stream.into());
         let of_kinesis = |key: &str| key == "kinesis" || key.starts_with("kinesis.");
-        if let Some((key, _)) = create.options.iter().find(|(key, _)| of_kinesis(key) && key != "kinesis.region") {
-            return Err(EngineError::Denied(format!(
-                "option `{key}`: endpoints and identities are not given by statements, they belong into a definition file"
-            )));
-        }
+        let mut options = create.options.iter();
+        options.try_for_each(|(key, value)| if of_kinesis(key) { rules.check_reach(key, value) } else { Ok(()) })?;
         let elsewhere = create.options.iter().any(|(key, _)| of_kinesis(key));
         document::set_all(&mut document, &create.options)?;
         rules.check_stream(stream, elsewhere, &known)?;
+        self.check_mapped_stream(principal, stream)?;
         match &create.columns {
             Some(columns) => {
                 let columns = columns.iter().map(|column| document::column(column).map(Value::from));

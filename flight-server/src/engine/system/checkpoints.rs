@@ -54,6 +54,9 @@ impl SystemTable for Checkpoints {
         let streams = facts.readers.streams();
         let mut rows = Vec::new();
         for (consumer, head) in facts.checkpoints.consumers().await? {
+            if !facts.sees(&consumer) {
+                continue;
+            }
             let ends = starts_at(facts.checkpoints.as_ref(), &consumer, head.start).await?;
             let reader = streams.iter().find(|reader| *reader.identity() == head.stream);
             let lag_ms = ends.as_ref().and_then(|ends| lag_ms(ends, reader));

@@ -54,6 +54,9 @@ impl SystemTable for Iterations {
         let store = facts.checkpoints.as_ref();
         let mut rows = Vec::new();
         for (consumer, head) in store.consumers().await? {
+            if !facts.sees(&consumer) {
+                continue;
+            }
             for iteration in store.iterations(&consumer).await? {
                 let previous = starts_at(store, &consumer, iteration.start).await?;
                 let ranges = ranges_between(&previous.clone().unwrap_or_default(), &iteration.starts, &iteration.ends);

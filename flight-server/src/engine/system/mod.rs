@@ -24,9 +24,10 @@ use datafusion::catalog::{MemTable, Session as PlanSession, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use shard_reader::Readers;
-use shard_reader::checkpoints::CheckpointStore;
+use shard_reader::checkpoints::{CheckpointStore, Consumer};
+use shard_reader::{Readers, StreamReader};
 
+use super::access::Grants;
 use super::error::EngineError;
 use super::promises::BrokenPromises;
 use super::queries::Queries;
@@ -80,8 +81,22 @@ pub(super) struct Facts {
     pub(super) queries: Arc<Queries>,
     pub(super) errors: Arc<ScanErrors>,
     pub(super) checkpoints: Arc<dyn CheckpointStore>,
-    /// Who asks: the statements of others are shown without their text.
-    pub(super) principal: String,
+    /// Of who asks: the tables show no more than it may see.
+    pub(super) grants: Grants,
+}
+
+impl Facts {
+    /// Streams that who asks may know of.
+    fn streams(&self) -> Vec<Arc<StreamReader>> {
+        let mut streams = self.readers.streams();
+        streams.retain(|stream| self.grants.sees_stream(stream.name(), stream.arn(), &self.catalog));
+        streams
+    }
+
+    /// Whether who asks may know of a consumer.
+    fn sees(&self, consumer: &Consumer) -> bool {
+        self.grants.sees_checkpoint(consumer.name.as_str())
+    }
 }
 
 /// A system table, for one statement.

@@ -32,7 +32,8 @@ impl SystemTable for Promises {
     }
 
     async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
-        let rows: Vec<(TableName, u64)> = facts.promises.outside_event_time().into_iter().collect();
+        let mut rows: Vec<(TableName, u64)> = facts.promises.outside_event_time().into_iter().collect();
+        rows.retain(|(table, _)| facts.grants.reads(table, None));
         Ok(vec![
             text(&rows, |(table, _)| Some(&table.schema)),
             text(&rows, |(table, _)| Some(&table.table)),

@@ -19,7 +19,7 @@ impl SystemTable for QueriesTable {
     }
 
     fn comment(&self) -> &'static str {
-        "statements that are planned, run or ran lately; of other principals' statements text and error are NULL"
+        "one's own statements that are planned, run or ran lately; who administers the server sees those of others, without text and error"
     }
 
     fn fields(&self) -> Vec<Field> {
@@ -40,9 +40,13 @@ impl SystemTable for QueriesTable {
     }
 
     async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
-        let rows: Vec<QueryRow> = facts.queries.rows();
+        let mut rows: Vec<QueryRow> = facts.queries.rows();
+        let own = |row: &QueryRow| row.principal == facts.grants.principal();
+        if !facts.grants.is_admin() {
+            rows.retain(own);
+        }
         let now = now_ms();
-        let own = |row: &&QueryRow| row.principal == facts.principal;
+        let own = |row: &&QueryRow| own(row);
         Ok(vec![
             text(&rows, |row| Some(&row.id)),
             text(&rows, |row| Some(&row.principal)),

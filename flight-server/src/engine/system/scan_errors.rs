@@ -41,7 +41,8 @@ impl SystemTable for ScanErrorsTable {
     }
 
     async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
-        let rows: Vec<ScanError> = facts.errors.entries();
+        let mut rows: Vec<ScanError> = facts.errors.entries();
+        rows.retain(|row| facts.grants.reads(row.table(), Some(&row.stream)));
         Ok(vec![
             time(&rows, |row| Some(row.at_ms)),
             text(&rows, |row| Some(&row.table().schema)),

@@ -44,7 +44,6 @@ impl SystemTable for Segments {
 
     async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let mut rows: Vec<Row> = facts
-            .readers
             .streams()
             .iter()
             .flat_map(|stream| {

@@ -65,7 +65,6 @@ impl SystemTable for Shards {
 
     async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let mut rows: Vec<Row> = facts
-            .readers
             .streams()
             .iter()
             .flat_map(|stream| {

@@ -61,7 +61,6 @@ impl SystemTable for Streams {
 
     async fn columns(&self, facts: &Facts) -> Result<Vec<ArrayRef>, EngineError> {
         let mut rows: Vec<Row> = facts
-            .readers
             .streams()
             .iter()
             .map(|stream| Row {

@@ -355,6 +355,7 @@ async fn what_is_not_allowed_is_denied() {
     let rules = DefinitionRules {
         changes: true,
         streams: AllowedStreams::new(["clicks-*"]).unwrap(),
+        roles: Patterns::default(),
     };
     let world = World::ruled(source, rules);
     let create = |stream: &str, options: &str| {

@@ -151,7 +151,12 @@ async fn bad_records_are_taken_down_once_a_definition() {
 #[tokio::test]
 async fn every_table_is_listed_with_the_columns_that_it_gives() {
     let world = World::with_rows(1, 1);
-    let listed: Vec<TableEntry> = world.engine.tables().into_iter().filter(|table| table.schema == "system").collect();
+    let listed: Vec<TableEntry> = world
+        .engine
+        .tables(&Principal::anonymous())
+        .into_iter()
+        .filter(|table| table.schema == "system")
+        .collect();
     let names: Vec<&str> = listed.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(
         names,

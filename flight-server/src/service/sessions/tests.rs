@@ -6,7 +6,29 @@ use crate::service::connection::ConnectionInfo;
 const IDLE: Duration = Duration::from_secs(1800);
 
 fn sessions(max: usize) -> Sessions {
-    Sessions::new(Arc::new(Sealer::with_key([1; 32])), IDLE, max)
+    sealed_by([1; 32], max)
+}
+
+fn sealed_by(key: [u8; 32], max: usize) -> Sessions {
+    let config = ServiceConfig {
+        session_idle: IDLE,
+        max_sessions: max,
+        ..ServiceConfig::default()
+    };
+    Sessions::new(Arc::new(Sealer::with_key(key)), &config)
+}
+
+impl Sessions {
+    /// The token of a session on a server that asks nobody.
+    fn token_of(&self, session: &Session) -> String {
+        let nobody = Who {
+            principal: session.principal().clone(),
+            method: Method::None,
+            until: None,
+            shown: None,
+        };
+        self.token(session, &nobody).unwrap()
+    }
 }
 
 fn on(connection: &ConnectionInfo) -> Caller {
@@ -37,7 +59,7 @@ async fn token_cookie_and_connection_name_one_session() {
     let connection = ConnectionInfo::default();
     assert!(sessions.existing(&on(&connection)).unwrap().is_none());
     let opened = sessions.of(&on(&connection), None).unwrap();
-    let token = sessions.token(&opened).unwrap();
+    let token = sessions.token_of(&opened);
     for caller in [on(&connection), with_token(&token), with_cookie(&token)] {
         assert_eq!(sessions.of(&caller, None).unwrap().id(), opened.id());
     }
@@ -52,7 +74,7 @@ async fn a_session_outlives_its_idle_time_on_an_open_connection_only() {
     let sessions = sessions(10);
     let connection = ConnectionInfo::default();
     let id = sessions.of(&on(&connection), None).unwrap().id().clone();
-    let token = sessions.token(&sessions.find(&id).unwrap()).unwrap();
+    let token = sessions.token_of(&sessions.find(&id).unwrap());
     tokio::time::advance(IDLE * 2).await;
     assert_eq!(sessions.of(&on(&connection), None).unwrap().id(), &id);
     drop(connection);
@@ -89,7 +111,7 @@ async fn tokens_of_other_servers_and_restarts_are_refused() {
     assert_eq!(after.existing(&with_token(&token)).unwrap_err().code(), Code::Unauthenticated);
     // Who it is can still be told: tickets need no more.
     assert_eq!(after.principal(&with_token(&token)).unwrap(), Principal::anonymous());
-    let foreign = Sessions::new(Arc::new(Sealer::with_key([2; 32])), IDLE, 2);
+    let foreign = sealed_by([2; 32], 2);
     for forged in [token.as_str(), "", "!", "AAAA"] {
         assert_eq!(
             foreign.principal(&with_token(forged)).unwrap_err().code(),
@@ -105,7 +127,7 @@ async fn a_closed_session_is_gone_and_the_connection_gets_a_new_one() {
     let connection = ConnectionInfo::default();
     assert!(!sessions.close(&on(&connection)).unwrap());
     let opened = sessions.of(&on(&connection), None).unwrap();
-    let token = sessions.token(&opened).unwrap();
+    let token = sessions.token_of(&opened);
     assert!(sessions.close(&with_token(&token)).unwrap());
     assert_eq!(sessions.close(&with_token(&token)).unwrap_err().code(), Code::Unauthenticated);
     assert!(sessions.existing(&on(&connection)).unwrap().is_none());

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
-    PlannedQuery, Prepared, QueryPart, Session, StatementRequest, TableEntry, TableKind,
+    PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
 };
 use crate::service::Backend;
 
@@ -247,7 +247,7 @@ impl Backend for Stub {
         *self.polls.lock() > 0
     }
 
-    fn tables(&self) -> Vec<TableEntry> {
+    fn tables(&self, _: &Principal) -> Vec<TableEntry> {
         let table = |schema: &str, name: &str, kind, arrow_schema| TableEntry {
             schema: schema.into(),
             name: name.into(),

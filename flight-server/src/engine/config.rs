@@ -1,0 +1,39 @@
+//! What the engine runs with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::Access;
+use super::admission::AdmissionLimits;
+use super::audit::AuditLog;
+use super::cost::Prices;
+use super::definitions::DefinitionRules;
+use super::runtime::SystemLimits;
+
+/// What the engine may use.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Bytes that all running queries may hold together, beside the reader's own budget.
+    pub query_memory: usize,
+    /// Where sorts and joins spill.
+    pub spill: PathBuf,
+    /// Bytes of spill at most.
+    pub spill_disk: u64,
+    /// How long a statement may run.
+    pub query_timeout: Duration,
+    /// Partitions of a gathered plan.
+    pub target_partitions: usize,
+    /// What the system tables keep.
+    pub system: SystemLimits,
+    /// What AWS charges for reading.
+    pub prices: Prices,
+    /// What statements may do with table definitions.
+    pub definitions: DefinitionRules,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// How many statements run at once, and how many wait.
+    pub admission: AdmissionLimits,
+    /// Where statements are taken down.
+    pub audit: Arc<AuditLog>,
+}
