@@ -103,6 +103,7 @@ async fn planned(engine: &Engine, sql: &str, per_shard: bool) -> PlannedQuery {
         overrides: OptionValues::default(),
         per_shard,
         transaction: None,
+        parameters: None,
         arrived: Instant::now(),
     };
     let Planned::Query(query) = engine.plan(&session, request).await.unwrap() else {

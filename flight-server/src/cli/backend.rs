@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, Principal,
+    CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, Principal,
     QueryPart, Session, StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
@@ -104,8 +104,8 @@ impl Backend for ServedEngine {
         self.engine.fetch_ahead(parts).await
     }
 
-    fn stop_fetching(&self, query_id: &str) -> bool {
-        self.engine.stop_fetching(query_id)
+    fn cancel(&self, principal: &Principal, query_id: &str) -> CancelOutcome {
+        self.engine.cancel_query(&principal.0, query_id)
     }
 
     fn tables(&self, principal: &Principal) -> Vec<TableEntry> {

@@ -63,6 +63,7 @@ async fn answer(engine: &Arc<Engine>, sql: String) -> anyhow::Result<(SchemaRef,
         overrides: OptionValues::default(),
         per_shard: false,
         transaction: None,
+        parameters: None,
         arrived: Instant::now(),
     };
     match engine.plan(&session, request).await? {

@@ -9,6 +9,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use shard_reader::{ShardSource, Snapshot};
 use tokio::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct StatementRequest {
     pub per_shard: bool,
     /// The transaction that the client says it is in.
     pub transaction: Option<String>,
+    /// Values of its placeholders: column i is `$i+1`, or the i-th `?`. Of several rows the results come one after the other.
+    pub parameters: Option<RecordBatch>,
     /// When the request arrived: records acknowledged before are in the answer.
     pub arrived: Instant,
 }
@@ -87,6 +90,9 @@ pub struct QueryPart {
     /// What it consumes.
     #[serde(default)]
     pub consumption: Option<Consumption>,
+    /// Values of its placeholders, as an Arrow IPC stream.
+    #[serde(default)]
+    pub parameters: Option<ByteBuf>,
 }
 
 /// A table of a statement, as it was when the statement was planned.
@@ -107,6 +113,8 @@ pub struct Prepared {
     pub schema: Option<SchemaRef>,
     /// Whether it changes something.
     pub is_update: bool,
+    /// Its parameters: `$1` and so on, of type `Null` where nothing tells.
+    pub parameters: SchemaRef,
 }
 
 /// Rows on their way.

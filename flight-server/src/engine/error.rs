@@ -96,6 +96,9 @@ pub enum EngineError {
         /// The limit.
         seconds: u64,
     },
+    /// Somebody who may cancelled it.
+    #[error("the statement was cancelled")]
+    Cancelled,
     /// The rows so far were given; others are missing.
     #[error("{0}")]
     Incomplete(String),
@@ -135,6 +138,7 @@ impl EngineError {
             Self::Source(error) => source_category(error.kind),
             Self::Checkpoint(error) => checkpoint_category(error.kind),
             Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
+            Self::Cancelled => ErrorCategory::Cancelled,
             Self::Incomplete(_) => ErrorCategory::OutOfRange,
             Self::Query { category, .. } | Self::OverLimit { category, .. } => *category,
             Self::Internal(_) => ErrorCategory::Internal,

@@ -13,6 +13,7 @@ use super::consume::DeliveredPart;
 use super::error::EngineError;
 use super::explain::{self, Explained};
 use super::facts::ExecutionFacts;
+use super::parameters::decoded;
 use super::plan::{Asker, Engine, Statement, Tables};
 use super::queries::{Arrival, PartGuard};
 use super::result::fit;
@@ -43,7 +44,8 @@ impl Engine {
             tables: part.tables,
             now_ns: part.now_ns,
         };
-        let statement = self.statement(parse(&part.sql)?, &part.options, pinned, asker).await?;
+        let parsed = parse(&part.sql)?.bound(decoded(part.parameters.as_ref())?)?;
+        let statement = self.statement(parsed, &part.options, pinned, asker).await?;
         let physical = self.physical(&statement).await?;
         statement.facts.set_planned();
         let schema = Arc::clone(&statement.schema);
@@ -124,16 +126,21 @@ fn until(
     deadline: Option<Instant>,
     seconds: u64,
 ) -> impl Stream<Item = Result<RecordBatch, EngineError>> + Send {
-    stream::try_unfold((batches, guard), move |(mut batches, mut guard)| async move {
-        let next = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, batches.next()).await,
-            None => Ok(batches.next().await),
+    let token = guard.token();
+    stream::try_unfold((batches, guard, token), move |(mut batches, mut guard, token)| async move {
+        let timely = async {
+            match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline, batches.next()).await,
+                None => Ok(batches.next().await),
+            }
         };
+        let next = token.run_until_cancelled(timely).await;
         let error = match next {
-            Err(_) => EngineError::Deadline { seconds },
-            Ok(Some(Err(error))) => error,
-            Ok(Some(Ok(batch))) => return Ok(Some((batch, (batches, guard)))),
-            Ok(None) => {
+            None => EngineError::Cancelled,
+            Some(Err(_)) => EngineError::Deadline { seconds },
+            Some(Ok(Some(Err(error)))) => error,
+            Some(Ok(Some(Ok(batch)))) => return Ok(Some((batch, (batches, guard, token)))),
+            Some(Ok(None)) => {
                 guard.end(Ok(()));
                 return Ok(None);
             }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::QueryPart;
 use super::cost;
 use super::error::EngineError;
+use super::parameters::decoded;
 use super::plan::{Asker, Engine, Tables};
 use super::sql::parse;
 
@@ -140,7 +141,7 @@ impl Engine {
     }
 
     /// Ends fetching for a statement; false if there is none.
-    pub fn stop_fetching(&self, query_id: &str) -> bool {
+    pub(super) fn stop_fetching(&self, query_id: &str) -> bool {
         let known = self.fetch_aheads().0.lock().remove(query_id);
         if let Some(known) = &known {
             known.ahead.cancel.cancel();
@@ -160,7 +161,8 @@ impl Engine {
                 tables: part.tables.clone(),
                 now_ns: part.now_ns,
             };
-            let statement = self.statement(parse(&part.sql)?, &part.options, tables, asker).await?;
+            let parsed = parse(&part.sql)?.bound(decoded(part.parameters.as_ref())?)?;
+            let statement = self.statement(parsed, &part.options, tables, asker).await?;
             if statement.facts.kind() != "query" {
                 return Ok(FetchProgress::NOTHING);
             }

@@ -5,14 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{DirectoryCatalog, TableName};
-use chrono::DateTime;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
 use shard_reader::checkpoints::CheckpointStore;
 use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
@@ -39,7 +36,7 @@ use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 use super::statement_options::StatementOptions;
 use super::table::{StatementScope, StreamTable};
-use super::{commands, endless, explain, pin, procedures, runtime, split, system, view};
+use super::{commands, explain, parameters, physical, pin, procedures, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
 const UNPLANNED: &str = "unplanned";
@@ -83,6 +80,9 @@ pub(super) struct Asker {
 pub(super) struct Statement {
     pub(super) state: SessionState,
     pub(super) plan: LogicalPlan,
+    /// For how many rows of parameters it is run; if for several, `plan` is a union of a plan for each.
+    pub(super) runs: usize,
+    pub(super) parameters: SchemaRef,
     pub(super) schema: SchemaRef,
     pub(super) facts: Arc<ExecutionFacts>,
     pub(super) options: StatementOptions,
@@ -132,6 +132,14 @@ impl Engine {
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.config.access
+    }
+
+    pub(super) fn template(&self) -> &SessionState {
+        &self.template
+    }
+
+    pub(super) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.runtime
     }
 
     pub(super) fn catalog(&self) -> &Arc<DirectoryCatalog> {
@@ -194,7 +202,14 @@ impl Engine {
             bytes_expected: None,
             tables: Vec::new(),
         };
-        let planned = self.planned(session, request, &mut arrival).await;
+        let planning = self.queries.planning(&arrival);
+        let cancelled = planning.token();
+        let planned = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => Err(EngineError::Cancelled),
+            planned = self.planned(session, request, &mut arrival) => planned,
+        };
+        planning.end();
         match &planned {
             Ok(Planned::Query(_)) => self.queries.planned(arrival),
             Ok(Planned::Done(done)) => {
@@ -210,7 +225,8 @@ impl Engine {
     }
 
     async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
-        let parsed = parse(&request.sql)?;
+        let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
+        let parsed = parse(&request.sql)?.bound(request.parameters)?;
         let values = request.overrides.over(&session.options());
         if let StatementKind::Transaction(statement) = parsed.kind {
             arrival.kind = "transaction";
@@ -240,7 +256,8 @@ impl Engine {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
             _ => request.per_shard,
-        } && !parsed.follow;
+        } && !parsed.follow
+            && parameters::fit_every_ticket(kept.as_ref());
         let query_id = arrival.id.clone();
         let asker = Asker {
             query_id: query_id.clone(),
@@ -253,7 +270,8 @@ impl Engine {
             self.check_checkpoint(&arrival.principal, &statement.options)?;
         }
         arrival.tables = statement.named.iter().map(|table| table.name().to_string()).collect();
-        let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &request.sql, request.arrived)).await?;
+        let key = parameters::statement_key(&request.sql, kept.as_ref());
+        let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &key, request.arrived)).await?;
         pin::pin(&statement, request.arrived, &fixed).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
@@ -281,6 +299,7 @@ impl Engine {
             parts: 1,
             principal: arrival.principal.clone(),
             consumption: fixed.consumption,
+            parameters: kept,
         };
         let parts = if groups.is_empty() {
             vec![whole]
@@ -303,24 +322,29 @@ impl Engine {
     pub async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
         let parsed = parse(sql)?;
         let values = overrides.over(&session.options());
+        let none = || SchemaRef::new(datafusion::arrow::datatypes::Schema::empty());
         match &parsed.kind {
             StatementKind::Set { .. } | StatementKind::Reset { .. } | StatementKind::Transaction(_) => Ok(Prepared {
                 schema: None,
                 is_update: true,
+                parameters: none(),
             }),
             StatementKind::Show { name } => Ok(Prepared {
                 schema: Some(commands::show_schema(name.is_none())),
                 is_update: false,
+                parameters: none(),
             }),
             StatementKind::Call(call) => Ok(Prepared {
                 schema: Some(procedures::schema(call)?),
                 is_update: false,
+                parameters: none(),
             }),
             StatementKind::Definition(definition) => {
                 let schema = definitions::schema(definition);
                 Ok(Prepared {
                     is_update: schema.is_none(),
                     schema,
+                    parameters: none(),
                 })
             }
             StatementKind::Query(_) => {
@@ -333,6 +357,7 @@ impl Engine {
                 Ok(Prepared {
                     schema: Some(statement.schema),
                     is_update: false,
+                    parameters: statement.parameters,
                 })
             }
         }
@@ -425,7 +450,11 @@ impl Engine {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&logical)?;
-        let plan = state.optimize(&logical)?;
+        let bound = parsed.parameters.plans(logical.clone())?;
+        let runs = bound.len();
+        let plans = bound.iter().map(|plan| state.optimize(plan));
+        let plan = physical::gathered(plans.collect::<Result<_, _>>()?)?;
+        let parameters = parsed.parameters.schema(&logical, &plan)?;
         if explain::explained(&plan).is_some() {
             facts.set_kind("explain");
         }
@@ -434,6 +463,8 @@ impl Engine {
         Ok(Statement {
             state,
             plan,
+            runs,
+            parameters,
             schema,
             facts,
             options,
@@ -442,45 +473,6 @@ impl Engine {
             tables,
             named,
         })
-    }
-
-    pub(super) async fn physical(&self, statement: &Statement) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
-        Ok(statement
-            .state
-            .query_planner()
-            .create_physical_plan(&statement.plan, &statement.state)
-            .await?)
-    }
-
-    fn state(
-        &self,
-        options: &StatementOptions,
-        catalogs: Arc<dyn datafusion::catalog::CatalogProviderList>,
-        now_ns: i64,
-        follow: bool,
-    ) -> SessionState {
-        let mut config = self.template.config().clone();
-        config.options_mut().catalog.default_schema.clone_from(&options.schema);
-        if let Some(zone) = &options.time_zone {
-            config.options_mut().execution.time_zone = Some(zone.clone());
-        }
-        let template = SessionStateBuilder::new_from_existing(self.template.clone());
-        let template = if follow {
-            config = endless::configured(config);
-            template.with_physical_optimizer_rules(endless::rules(&self.template))
-        } else {
-            template
-        };
-        let mut state = template
-            .with_config(config)
-            .with_catalog_list(catalogs)
-            .with_runtime_env(Arc::clone(&self.runtime))
-            .build();
-        let options = Arc::clone(state.config().options());
-        let props = state.execution_props_mut();
-        props.query_execution_start_time = Some(DateTime::from_timestamp_nanos(now_ns));
-        props.config_options = Some(options);
-        state
     }
 }
 

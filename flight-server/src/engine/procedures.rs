@@ -20,10 +20,15 @@ struct Procedure {
     optional: usize,
 }
 
-const PROCEDURES: [Procedure; 4] = [
+const PROCEDURES: [Procedure; 5] = [
     Procedure {
         name: "abandon_iteration",
         parameters: &["name", "table"],
+        optional: 0,
+    },
+    Procedure {
+        name: "cancel_query",
+        parameters: &["id"],
         optional: 0,
     },
     Procedure {
@@ -98,6 +103,7 @@ pub(super) fn schema(call: &Call) -> Result<SchemaRef, EngineError> {
 
 fn schema_of(procedure: &Procedure) -> SchemaRef {
     let names: &[&str] = match procedure.name {
+        "cancel_query" => &["query_id", "done"],
         "refresh_catalog" => &["tables", "errors"],
         _ => &STEERED,
     };
@@ -116,6 +122,7 @@ impl Engine {
                 let known = self.catalog().refreshed().await;
                 vec![vec![known.tables.len().to_string(), known.errors.len().to_string()]]
             }
+            ("cancel_query", [Some(id)]) => vec![self.call_cancel(principal, id)?],
             ("delete_checkpoint", [Some(name), table]) => {
                 steered(self.delete_checkpoint(principal, options, name, table.as_deref()).await?)
             }

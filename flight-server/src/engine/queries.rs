@@ -1,10 +1,11 @@
 //! Statements that are planned, run or ran lately: for `kinesis.system.queries`.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::audit::{AuditEvent, AuditLog, origin};
 use super::error::{EngineError, ErrorCategory};
@@ -25,6 +26,7 @@ pub(super) struct Queries {
 struct Known {
     order: VecDeque<String>,
     by_id: HashMap<String, Entry>,
+    planning: BTreeMap<String, (QueryRow, CancellationToken)>,
     streams: u64,
 }
 
@@ -34,6 +36,8 @@ struct Entry {
     parts: u32,
     delivered: BTreeSet<u32>,
     running: Vec<(u64, Arc<ExecutionFacts>)>,
+    /// Ends the streams that run now.
+    token: CancellationToken,
 }
 
 /// A statement, as it stands.
@@ -43,7 +47,7 @@ pub(super) struct QueryRow {
     pub(super) principal: String,
     pub(super) sql: String,
     pub(super) kind: &'static str,
-    /// `planned` (nobody fetches at the moment), `running`, `done`, `failed`, `cancelled`.
+    /// `planning`, `planned` (nobody fetches at the moment), `running`, `done`, `failed`, `cancelled`.
     pub(super) state: &'static str,
     /// When it arrived, ms since the epoch.
     pub(super) started_ms: i64,
@@ -58,7 +62,7 @@ pub(super) struct QueryRow {
 }
 
 /// What a statement is when it arrives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) id: String,
     pub(super) principal: String,
@@ -106,32 +110,53 @@ impl Queries {
         });
     }
 
+    /// A statement is being planned, or run where it is planned, until the guard is dropped.
+    pub(super) fn planning(self: &Arc<Self>, arrival: &Arrival) -> Planning {
+        let token = CancellationToken::new();
+        let row = row(arrival.clone(), "planning", None);
+        self.known.lock().planning.insert(arrival.id.clone(), (row, token.clone()));
+        Planning {
+            queries: Arc::clone(self),
+            arrival: Some(arrival.clone()),
+            token,
+        }
+    }
+
+    /// Cancels what runs of a statement, if `may` says so of whose it is. A stream that is opened later is a new run.
+    pub(super) fn cancel(&self, id: &str, may: impl FnOnce(&str) -> bool) -> CancelOutcome {
+        let mut known = self.known.lock();
+        let known = &mut *known;
+        if let Some((row, token)) = known.planning.get(id) {
+            if !may(&row.principal) {
+                return CancelOutcome::Unknown;
+            }
+            token.cancel();
+            return CancelOutcome::Cancelled;
+        }
+        match known.by_id.get_mut(id) {
+            Some(entry) if may(&entry.row.principal) => {
+                if entry.running.is_empty() {
+                    return CancelOutcome::NotRunning;
+                }
+                std::mem::take(&mut entry.token).cancel();
+                CancelOutcome::Cancelled
+            }
+            _ => CancelOutcome::Unknown,
+        }
+    }
+
     fn add(&self, arrival: Arrival, state: &'static str, error: Option<&EngineError>) {
-        let now = now_ms();
-        let mut sql = arrival.sql;
-        sql.truncate(sql.floor_char_boundary(SQL_KEPT));
+        let (id, parts) = (arrival.id.clone(), arrival.parts);
         let entry = Entry {
-            row: QueryRow {
-                id: arrival.id.clone(),
-                principal: arrival.principal,
-                sql,
-                kind: arrival.kind,
-                state,
-                started_ms: now,
-                ended_ms: (state != "planned").then_some(now),
-                rows: 0,
-                bytes_cached: 0,
-                bytes_read: 0,
-                bytes_expected: arrival.bytes_expected,
-                error: error.map(ToString::to_string),
-            },
-            parts: arrival.parts,
+            row: row(arrival, state, error),
+            parts,
             delivered: BTreeSet::new(),
             running: Vec::new(),
+            token: CancellationToken::new(),
         };
         let mut known = self.known.lock();
-        known.order.push_back(arrival.id.clone());
-        known.by_id.insert(arrival.id, entry);
+        known.order.push_back(id.clone());
+        known.by_id.insert(id, entry);
         while known.order.len() > self.most {
             let oldest = known
                 .order
@@ -158,10 +183,12 @@ impl Queries {
         let mut known = self.known.lock();
         known.streams += 1;
         let stream = known.streams;
+        let mut token = CancellationToken::new();
         if let Some(entry) = known.by_id.get_mut(id) {
             entry.running.push((stream, Arc::clone(facts)));
             entry.row.state = "running";
             entry.row.ended_ms = None;
+            token = entry.token.clone();
         }
         PartGuard {
             queries: Arc::clone(self),
@@ -169,6 +196,7 @@ impl Queries {
             part,
             stream,
             facts: Arc::clone(facts),
+            token,
             outcome: None,
             origin: origin(),
         }
@@ -196,15 +224,14 @@ impl Queries {
     pub(super) fn rows(&self) -> Vec<QueryRow> {
         let known = self.known.lock();
         let entries = known.order.iter().filter_map(|id| known.by_id.get(id));
-        entries
-            .map(|entry| {
-                let mut row = entry.row.clone();
-                for (_, facts) in &entry.running {
-                    add_facts(&mut row, facts);
-                }
-                row
-            })
-            .collect()
+        let entries = entries.map(|entry| {
+            let mut row = entry.row.clone();
+            for (_, facts) in &entry.running {
+                add_facts(&mut row, facts);
+            }
+            row
+        });
+        entries.chain(known.planning.values().map(|(row, _)| row.clone())).collect()
     }
 }
 
@@ -233,6 +260,68 @@ fn state_of(error: &EngineError) -> &'static str {
     }
 }
 
+fn row(arrival: Arrival, state: &'static str, error: Option<&EngineError>) -> QueryRow {
+    let now = now_ms();
+    let mut sql = arrival.sql;
+    sql.truncate(sql.floor_char_boundary(SQL_KEPT));
+    QueryRow {
+        id: arrival.id,
+        principal: arrival.principal,
+        sql,
+        kind: arrival.kind,
+        state,
+        started_ms: now,
+        ended_ms: (!matches!(state, "planned" | "planning")).then_some(now),
+        rows: 0,
+        bytes_cached: 0,
+        bytes_read: 0,
+        bytes_expected: arrival.bytes_expected,
+        error: error.map(ToString::to_string),
+    }
+}
+
+/// What came of cancelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It ran, and ends now.
+    Cancelled,
+    /// Nothing of it runs.
+    NotRunning,
+    /// There is no such statement, or it is somebody else's.
+    Unknown,
+}
+
+/// A statement that is being planned. Dropped before [`Planning::end`] it was cancelled: its client went away.
+#[derive(Debug)]
+pub(super) struct Planning {
+    queries: Arc<Queries>,
+    arrival: Option<Arrival>,
+    token: CancellationToken,
+}
+
+impl Planning {
+    /// Cancelled when the statement is.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// Planning has ended.
+    pub(super) fn end(mut self) {
+        if let Some(arrival) = self.arrival.take() {
+            self.queries.known.lock().planning.remove(&arrival.id);
+        }
+    }
+}
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        if let Some(arrival) = self.arrival.take() {
+            self.queries.known.lock().planning.remove(&arrival.id);
+            self.queries.ended(arrival, Some(&EngineError::Cancelled));
+        }
+    }
+}
+
 /// A stream of a statement, while it lives. Dropped before its end it was cancelled, or its client went away.
 #[derive(Debug)]
 pub(super) struct PartGuard {
@@ -241,12 +330,18 @@ pub(super) struct PartGuard {
     part: u32,
     stream: u64,
     facts: Arc<ExecutionFacts>,
+    token: CancellationToken,
     outcome: Option<Result<(), EngineError>>,
     /// Where the call came from: its stream is polled by nobody in particular.
     origin: Option<Arc<str>>,
 }
 
 impl PartGuard {
+    /// Cancelled when the statement is.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
     /// The stream ended.
     pub(super) fn end(&mut self, outcome: Result<(), EngineError>) {
         self.outcome.get_or_insert(outcome);

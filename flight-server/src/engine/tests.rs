@@ -1,11 +1,13 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod cancel;
 mod consume;
 mod definitions;
 mod equivalence;
 mod explain;
 mod fetch_ahead;
 mod limits;
+mod parameters;
 mod pruning;
 mod several_rows;
 mod system;
@@ -161,6 +163,7 @@ impl World {
             overrides: OptionValues::default(),
             per_shard,
             transaction: None,
+            parameters: None,
             arrived: Instant::now(),
         };
         match self.engine.plan(&self.session, request).await? {

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 
 use arrow_flight::sql::{
-    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
     ActionEndTransactionRequest, Any, Command, EndTransaction, ProstMessageExt,
 };
-use arrow_flight::{Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus};
+use arrow_flight::{Action, ActionType};
 use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
@@ -18,7 +18,6 @@ use super::flight::Inner;
 use super::metadata::default_of;
 use super::statements::said_transaction;
 use super::status;
-use super::ticket::open_ticket;
 use super::wire::{
     CloseSessionRequest, CloseSessionResult, CloseSessionStatus, GetSessionOptionsRequest, GetSessionOptionsResult, SessionOptionError,
     SessionOptionErrorValue, SetSessionOptionsRequest, SetSessionOptionsResult,
@@ -31,12 +30,14 @@ const SET_OPTIONS: &str = "SetSessionOptions";
 const GET_OPTIONS: &str = "GetSessionOptions";
 const CLOSE_SESSION: &str = "CloseSession";
 const CANCEL: &str = "CancelFlightInfo";
+const CANCEL_QUERY: &str = "CancelQuery";
+const RENEW: &str = "RenewFlightEndpoint";
 
 const BEGIN: &str = "BeginTransaction";
 const END: &str = "EndTransaction";
 
 /// The actions there are, with their messages.
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 10] = [
     (
         CREATE_PREPARED,
         "Checks and types a statement. ActionCreatePreparedStatementRequest -> ActionCreatePreparedStatementResult",
@@ -64,7 +65,15 @@ const ACTIONS: [(&str, &str); 8] = [
     ),
     (
         CANCEL,
-        "Cancels the running streams of a query. CancelFlightInfoRequest -> CancelFlightInfoResult",
+        "Cancels what runs of a query. CancelFlightInfoRequest -> CancelFlightInfoResult",
+    ),
+    (
+        CANCEL_QUERY,
+        "Deprecated: CancelFlightInfo. ActionCancelQueryRequest -> ActionCancelQueryResult",
+    ),
+    (
+        RENEW,
+        "Makes the ticket of an endpoint good for longer. RenewFlightEndpointRequest -> FlightEndpoint",
     ),
 ];
 
@@ -110,7 +119,12 @@ impl Inner {
                 };
                 one(&CloseSessionResult { status: status.into() })
             }
-            CANCEL => one(&self.cancel(caller, decode(kind, &action.body)?)?),
+            CANCEL => one(&self.cancel_flight(caller, decode(kind, &action.body)?)?),
+            CANCEL_QUERY => {
+                let request: ActionCancelQueryRequest = unpack(kind, &action.body)?;
+                Ok(vec![self.cancel_query(caller, &request)?])
+            }
+            RENEW => one(&self.renew(caller, decode(kind, &action.body)?)?),
             BEGIN => {
                 let _: ActionBeginTransactionRequest = unpack(kind, &action.body)?;
                 let session = self.sessions.of(caller, None)?;
@@ -125,7 +139,6 @@ impl Inner {
                 Ok(vec![])
             }
             "BeginSavepoint" | "EndSavepoint" => Err(Status::unimplemented(format!("{kind}: transactions have no savepoints"))),
-            "CancelQuery" => Err(Status::unimplemented("CancelQuery is deprecated; send CancelFlightInfo")),
             "CreatePreparedSubstraitPlan" => Err(Status::unimplemented("this server takes SQL, no Substrait plans")),
             other => Err(Status::unimplemented(format!(
                 "there is no action `{other}`; ListActions names those there are"
@@ -176,39 +189,14 @@ impl Inner {
         session_options.extend(set.iter().map(|(name, value)| (name.to_owned(), value.clone().into())));
         Ok(GetSessionOptionsResult { session_options })
     }
-
-    /// The tickets in the FlightInfo say which query, and that the caller may cancel it.
-    fn cancel(&self, caller: &Caller, request: CancelFlightInfoRequest) -> Result<CancelFlightInfoResult, Status> {
-        let principal = self.sessions.principal(caller)?;
-        let info = request
-            .info
-            .ok_or_else(|| Status::invalid_argument("CancelFlightInfo: the request has no FlightInfo"))?;
-        let mut running = false;
-        for part in self.parts(&info, &principal)? {
-            running |= self.backend.stop_fetching(&part.query_id);
-        }
-        for endpoint in info.endpoint {
-            let ticket = endpoint
-                .ticket
-                .ok_or_else(|| Status::invalid_argument("CancelFlightInfo: an endpoint has no ticket"))?;
-            let Command::TicketStatementQuery(ticket) = command(&ticket.ticket)? else {
-                continue;
-            };
-            let content = open_ticket(&self.sealer, &ticket.statement_handle, &principal)?;
-            running |= self.running.cancel(content.query_id());
-        }
-        let status = if running {
-            CancelStatus::Cancelled
-        } else {
-            CancelStatus::NotCancellable
-        };
-        Ok(CancelFlightInfoResult::new(status))
-    }
 }
 
 /// The Flight SQL command in a descriptor or ticket.
 pub(crate) fn command(bytes: &[u8]) -> Result<Command, Status> {
     let any = Any::decode(bytes).map_err(|error| Status::invalid_argument(format!("no Flight SQL command: {error}")))?;
+    if any.type_url.is_empty() {
+        return Err(Status::invalid_argument("no Flight SQL command: the message says no type"));
+    }
     Command::try_from(any).map_err(|error| Status::invalid_argument(format!("no Flight SQL command: {error}")))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::engine::{
-    Ending, Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, Principal, QueryPart, Session,
+    CancelOutcome, Ending, Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, Principal, QueryPart, Session,
     StatementRequest, TableEntry,
 };
 
@@ -33,8 +33,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Fetches ahead what a statement reads, while its client polls.
     async fn fetch_ahead(&self, parts: &[QueryPart]) -> Result<FetchProgress, EngineError>;
 
-    /// Ends fetching ahead; false if there is none for this query.
-    fn stop_fetching(&self, query_id: &str) -> bool;
+    /// Cancels what runs of a statement, if it is the principal's to cancel.
+    fn cancel(&self, principal: &Principal, query_id: &str) -> CancelOutcome;
 
     /// The tables that a principal may read, for metadata calls, sorted by schema and name.
     fn tables(&self, principal: &Principal) -> Vec<TableEntry>;
@@ -66,8 +66,8 @@ impl Backend for Engine {
         Self::fetch_ahead(self, parts).await
     }
 
-    fn stop_fetching(&self, query_id: &str) -> bool {
-        Self::stop_fetching(self, query_id)
+    fn cancel(&self, principal: &Principal, query_id: &str) -> CancelOutcome {
+        self.cancel_query(&principal.0, query_id)
     }
 
     fn tables(&self, principal: &Principal) -> Vec<TableEntry> {

@@ -104,6 +104,12 @@ impl Caller {
         }
     }
 
+    /// Whether a driver of Java's calls.
+    pub(crate) fn is_java(&self) -> bool {
+        let agent = text(&self.headers, "user-agent").unwrap_or_default();
+        agent.starts_with("JDBC ") || agent.contains("grpc-java")
+    }
+
     /// When the client gives up, from `grpc-timeout`. tonic ends unary calls by it, and leaves streams to us.
     pub(crate) fn deadline(&self) -> Result<Option<Instant>, Status> {
         let Some(value) = text(&self.headers, "grpc-timeout") else {

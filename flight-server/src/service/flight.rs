@@ -23,12 +23,12 @@ use super::actions::{self, command};
 use super::authentication::AuthenticationLayer;
 use super::backend::Backend;
 use super::caller::Caller;
-use super::running::RunningQueries;
+use super::parameters::BoundLately;
 use super::sealing::Sealer;
 use super::sessions::Sessions;
-use super::statements::{Sent, schema_message};
+use super::statements::{Planning, Sent, schema_message};
 use super::tls::Tls;
-use super::{ServiceConfig, metadata, poll, status};
+use super::{ServiceConfig, metadata, paths, poll, status};
 use crate::engine::Engine;
 
 /// Flight SQL over a [`Backend`].
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) sessions: Sessions,
-    pub(crate) running: RunningQueries,
+    pub(crate) bound_lately: BoundLately,
     pub(crate) stopping: CancellationToken,
     pub(crate) config: ServiceConfig,
 }
@@ -63,7 +63,7 @@ impl FlightService {
             backend,
             sessions: Sessions::new(Arc::clone(&sealer), &config),
             sealer,
-            running: RunningQueries::default(),
+            bound_lately: BoundLately::default(),
             stopping: CancellationToken::new(),
             config,
         };
@@ -88,7 +88,11 @@ impl FlightService {
 
 impl Inner {
     /// Plans what a descriptor asks for.
-    async fn info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    async fn info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<Planning, Status> {
+        if is_path(&descriptor) {
+            let sql = paths::statement_of(&descriptor.path)?;
+            return self.flight_info(caller, Sent::Text(&sql, None), descriptor).await;
+        }
         match of_command(&descriptor)? {
             Command::CommandStatementQuery(query) => {
                 let sent = Sent::Text(&query.query, query.transaction_id.as_ref());
@@ -98,7 +102,10 @@ impl Inner {
                 let handle = query.prepared_statement_handle;
                 self.flight_info(caller, Sent::Handle(&handle), descriptor).await
             }
-            command => self.metadata_info(caller, &command, descriptor),
+            command => Ok(Planning {
+                info: self.metadata_info(caller, &command, descriptor)?,
+                query_id: None,
+            }),
         }
     }
 
@@ -139,8 +146,23 @@ fn no_command(call: &str, command: &Command) -> Status {
     })
 }
 
+/// Header of answers about a query: its id, as `kinesis.system.queries` has it.
+const QUERY_ID: &str = "x-query-id";
+
+fn about<T>(answer: T, query_id: Option<&str>) -> Response<T> {
+    let mut response = Response::new(answer);
+    if let Some(id) = query_id.and_then(|id| id.parse().ok()) {
+        response.metadata_mut().insert(QUERY_ID, id);
+    }
+    response
+}
+
+fn is_path(descriptor: &FlightDescriptor) -> bool {
+    descriptor.cmd.is_empty() && !descriptor.path.is_empty()
+}
+
 fn of_command(descriptor: &FlightDescriptor) -> Result<Command, Status> {
-    if descriptor.cmd.is_empty() && !descriptor.path.is_empty() {
+    if is_path(descriptor) {
         return Err(Status::invalid_argument("the descriptor is a path; send a Flight SQL command"));
     }
     command(&descriptor.cmd)
@@ -173,34 +195,41 @@ impl FlightProtocol for FlightService {
         Ok(Response::new(stream::iter([Ok(response)]).chain(rest).boxed()))
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Err(Status::unimplemented(
-            "ListFlights: tables are listed by the Flight SQL command CommandGetTables",
-        ))
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let flights = self.inner.flights(&Caller::of(&request), request.get_ref())?;
+        Ok(Response::new(stream::iter(flights.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request);
-        Ok(Response::new(self.inner.info(&caller, request.into_inner()).await?))
+        let Planning { info, query_id } = self.inner.info(&caller, request.into_inner()).await?;
+        Ok(about(info, query_id.as_deref()))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         let caller = Caller::polling(&request);
         let descriptor = request.into_inner();
-        let answer = match poll::handle_of(&descriptor) {
-            Some(handle) => self.inner.poll_next(&caller, &handle).await?,
+        match poll::handle_of(&descriptor) {
+            Some(handle) => Ok(Response::new(self.inner.poll_next(&caller, &handle).await?)),
             None => {
-                let info = self.inner.info(&caller, descriptor).await?;
-                self.inner.poll_first(&caller, info).await?
+                let Planning { info, query_id } = self.inner.info(&caller, descriptor).await?;
+                Ok(about(self.inner.poll_first(&caller, info).await?, query_id.as_deref()))
             }
-        };
-        Ok(Response::new(answer))
+        }
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let caller = Caller::of(&request);
         let inner = &self.inner;
-        let schema = match of_command(&request.into_inner())? {
+        let descriptor = request.into_inner();
+        if is_path(&descriptor) {
+            let sql = paths::statement_of(&descriptor.path)?;
+            let schema = inner.statement_schema(&caller, Sent::Text(&sql, None)).await?;
+            return Ok(Response::new(SchemaResult {
+                schema: schema_message(&schema)?,
+            }));
+        }
+        let schema = match of_command(&descriptor)? {
             Command::CommandStatementQuery(query) => {
                 let sent = Sent::Text(&query.query, query.transaction_id.as_ref());
                 inner.statement_schema(&caller, sent).await?
@@ -222,7 +251,10 @@ impl FlightProtocol for FlightService {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = Caller::of(&request);
         let messages = match command(&request.into_inner().ticket)? {
-            Command::TicketStatementQuery(ticket) => self.inner.rows(&caller, &ticket.statement_handle).await?.boxed(),
+            Command::TicketStatementQuery(ticket) => {
+                let (query_id, rows) = self.inner.rows(&caller, &ticket.statement_handle).await?;
+                return Ok(about(rows.boxed(), Some(&query_id)));
+            }
             Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
                 return Err(Status::invalid_argument(
                     "a statement is no ticket; GetFlightInfo gives its tickets",
@@ -280,6 +312,8 @@ impl FlightProtocol for FlightService {
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::unimplemented("DoExchange has no meaning here"))
+        Err(Status::unimplemented(
+            "DoExchange: rows are read with DoGet and written with DoPut; nothing here does both at once",
+        ))
     }
 }

@@ -1,26 +1,30 @@
 //! Statements: planning, preparing, running.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use arrow_flight::sql::{ActionCreatePreparedStatementRequest, DoPutPreparedStatementResult, ProstMessageExt};
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc};
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use prost::Message;
 use prost_types::Timestamp;
 use tonic::Status;
 
 use super::caller::Caller;
 use super::flight::Inner;
+use super::parameters::{LARGEST_BOUND, LARGEST_UPDATE, pack, read_rows, unpack};
 use super::stream::{RowStream, StreamTerms, done_facts, wire_schema};
 use super::ticket::{Content, Parked, PreparedHandle, open_ticket, seal_ticket};
 use super::wire::CreatePreparedStatementResult;
 use super::{PREPARED_LIFETIME, status};
-use crate::engine::{Planned, Prepared, Session, StatementRequest};
+use crate::engine::{EngineError, Planned, Prepared, Session, StatementRequest};
+
+/// A call ends so much before its deadline at most.
+const LONGEST_MARGIN: Duration = Duration::from_millis(50);
 
 /// What a result of GetFlightInfo is made of.
 struct Endpoints {
@@ -28,6 +32,13 @@ struct Endpoints {
     schema: SchemaRef,
     contents: Vec<Content>,
     facts: serde_json::Value,
+}
+
+/// What GetFlightInfo answers, and for which query.
+#[derive(Debug)]
+pub(crate) struct Planning {
+    pub(crate) info: FlightInfo,
+    pub(crate) query_id: Option<String>,
 }
 
 /// A statement as a client sends it: text, or the handle of a prepared one.
@@ -44,6 +55,7 @@ struct Statement {
     session: Arc<Session>,
     sql: String,
     transaction: Option<String>,
+    parameters: Option<RecordBatch>,
 }
 
 /// A transaction that the client says it is in. Ids are text that this server gave.
@@ -58,7 +70,7 @@ pub(crate) fn said_transaction(id: Option<&Bytes>) -> Result<Option<String>, Sta
 
 impl Inner {
     /// GetFlightInfo: plans the statement, and runs it if it is none that reads.
-    pub(crate) async fn flight_info(&self, caller: &Caller, sent: Sent<'_>, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    pub(crate) async fn flight_info(&self, caller: &Caller, sent: Sent<'_>, descriptor: FlightDescriptor) -> Result<Planning, Status> {
         let statement = self.statement(caller, sent)?;
         let session = Arc::clone(&statement.session);
         let endpoints = match self.plan(caller, statement).await? {
@@ -76,7 +88,12 @@ impl Inner {
             },
         };
         tracing::debug!(query_id = %endpoints.query_id, endpoints = endpoints.contents.len(), "planned");
-        self.describe(&session, endpoints, descriptor)
+        let query_id = endpoints.query_id.clone();
+        let info = self.describe(&session, endpoints, descriptor)?;
+        Ok(Planning {
+            info,
+            query_id: Some(query_id),
+        })
     }
 
     fn describe(&self, session: &Session, planned: Endpoints, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
@@ -106,7 +123,7 @@ impl Inner {
         let Statement { session, sql, .. } = self.statement(caller, sent)?;
         match self.prepare(caller, &session, &sql).await?.schema {
             Some(schema) => wire_schema(&schema),
-            None => Ok(SchemaRef::new(arrow::datatypes::Schema::empty())),
+            None => Ok(SchemaRef::new(Schema::empty())),
         }
     }
 
@@ -122,7 +139,7 @@ impl Inner {
                 Some(schema) => schema_message(&wire_schema(&schema)?)?,
                 None => Bytes::new(),
             },
-            parameter_schema: Bytes::new(),
+            parameter_schema: parameter_schema(caller, &prepared.parameters)?,
             is_update: Some(prepared.is_update),
         };
         let any = arrow_flight::sql::Any {
@@ -138,26 +155,37 @@ impl Inner {
         PreparedHandle::open(&self.sealer, handle, &principal).map(|_| ())
     }
 
-    /// DoPut of parameters. Without any the handle stays what it is.
+    /// DoPut of parameters: a handle that holds them. Clients that do not read it go on with the one they have.
     pub(crate) async fn bind<S>(&self, caller: &Caller, handle: Bytes, rows: S) -> Result<DoPutPreparedStatementResult, Status>
     where
         S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
     {
         let principal = self.sessions.principal(caller)?;
-        PreparedHandle::open(&self.sealer, &handle, &principal)?;
-        no_parameters(rows).await?;
+        let opened = PreparedHandle::open(&self.sealer, &handle, &principal)?;
+        let rows = read_rows(rows, LARGEST_BOUND).await?;
+        let packed = rows.as_ref().map(pack).transpose()?;
+        self.bound_lately.bind(&handle, &principal, packed.as_ref());
+        let bound = match (&packed, opened.parameters()) {
+            (None, None) => handle,
+            _ => opened
+                .bound(packed.as_ref())
+                .seal(&self.sealer, SystemTime::now() + PREPARED_LIFETIME)?,
+        };
         Ok(DoPutPreparedStatementResult {
-            prepared_statement_handle: Some(handle),
+            prepared_statement_handle: Some(bound),
         })
     }
 
-    /// DoPut of a statement without rows: SET and its like, sent by clients as updates. What else there is the engine refuses.
+    /// DoPut of a statement that changes something, once for each row of parameters.
     pub(crate) async fn update<S>(&self, caller: &Caller, sent: Sent<'_>, rows: S) -> Result<i64, Status>
     where
         S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
     {
-        no_parameters(rows).await?;
-        let statement = self.statement(caller, sent)?;
+        let rows = read_rows(rows, LARGEST_UPDATE).await?;
+        let mut statement = self.statement(caller, sent)?;
+        if rows.is_some() {
+            statement.parameters = rows;
+        }
         // Asked first: planning a query would read streams for rows that nobody fetches.
         let prepared = self.prepare(caller, &statement.session, &statement.sql).await?;
         let reads = || Status::invalid_argument("the statement gives rows; send it as a query");
@@ -171,22 +199,23 @@ impl Inner {
     }
 
     /// DoGet of a ticket that GetFlightInfo gave. Needs no session: whoever shows the ticket as its principal gets its rows.
-    pub(crate) async fn rows(&self, caller: &Caller, handle: &[u8]) -> Result<RowStream, Status> {
+    pub(crate) async fn rows(&self, caller: &Caller, handle: &[u8]) -> Result<(String, RowStream), Status> {
         let principal = self.sessions.principal(caller)?;
         let content = open_ticket(&self.sealer, handle, &principal)?;
+        let query_id = content.query_id().to_owned();
         let terms = StreamTerms {
             keep_alive: self.config.keep_alive,
             deadline: caller.deadline()?,
-            running: self.running.enter(content.query_id()),
             stopping: self.stopping.clone(),
         };
-        match content {
+        let rows = match content {
             Content::Part(part) => {
-                let execution = self.backend.execute(part).await.map_err(|error| status::engine(&error))?;
-                RowStream::execution(execution, terms)
+                let execution = timely(caller, self.backend.execute(part)).await?;
+                RowStream::execution(execution, terms)?
             }
-            Content::Parked(parked) => RowStream::done(parked.open()?, terms),
-        }
+            Content::Parked(parked) => RowStream::done(parked.open()?, terms)?,
+        };
+        Ok((query_id, rows))
     }
 
     fn statement(&self, caller: &Caller, sent: Sent<'_>) -> Result<Statement, Status> {
@@ -195,13 +224,20 @@ impl Inner {
                 session: self.sessions.of(caller, None)?,
                 sql: sql.to_owned(),
                 transaction: said_transaction(transaction)?,
+                parameters: None,
             }),
             Sent::Handle(handle) => {
                 let principal = self.sessions.principal(caller)?;
-                let handle = PreparedHandle::open(&self.sealer, handle, &principal)?;
+                let opened = PreparedHandle::open(&self.sealer, handle, &principal)?;
+                let lately = match opened.parameters() {
+                    None => self.bound_lately.rows(handle, &principal),
+                    Some(_) => None,
+                };
+                let parameters = opened.parameters().or(lately.as_deref());
                 Ok(Statement {
-                    session: self.sessions.of(caller, Some(&handle.session()))?,
-                    sql: handle.sql,
+                    session: self.sessions.of(caller, Some(&opened.session()))?,
+                    parameters: parameters.map(unpack).transpose()?.flatten(),
+                    sql: opened.sql,
                     transaction: None,
                 })
             }
@@ -209,6 +245,9 @@ impl Inner {
     }
 
     async fn plan(&self, caller: &Caller, statement: Statement) -> Result<Planned, Status> {
+        if self.stopping.is_cancelled() {
+            return Err(status::unavailable("the server stops"));
+        }
         let overrides = caller.options()?;
         let session = statement.session;
         let request = StatementRequest {
@@ -216,17 +255,33 @@ impl Inner {
             per_shard: caller.per_shard(&overrides, &session),
             overrides,
             transaction: statement.transaction,
+            parameters: statement.parameters,
             arrived: caller.arrived,
         };
-        self.backend.plan(&session, request).await.map_err(|error| status::engine(&error))
+        timely(caller, self.backend.plan(&session, request)).await
     }
 
     async fn prepare(&self, caller: &Caller, session: &Session, sql: &str) -> Result<Prepared, Status> {
-        self.backend
-            .prepare(session, sql, &caller.options()?)
-            .await
-            .map_err(|error| status::engine(&error))
+        let options = caller.options()?;
+        timely(caller, self.backend.prepare(session, sql, &options)).await
     }
+}
+
+/// What the engine answers before the client gives up. Then it is dropped, a little before the transport does that: its word is CANCELLED.
+async fn timely<T>(caller: &Caller, answer: impl Future<Output = Result<T, EngineError>>) -> Result<T, Status> {
+    let answered = match caller.deadline()? {
+        None => answer.await,
+        Some(deadline) => {
+            let margin = (deadline - caller.arrived) / 20;
+            match tokio::time::timeout_at(deadline - margin.min(LONGEST_MARGIN), answer).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    return Err(Status::deadline_exceeded("the call's own timeout (grpc-timeout) is over"));
+                }
+            }
+        }
+    };
+    answered.map_err(|error| status::engine(&error))
 }
 
 /// A schema as an encapsulated IPC message.
@@ -238,28 +293,16 @@ pub(crate) fn schema_message(schema: &SchemaRef) -> Result<Bytes, Status> {
     Ok(bytes)
 }
 
-/// Reads the rest of a DoPut. Some clients send no schema, some an empty one; values are what this version does not take.
-async fn no_parameters<S>(rows: S) -> Result<(), Status>
-where
-    S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
-{
-    let messages = rows
-        .filter(|message| std::future::ready(!matches!(message, Ok(data) if data.data_header.is_empty())))
-        .map(|message| message.map_err(|status| arrow_flight::error::FlightError::Tonic(Box::new(status))));
-    let mut decoder = FlightDataDecoder::new(messages);
-    while let Some(message) = decoder.next().await {
-        let decoded = message.map_err(|error| match error {
-            arrow_flight::error::FlightError::Tonic(status) => *status,
-            other => Status::invalid_argument(format!("the parameters cannot be read: {other}")),
-        })?;
-        if let DecodedPayload::RecordBatch(batch) = decoded.payload
-            && batch.num_rows() > 0
-            && batch.num_columns() > 0
-        {
-            return Err(Status::unimplemented(
-                "this version takes no parameters; write the values into the statement",
-            ));
-        }
+/// Types of a statement's parameters; nothing, if it has none. Java's driver binds only what fits the type that it is told: where nothing tells
+/// one, text fits most.
+fn parameter_schema(caller: &Caller, parameters: &SchemaRef) -> Result<Bytes, Status> {
+    if parameters.fields().is_empty() {
+        return Ok(Bytes::new());
     }
-    Ok(())
+    let told = |field: &Arc<Field>| match field.data_type() {
+        DataType::Null if caller.is_java() => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<Arc<Field>> = parameters.fields().iter().map(told).collect();
+    schema_message(&SchemaRef::new(Schema::new(fields)))
 }

@@ -30,7 +30,6 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 
 use super::reply::PANICKED;
-use super::running::Running;
 use super::status;
 use crate::engine::{DoneResult, Execution, ExecutionFacts};
 
@@ -68,8 +67,6 @@ pub(crate) struct StreamTerms {
     pub(crate) keep_alive: Duration,
     /// When the client gives up.
     pub(crate) deadline: Option<Instant>,
-    /// The stream's entry among those that can be cancelled.
-    pub(crate) running: Running,
     /// Cancelled when the server begins to stop: what does not end by itself is ended.
     pub(crate) stopping: CancellationToken,
 }
@@ -84,9 +81,7 @@ pub(crate) struct RowStream {
     keep_alive: Duration,
     silence: Pin<Box<Sleep>>,
     deadline: Option<Pin<Box<Sleep>>>,
-    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    _running: Running,
 }
 
 impl fmt::Debug for RowStream {
@@ -133,9 +128,7 @@ impl RowStream {
             keep_alive: terms.keep_alive,
             silence: Box::pin(tokio::time::sleep(terms.keep_alive)),
             deadline: terms.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
-            cancelled: Box::pin(terms.running.token().cancelled_owned()),
             stopping: None,
-            _running: terms.running,
         })
     }
 
@@ -164,9 +157,6 @@ impl Stream for RowStream {
         let Some(encoder) = this.encoder.as_mut() else {
             return Poll::Ready(this.incomplete.take().map(Err));
         };
-        if this.cancelled.as_mut().poll(cx).is_ready() {
-            return this.fail(Status::cancelled("the query was cancelled"));
-        }
         if let Some(stopping) = this.stopping.as_mut()
             && stopping.as_mut().poll(cx).is_ready()
         {

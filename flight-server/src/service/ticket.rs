@@ -1,6 +1,6 @@
 //! What is sealed into tickets and prepared handles.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -45,6 +45,9 @@ pub(crate) struct Parked {
 struct Sealed {
     principal: String,
     content: Content,
+    /// Seconds since the epoch: however often it is renewed.
+    #[serde(default)]
+    issued: u64,
 }
 
 /// What a prepared handle holds: nothing of it lives in the server.
@@ -54,6 +57,9 @@ pub(crate) struct PreparedHandle {
     pub(crate) sql: String,
     principal: String,
     session: String,
+    /// Rows that are bound, as an Arrow IPC stream.
+    #[serde(default)]
+    parameters: Option<ciborium::Value>,
 }
 
 impl Content {
@@ -107,7 +113,21 @@ impl PreparedHandle {
             sql,
             principal: principal.to_string(),
             session: session.to_string(),
+            parameters: None,
         }
+    }
+
+    /// With rows bound, or none.
+    pub(crate) fn bound(self, rows: Option<&Bytes>) -> Self {
+        Self {
+            parameters: rows.map(|rows| ciborium::Value::Bytes(rows.to_vec())),
+            ..self
+        }
+    }
+
+    /// The rows that are bound.
+    pub(crate) fn parameters(&self) -> Option<&[u8]> {
+        self.parameters.as_ref()?.as_bytes().map(Vec::as_slice)
     }
 
     /// The session it was prepared in: for a caller that names none.
@@ -130,9 +150,30 @@ impl PreparedHandle {
 
 /// The ticket of an endpoint.
 pub(crate) fn seal_ticket(sealer: &Sealer, content: Content, principal: &Principal, expires: SystemTime) -> Result<Ticket, Status> {
+    let issued = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    sealed_ticket(sealer, content, principal, issued, expires)
+}
+
+/// The same ticket, good for `ttl` from now, and never longer than `most` after it was issued; when it expires.
+pub(crate) fn renew_ticket(
+    sealer: &Sealer,
+    handle: &[u8],
+    principal: &Principal,
+    ttl: Duration,
+    most: Duration,
+) -> Result<(Ticket, SystemTime), Status> {
+    let opened = open_sealed(sealer, handle, principal)?;
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(opened.issued) + most;
+    let expires = (SystemTime::now() + ttl).min(last);
+    let ticket = sealed_ticket(sealer, opened.content, principal, opened.issued, expires)?;
+    Ok((ticket, expires))
+}
+
+fn sealed_ticket(sealer: &Sealer, content: Content, principal: &Principal, issued: u64, expires: SystemTime) -> Result<Ticket, Status> {
     let sealed = Sealed {
         principal: principal.to_string(),
         content,
+        issued,
     };
     let ticket = TicketStatementQuery {
         statement_handle: seal(sealer, SealKind::Ticket, TICKET, &sealed, expires)?,
@@ -142,10 +183,13 @@ pub(crate) fn seal_ticket(sealer: &Sealer, content: Content, principal: &Princip
 
 /// What a ticket's handle holds; only its own principal may use it.
 pub(crate) fn open_ticket(sealer: &Sealer, handle: &[u8], principal: &Principal) -> Result<Content, Status> {
-    let opened = open_owned(sealer, SealKind::Ticket, TICKET, handle, principal, |opened: &Sealed| {
+    Ok(open_sealed(sealer, handle, principal)?.content)
+}
+
+fn open_sealed(sealer: &Sealer, handle: &[u8], principal: &Principal) -> Result<Sealed, Status> {
+    open_owned(sealer, SealKind::Ticket, TICKET, handle, principal, |opened: &Sealed| {
         &opened.principal
-    })?;
-    Ok(opened.content)
+    })
 }
 
 /// What was sealed for one principal; no other may use it.

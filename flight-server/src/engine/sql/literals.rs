@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, Statement, Value, visit_expressions_mut,
+};
 
 use super::super::hidden::HiddenColumn;
 
@@ -31,6 +34,36 @@ pub(super) fn pad_sequence_numbers(statement: &mut Statement) {
     });
 }
 
+fn padded_when_bound(placeholder: Expr) -> Expr {
+    let text = Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(placeholder),
+        data_type: DataType::Varchar(None),
+        array: false,
+        format: None,
+    };
+    let literal = |value: Value| Expr::Value(value.into());
+    let arguments = [
+        text,
+        literal(Value::Number(DIGITS.to_string(), false)),
+        literal(Value::SingleQuotedString("0".to_owned())),
+    ];
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new("lpad")]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).to_vec(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
 fn is_comparison(op: &BinaryOperator) -> bool {
     matches!(
         op,
@@ -49,9 +82,18 @@ fn is_sequence(expr: &Expr) -> bool {
 }
 
 fn pad(expr: &mut Expr) {
-    let Expr::Value(value) = expr else { return };
+    let value = match expr {
+        Expr::Value(value) => value,
+        Expr::Nested(inner) => return pad(inner),
+        _ => return,
+    };
     let digits = match &value.value {
         Value::Number(text, _) | Value::SingleQuotedString(text) => text,
+        // a parameter is padded once it has its value
+        Value::Placeholder(_) => {
+            *expr = padded_when_bound(expr.clone());
+            return;
+        }
         _ => return,
     };
     if !digits.is_empty() && digits.len() <= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()) {

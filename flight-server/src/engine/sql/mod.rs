@@ -7,6 +7,7 @@ mod follow;
 mod hint;
 mod literals;
 mod parse;
+mod placeholders;
 mod refuse;
 mod relations;
 mod stream_function;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::config::Dialect;
 use datafusion::sql::parser::{DFParserBuilder, ResetStatement, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{Expr, Set, Statement, UnaryOperator, Value};
@@ -10,8 +11,10 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::super::error::EngineError;
 use super::super::options::OptionValues;
+use super::super::parameters::Parameters;
 use super::call::{self, Call};
 use super::ddl::{self, DdlStatement};
+use super::placeholders::Placeholders;
 use super::stream_function::StreamCall;
 use super::wildcard::{Exposed, Rewriter};
 use super::{arrows, follow, hint, literals, refuse, stream_function};
@@ -33,6 +36,8 @@ pub(crate) struct ParsedStatement {
     pub(crate) follow: bool,
     /// Streams that it names by `kinesis_stream('…')`.
     pub(crate) streams: BTreeSet<StreamCall>,
+    /// How many values its placeholders want, and the values once they are bound.
+    pub(crate) parameters: Parameters,
     /// Every word in it, in lower case unless quoted: what it may mention.
     words: BTreeSet<String>,
 }
@@ -89,6 +94,8 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         ))
     })?;
     arrows::refuse_question(&tokens)?;
+    let placeholders = Placeholders::of(&tokens)?;
+    let parameters = Parameters::wanted(placeholders.count());
     let follow = follow::split(&mut sql, &tokens)?;
     let words = tokens
         .iter()
@@ -98,12 +105,17 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             _ => None,
         })
         .collect();
-    if let Some(statement) = ddl::parse(&tokens)? {
+    let definition = ddl::parse(&tokens);
+    if !matches!(definition, Ok(None)) {
+        refuse_placeholders(&placeholders)?;
+    }
+    if let Some(statement) = definition? {
         return Ok(ParsedStatement {
             hint,
             kind: StatementKind::Definition(statement),
             follow: false,
             streams: BTreeSet::new(),
+            parameters,
             words,
         });
     }
@@ -112,12 +124,19 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         .with_recursion_limit(RECURSION_LIMIT)
         .build()?
         .parse_statements()?;
-    let statement = match (statements.pop_front(), statements.len()) {
+    let mut statement = match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => statement,
         (None, _) => return Err(EngineError::Invalid("the statement is empty".into())),
         (Some(_), _) => return Err(EngineError::Invalid("one statement at a time, please".into())),
     };
-    let mut kind = kind_of(statement)?;
+    if let Some(statement) = innermost(&mut statement) {
+        placeholders.number(statement)?;
+    }
+    let kind = kind_of(statement);
+    if !matches!(kind, Ok(StatementKind::Query(_)) | Err(EngineError::NotSupported(_))) {
+        refuse_placeholders(&placeholders)?;
+    }
+    let mut kind = kind?;
     let mut streams = BTreeSet::new();
     if let StatementKind::Query(query) = &mut kind
         && let Some(query) = innermost(query)
@@ -130,14 +149,37 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         kind,
         follow,
         streams,
+        parameters,
         words,
     })
+}
+
+/// What sets an option, calls a procedure or is about a definition is written with its values.
+fn refuse_placeholders(placeholders: &Placeholders) -> Result<(), EngineError> {
+    if placeholders.count() == 0 {
+        return Ok(());
+    }
+    Err(EngineError::Invalid(
+        "only queries and INSERT take parameters; write the values into the statement".to_owned(),
+    ))
 }
 
 impl ParsedStatement {
     /// Whether the statement may mention a column of that name.
     pub(crate) fn mentions(&self, column: &str) -> bool {
         self.words.contains(column)
+    }
+
+    /// With values in the place of its placeholders; `None` if there are none.
+    pub(crate) fn bound(mut self, rows: Option<RecordBatch>) -> Result<Self, EngineError> {
+        self.parameters.bind(rows)?;
+        let is_plain = matches!(&self.kind, StatementKind::Query(query) if !matches!(**query, DfStatement::Explain(_))) && !self.follow;
+        if self.parameters.rows() > 1 && !is_plain {
+            return Err(EngineError::Invalid(
+                "EXPLAIN and FOLLOW take one row of parameters".to_owned(),
+            ));
+        }
+        Ok(self)
     }
 
     /// See [`Self::mentions`].

@@ -61,6 +61,7 @@ impl Client<'_> {
             overrides: OptionValues::default(),
             per_shard: true,
             transaction: transaction.map(str::to_owned),
+            parameters: None,
             arrived: Instant::now(),
         }
     }

@@ -12,6 +12,7 @@ impl World {
             overrides: OptionValues::default(),
             per_shard: false,
             transaction: None,
+            parameters: None,
             arrived: Instant::now(),
         };
         match self.engine.plan(&self.session, request).await? {

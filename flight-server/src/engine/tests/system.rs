@@ -106,6 +106,7 @@ async fn queries_are_known_while_they_run_and_afterwards() {
         overrides: OptionValues::default(),
         per_shard: false,
         transaction: None,
+        parameters: None,
         arrived: Instant::now(),
     };
     let Planned::Query(query) = world.engine.plan(&other, request).await.unwrap() else {

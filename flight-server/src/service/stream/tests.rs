@@ -8,7 +8,6 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
 use crate::engine::{EngineError, OnLimit};
-use crate::service::running::RunningQueries;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -20,28 +19,26 @@ fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(schema(), vec![Arc::new(Int64Array::from_iter_values(range))]).unwrap()
 }
 
-fn terms(queries: &RunningQueries, deadline: Option<Instant>) -> StreamTerms {
+fn terms(deadline: Option<Instant>) -> StreamTerms {
     StreamTerms {
         keep_alive: KEEP_ALIVE,
         deadline,
-        running: queries.enter("q"),
         stopping: CancellationToken::new(),
     }
 }
 
 type Sender = mpsc::Sender<Result<RecordBatch, EngineError>>;
 
-fn rows(deadline: Option<Instant>) -> (Sender, RowStream, RunningQueries) {
+fn rows(deadline: Option<Instant>) -> (Sender, RowStream) {
     let (sender, receiver) = mpsc::channel(8);
-    let queries = RunningQueries::default();
     let execution = Execution {
         schema: schema(),
         batches: ReceiverStream::new(receiver).boxed(),
         facts: ExecutionFacts::new("q".into(), StatementMeter::new(u64::MAX, None), OnLimit::Fail),
         endless: false,
     };
-    let stream = RowStream::execution(execution, terms(&queries, deadline)).unwrap();
-    (sender, stream, queries)
+    let stream = RowStream::execution(execution, terms(deadline)).unwrap();
+    (sender, stream)
 }
 
 async fn payload(message: FlightData, schema: FlightData) -> DecodedPayload {
@@ -52,7 +49,7 @@ async fn payload(message: FlightData, schema: FlightData) -> DecodedPayload {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_carries_empty_batches() {
-    let (sender, mut stream, _) = rows(None);
+    let (sender, mut stream) = rows(None);
     let schema = stream.next().await.unwrap().unwrap();
     let start = Instant::now();
     for beat in 1..=3 {
@@ -81,7 +78,7 @@ async fn a_silent_stream_carries_empty_batches() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_the_last_thing() {
-    let (sender, mut stream, _) = rows(None);
+    let (sender, mut stream) = rows(None);
     sender.send(Ok(numbers(0..1))).await.unwrap();
     sender.send(Err(EngineError::FailedPrecondition("gone".into()))).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
@@ -94,7 +91,7 @@ async fn an_error_is_the_last_thing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_incomplete_result_says_what_was_read_and_ends_in_an_error() {
-    let (sender, mut stream, _) = rows(None);
+    let (sender, mut stream) = rows(None);
     sender.send(Ok(numbers(0..2))).await.unwrap();
     sender.send(Err(EngineError::Incomplete("cut short".into()))).await.unwrap();
     for _ in ["the schema", "the rows"] {
@@ -111,7 +108,7 @@ async fn an_incomplete_result_says_what_was_read_and_ends_in_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn deadline_and_cancel_end_it_and_drop_the_rows() {
-    let (sender, mut stream, _) = rows(Some(Instant::now() + Duration::from_secs(40)));
+    let (sender, mut stream) = rows(Some(Instant::now() + Duration::from_secs(40)));
     let mut messages = 0;
     let status = loop {
         match stream.next().await.unwrap() {
@@ -123,9 +120,9 @@ async fn deadline_and_cancel_end_it_and_drop_the_rows() {
     assert_eq!((status.code(), messages), (tonic::Code::DeadlineExceeded, 3));
     assert!(sender.is_closed());
 
-    let (sender, mut stream, queries) = rows(None);
+    let (sender, mut stream) = rows(None);
     assert!(stream.next().await.unwrap().is_ok());
-    assert!(queries.cancel("q"));
+    sender.send(Err(EngineError::Cancelled)).await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap_err().code(), tonic::Code::Cancelled);
     assert!(stream.next().await.is_none());
     assert!(sender.is_closed());

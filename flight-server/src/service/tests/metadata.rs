@@ -5,7 +5,7 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
     CommandStatementSubstraitPlan,
 };
-use arrow_flight::{Criteria, IpcMessage};
+use arrow_flight::IpcMessage;
 use tonic::Code;
 
 use super::stub::numbers_schema;
@@ -138,13 +138,12 @@ async fn what_has_no_answer_says_so() {
         client.get_flight_info(substrait.clone()).await.unwrap_err(),
         client.get_schema(substrait).await.unwrap_err(),
         client.get_flight_info(unknown).await.unwrap_err(),
-        client.list_flights(Criteria::default()).await.err().unwrap(),
     ];
     for error in errors {
         assert_eq!(error.code(), Code::Unimplemented, "{}", error.message());
         assert!(error.message().contains(' '), "{}", error.message());
     }
-    for broken in [FlightDescriptor::new_path(vec!["t".into()]), FlightDescriptor::new_cmd(vec![0xff])] {
+    for broken in [FlightDescriptor::new_path(vec![String::new()]), FlightDescriptor::new_cmd(vec![0xff])] {
         assert_eq!(client.get_flight_info(broken).await.unwrap_err().code(), Code::InvalidArgument);
     }
 }

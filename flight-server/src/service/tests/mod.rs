@@ -1,6 +1,8 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod flights;
 mod metadata;
+mod parameters;
 mod polling;
 mod queries;
 mod serving;

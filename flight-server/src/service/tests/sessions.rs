@@ -253,7 +253,9 @@ async fn the_actions_listed_are_those_there_are() {
             "CloseSession",
             "BeginTransaction",
             "EndTransaction",
-            "CancelFlightInfo"
+            "CancelFlightInfo",
+            "CancelQuery",
+            "RenewFlightEndpoint"
         ]
     );
     for name in names {

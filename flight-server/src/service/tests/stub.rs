@@ -13,9 +13,10 @@ use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use shard_reader::StatementMeter;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
-    DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
+    CancelOutcome, DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
     PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
 };
 use crate::service::Backend;
@@ -33,6 +34,7 @@ pub(super) struct Seen {
     pub(super) overrides: OptionValues,
     pub(super) per_shard: bool,
     pub(super) transaction: Option<String>,
+    pub(super) parameters: Option<RecordBatch>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +44,10 @@ pub(super) struct Stub {
     pub(super) ended: Mutex<Vec<(String, Ending)>>,
     /// Times that progress was asked for.
     pub(super) polls: Mutex<u32>,
+    /// Ends streams without an end.
+    pub(super) running: Mutex<Vec<CancellationToken>>,
+    /// Planning was dropped before its end.
+    pub(super) unplanned: Arc<Notify>,
     /// A stream of rows was dropped before its end.
     pub(super) dropped: Arc<Notify>,
 }
@@ -132,9 +138,17 @@ impl Backend for Stub {
             overrides: request.overrides.clone(),
             transaction: request.transaction.clone(),
             per_shard: request.per_shard,
+            parameters: request.parameters.clone(),
         });
         let sql = request.sql;
         refuse(&sql)?;
+        if sql == "never planned" {
+            let _dropped = Watched {
+                rows: stream::empty().boxed(),
+                dropped: Some(Arc::clone(&self.unplanned)),
+            };
+            std::future::pending::<()>().await;
+        }
         let words: Vec<&str> = sql.split(' ').collect();
         match words.as_slice() {
             ["set", name, value] => {
@@ -165,6 +179,7 @@ impl Backend for Stub {
                 parts,
                 principal: String::new(),
                 consumption: None,
+                parameters: None,
             })
             .collect();
         Ok(Planned::Query(PlannedQuery {
@@ -181,6 +196,13 @@ impl Backend for Stub {
         Ok(Prepared {
             schema: (!is_update).then(|| if sql.starts_with("show ") { text("").schema() } else { schema(sql) }),
             is_update,
+            parameters: match sql {
+                "wants" => Arc::new(Schema::new(vec![
+                    Field::new("$1", DataType::Int64, true),
+                    Field::new("$2", DataType::Null, true),
+                ])),
+                _ => Arc::new(Schema::empty()),
+            },
         })
     }
 
@@ -196,7 +218,15 @@ impl Backend for Stub {
                 .chain(stream::once(async { panic!("as the statement says") }))
                 .boxed(),
             "words" => stream::iter([Ok(words())]).boxed(),
-            "endless" | "follow" => stream::iter([one]).chain(stream::pending()).boxed(),
+            "endless" | "follow" => {
+                let token = CancellationToken::new();
+                self.running.lock().push(token.clone());
+                let cancelled = async move {
+                    token.cancelled().await;
+                    Err(EngineError::Cancelled)
+                };
+                stream::iter([one]).chain(stream::once(cancelled)).boxed()
+            }
             "fails" => stream::iter([one, Err(failed)]).boxed(),
             "fails at once" => return Err(failed),
             _ if part.parts == 1 => stream::iter((0..SHARDS).map(|index| Ok(numbers(shard(index))))).boxed(),
@@ -243,8 +273,16 @@ impl Backend for Stub {
         })
     }
 
-    fn stop_fetching(&self, _: &str) -> bool {
-        *self.polls.lock() > 0
+    fn cancel(&self, _: &Principal, _: &str) -> CancelOutcome {
+        let running = std::mem::take(&mut *self.running.lock());
+        for token in &running {
+            token.cancel();
+        }
+        if running.is_empty() && *self.polls.lock() == 0 {
+            CancelOutcome::NotRunning
+        } else {
+            CancelOutcome::Cancelled
+        }
     }
 
     fn tables(&self, _: &Principal) -> Vec<TableEntry> {

@@ -19,7 +19,7 @@ fn ticket(handle: Vec<u8>) -> Ticket {
     Ticket::new(ticket.as_any().encode_to_vec())
 }
 
-fn part() -> Content {
+pub(super) fn part() -> Content {
     Content::Part(QueryPart {
         query_id: "query".into(),
         sql: "numbers".into(),
@@ -30,6 +30,7 @@ fn part() -> Content {
         parts: 1,
         principal: "anonymous".into(),
         consumption: None,
+        parameters: None,
     })
 }
 

@@ -1,0 +1,119 @@
+//! Statements that somebody cancels.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::*;
+
+impl World {
+    /// The stream is out of reach for long: planning waits for its tip.
+    fn throttle(&self) {
+        let shard = self.source.open_shards().remove(0);
+        self.source.fail_reads(&shard, shard_reader::SourceErrorKind::Throttled, 1_000_000);
+    }
+
+    async fn ids_in(&self, state: &str) -> Vec<String> {
+        let sql = format!("select id from kinesis.system.queries where state = '{state}' and sql like '%watched%'");
+        let query = self.plan(&sql, false).await.unwrap();
+        let mut ids = Vec::new();
+        for part in query.parts {
+            for batch in self.run(part).await.unwrap() {
+                ids.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
+            }
+        }
+        ids
+    }
+
+    async fn call(&self, session: &Session, sql: &str) -> Result<Vec<String>, EngineError> {
+        let request = StatementRequest {
+            sql: sql.to_owned(),
+            overrides: OptionValues::default(),
+            per_shard: false,
+            transaction: None,
+            parameters: None,
+            arrived: Instant::now(),
+        };
+        match self.engine.plan(session, request).await? {
+            Planned::Done(done) => Ok(done.batches[0].columns().iter().map(|column| column.as_string::<i32>().value(0).to_owned()).collect()),
+            Planned::Query(_) => panic!("{sql} is a query"),
+        }
+    }
+}
+
+fn session(principal: &str) -> Arc<Session> {
+    Session::new(SessionId("another".into()), Principal(principal.into()))
+}
+
+#[tokio::test]
+async fn a_running_statement_is_cancelled_from_another_session_of_its_principal() {
+    let world = World::filled(1, 1);
+    let query = world.plan("/* watched */ FOLLOW select n from t", false).await.unwrap();
+    let mut rows = world.engine.execute(query.parts[0].clone()).await.unwrap().batches;
+    assert_eq!(rows.next().await.unwrap().unwrap().num_rows(), 1);
+    assert_eq!(world.ids_in("running").await, [query.query_id.clone()]);
+    let call = format!("call kinesis.system.cancel_query('{}')", query.query_id);
+    let said = world.call(&session("anonymous"), &call).await.unwrap();
+    assert_eq!(said, [query.query_id.as_str(), "cancelled"]);
+    let error = loop {
+        match tokio::time::timeout(Duration::from_secs(60), rows.next()).await.unwrap() {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break error,
+            None => panic!("a cancelled statement does not end well"),
+        }
+    };
+    assert_eq!(error.category(), ErrorCategory::Cancelled);
+    assert!(rows.next().await.is_none());
+    drop(rows);
+    assert_eq!(world.ids_in("cancelled").await, [query.query_id.clone()]);
+    assert_eq!(world.call(&session("anonymous"), &call).await.unwrap()[1], "not running");
+    // its ticket is good still: a new run is not born cancelled
+    let mut again = world.engine.execute(query.parts[0].clone()).await.unwrap().batches;
+    assert!(again.next().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_statement_is_cancelled_while_it_is_planned() {
+    let world = Arc::new(World::filled(1, 1));
+    world.throttle();
+    let mut planning = tokio::task::JoinSet::new();
+    let planned = Arc::clone(&world);
+    planning.spawn(async move { planned.plan("/* watched */ select n from t", false).await.map(|_| ()) });
+    let id = loop {
+        tokio::task::yield_now().await;
+        if let Some(id) = world.ids_in("planning").await.pop() {
+            break id;
+        }
+    };
+    let said = world.call(&world.session, &format!("call kinesis.system.cancel_query('{id}')")).await.unwrap();
+    assert_eq!(said[1], "cancelled");
+    let ended = tokio::time::timeout(Duration::from_secs(60), planning.join_next()).await.unwrap();
+    assert_eq!(ended.unwrap().unwrap().unwrap_err().category(), ErrorCategory::Cancelled);
+    assert_eq!(world.ids_in("cancelled").await, [id]);
+    assert!(world.ids_in("planning").await.is_empty());
+    world.source.clear_scripts();
+}
+
+#[tokio::test]
+async fn planning_that_its_client_gives_up_is_cancelled_and_leaves_nothing() {
+    let world = World::filled(1, 1);
+    world.throttle();
+    let given_up = tokio::time::timeout(Duration::from_millis(50), world.plan("/* watched */ select n from t", false)).await;
+    assert!(given_up.is_err());
+    assert!(world.ids_in("planning").await.is_empty());
+    assert_eq!(world.ids_in("cancelled").await.len(), 1);
+    world.source.clear_scripts();
+}
+
+#[tokio::test]
+async fn nobody_cancels_what_is_another_principals() {
+    let world = World::filled(1, 1);
+    let query = world.plan("FOLLOW select n from t", false).await.unwrap();
+    let mut rows = world.engine.execute(query.parts[0].clone()).await.unwrap().batches;
+    assert!(rows.next().await.unwrap().is_ok());
+    assert_eq!(world.engine.queries().cancel(&query.query_id, |owner| owner == "mallory"), CancelOutcome::Unknown);
+    let error = world.call(&world.session, "call kinesis.system.cancel_query('none')").await.unwrap_err();
+    assert_eq!(error.category(), ErrorCategory::NotFound);
+    assert_eq!(world.engine.cancel_query("anonymous", &query.query_id), CancelOutcome::Cancelled);
+    assert!(rows.next().await.unwrap().is_err());
+}
