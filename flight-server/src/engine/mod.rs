@@ -18,6 +18,7 @@ mod execute;
 mod explain;
 mod facts;
 mod fetch_ahead;
+mod flat;
 mod functions;
 mod hidden;
 mod in_order;

@@ -10,6 +10,7 @@ use shard_reader::checkpoints::CheckpointName;
 
 use super::option_aliases;
 use super::option_text::{IterationMax, bad_records, boolean, byte_size, choice, duration, list};
+use super::parts::endpoint_count;
 use super::scan::ArrivalSlack;
 use super::statement_options::Freshness;
 
@@ -189,6 +190,12 @@ static SPECS: &[OptionSpec] = &[
         parse: |text| choice(text, &["auto", "shard", "single"]),
     },
     OptionSpec {
+        name: "flat_types",
+        default: "false",
+        doc: "true: results of numbers, booleans, timestamps and text alone, for clients that know no other types",
+        parse: boolean,
+    },
+    OptionSpec {
         name: "freshness",
         default: "latest",
         doc: "latest, cached, or how old a shard's known tip may be ('30s')",
@@ -226,6 +233,12 @@ static SPECS: &[OptionSpec] = &[
         default: "20GiB",
         doc: "bytes that one statement may read from Kinesis",
         parse: |text| byte_size(text).map(|_| OptionValue::Text(text.to_owned())),
+    },
+    OptionSpec {
+        name: "max_endpoints",
+        default: "32",
+        doc: "the most endpoints that a result has; with more shards, neighbours share one",
+        parse: endpoint_count,
     },
     OptionSpec {
         name: "max_seconds",

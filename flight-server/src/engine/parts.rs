@@ -8,26 +8,32 @@ use shard_reader::ShardPin;
 use super::api::{PinnedTable, QueryPart};
 use super::cost::{ShardReading, Total};
 use super::named_shards::name_shards;
+use super::options::OptionValue;
 use super::plan::Statement;
 use super::table::StreamTable;
 
-/// Endpoints of one result at most: gateways cap the streams of a connection, and clients open all at once.
-const MAX_ENDPOINTS: usize = 100;
+/// Endpoints of one result, unless the statement says otherwise: gateways cap the streams of a connection, and clients open all at once.
+pub(super) const DEFAULT_MAX_ENDPOINTS: usize = 32;
 
-/// One endpoint a shard; beyond the cap, neighbours share one. An answer without shards still has an endpoint.
-pub(super) fn endpoint_groups(pins: Vec<ShardPin>) -> Vec<Vec<ShardPin>> {
-    if pins.is_empty() {
-        return Vec::new();
+/// What a statement may ask for: beyond that, FlightInfo is a burden of its own.
+const MOST_ENDPOINTS: i64 = 1000;
+
+/// A value of the option `max_endpoints`.
+pub(super) fn endpoint_count(text: &str) -> Result<OptionValue, String> {
+    match text.parse::<i64>() {
+        Ok(number) if (1..=MOST_ENDPOINTS).contains(&number) => Ok(OptionValue::Int(number)),
+        _ => Err(format!("`{text}` is no number from 1 to {MOST_ENDPOINTS}")),
     }
-    let size = pins.len().div_ceil(MAX_ENDPOINTS);
-    let mut groups: Vec<Vec<ShardPin>> = Vec::with_capacity(pins.len().div_ceil(size));
-    for pin in pins {
-        match groups.last_mut() {
-            Some(group) if group.len() < size => group.push(pin),
-            _ => groups.push(vec![pin]),
-        }
-    }
-    groups
+}
+
+/// One endpoint a shard; with more shards than `most`, neighbours share one, evenly. An answer without shards still has an endpoint.
+pub(super) fn endpoint_groups<T>(shards: Vec<T>, most: usize) -> Vec<Vec<T>> {
+    let (all, groups) = (shards.len(), shards.len().min(most));
+    let mut shards = shards.into_iter();
+    let end = |group: usize| group * all / groups;
+    (0..groups)
+        .map(|group| shards.by_ref().take(end(group + 1) - end(group)).collect())
+        .collect()
 }
 
 pub(super) fn split_parts(whole: QueryPart, groups: Vec<Vec<ShardPin>>) -> Vec<QueryPart> {
@@ -80,4 +86,28 @@ pub(super) fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &
         said["follow"] = true.into();
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_has_an_endpoint_until_there_are_too_many() {
+        assert_eq!(endpoint_groups::<u32>(Vec::new(), 32), Vec::<Vec<u32>>::new());
+        assert_eq!(endpoint_groups(vec![1, 2, 3], 32), [[1], [2], [3]]);
+        assert_eq!(endpoint_groups(vec![1, 2, 3, 4, 5], 2), [vec![1, 2], vec![3, 4, 5]]);
+        let shared = endpoint_groups((0..100).collect(), 32);
+        assert_eq!(shared.len(), 32);
+        assert!(shared.iter().all(|group| group.len() == 3 || group.len() == 4), "{shared:?}");
+        assert_eq!(shared.concat(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_endpoint_is_no_number_of_endpoints() {
+        assert_eq!(endpoint_count("1"), Ok(OptionValue::Int(1)));
+        for wrong in ["0", "-1", "1001", "all"] {
+            assert!(endpoint_count(wrong).is_err(), "{wrong}");
+        }
+    }
 }

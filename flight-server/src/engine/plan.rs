@@ -270,7 +270,7 @@ impl Engine {
         pin::pin(&statement, request.arrived, &fixed).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
-            endpoint_groups(split::pins(&physical))
+            endpoint_groups(split::pins(&physical), statement.options.max_endpoints)
         } else {
             Vec::new()
         };

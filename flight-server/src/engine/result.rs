@@ -8,18 +8,29 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion_functions_json::JSON_UNION_DATA_TYPE;
 
 use super::error::EngineError;
+use super::flat;
 use super::functions::union_text;
 use super::statement_options::StatementOptions;
 
 /// The schema in which a result is sent.
 pub(super) fn result_schema(plan: &DFSchema, options: &StatementOptions) -> SchemaRef {
     Arc::new(Schema::new(
-        plan.fields().iter().map(|field| sent_field(field, options)).collect::<Vec<_>>(),
+        plan.fields().iter().map(|field| sent_column(field, options)).collect::<Vec<_>>(),
     ))
+}
+
+fn sent_column(field: &FieldRef, options: &StatementOptions) -> Field {
+    let sent = sent_field(field, options);
+    if !options.flat_types {
+        return sent;
+    }
+    let flat = flat::flat_type(sent.data_type().clone());
+    sent.with_data_type(flat)
 }
 
 fn sent_field(field: &FieldRef, options: &StatementOptions) -> Field {
@@ -80,17 +91,23 @@ fn fit_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef, EngineError>
     if matches!(column.data_type(), DataType::Union(..)) && *field.data_type() == DataType::Utf8 {
         return Ok(union_text(column)?);
     }
+    let refused = |error: ArrowError, remedy: &str| EngineError::Invalid(format!("column `{}`: {error}{remedy}", field.name()));
+    if *field.data_type() == DataType::Utf8
+        && let Some(text) = flat::text(column).map_err(|error| refused(error, ""))?
+    {
+        return Ok(text);
+    }
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()
     };
     cast_with_options(column, field.data_type(), &options).map_err(|error| {
         let remedy = if matches!(field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) {
-            "; a time outside the years 1677 to 2262 does not fit nanoseconds: SET kinesis.timestamp_unit = 'declared'"
+            "; a time outside the years 1677 to 2262 does not fit nanoseconds: SET kinesis.timestamp_unit = 'declared' (with flat_types it is always nanoseconds)"
         } else {
             ""
         };
-        EngineError::Invalid(format!("column `{}`: {error}{remedy}", field.name()))
+        refused(error, remedy)
     })
 }
 

@@ -8,6 +8,7 @@ use shard_reader::checkpoints::{CheckpointName, IterationNumber};
 
 use super::option_text::{IterationMax, bad_records, byte_size, duration};
 use super::options::{DEFAULT_MAX_BYTES, OptionError, OptionValue, OptionValues, arrival_slack};
+use super::parts::DEFAULT_MAX_ENDPOINTS;
 use super::scan::ArrivalSlack;
 
 /// How fresh a statement's end must be.
@@ -90,6 +91,10 @@ pub struct StatementOptions {
     pub timestamp_ns: bool,
     /// Keep view types in results.
     pub string_views: bool,
+    /// Columns of results are numbers, booleans, timestamps and text alone.
+    pub flat_types: bool,
+    /// Endpoints of a result at most.
+    pub max_endpoints: usize,
     /// Time zone of SQL functions.
     pub time_zone: Option<String>,
     /// Schema of unqualified names.
@@ -150,6 +155,11 @@ impl StatementOptions {
             },
             timestamp_ns: text("timestamp_unit").is_none_or(|unit| unit == "ns"),
             string_views: flag("string_views", false),
+            flat_types: flag("flat_types", false),
+            max_endpoints: match values.get("max_endpoints") {
+                Some(OptionValue::Int(number)) => usize::try_from(*number).unwrap_or(DEFAULT_MAX_ENDPOINTS),
+                _ => DEFAULT_MAX_ENDPOINTS,
+            },
             time_zone: text("time_zone"),
             schema: text("schema").unwrap_or_else(|| "default".to_owned()),
             checkpoint: text("checkpoint_name")

@@ -3,6 +3,8 @@
 //! An environment is keyed by a hash of everything that it is made from, so a change of a pin makes a new one and nothing else does. It is built
 //! under a file lock: test executables that run at the same time wait for the one that builds. What was interrupted is built again.
 
+mod go;
+mod java;
 mod node;
 mod python;
 mod scratch;
@@ -15,6 +17,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
+pub use go::grafana;
+pub use java::{Java, java};
 pub use node::{Node, node};
 pub use python::{Python, python};
 pub use scratch::scratch_directory;

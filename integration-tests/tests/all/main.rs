@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the harness captures it and shows it with a failure")]
 
 mod checkpoint_stores;
+mod clients;
 mod conformance;
 mod consumers;
 mod definitions;

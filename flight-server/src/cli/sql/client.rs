@@ -76,6 +76,11 @@ fn in_words(status: &Status) -> String {
     }
 }
 
+/// Bytes that may lie unread in a stream, and in a connection: endpoints are fetched side by side, and what lies in those that are ahead must leave room for
+/// the one that is printed, or none goes on.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+
 /// A connection. Clones share it and its session.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -123,7 +128,13 @@ impl Client {
             None if url.is_tls() => endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(connect)?,
             None => endpoint,
         };
-        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(connect)?;
+        let channel = endpoint
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .connect()
+            .await
+            .map_err(connect)?;
         Ok(Self {
             flight: FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
             headers: Arc::new(headers),
