@@ -3,9 +3,11 @@
 mod documented;
 mod endpoints;
 mod failures;
+mod frames;
 mod grafana;
 mod jdbc;
 mod load;
+mod secured;
 mod throughput;
 mod types;
 
