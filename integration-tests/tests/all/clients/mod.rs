@@ -8,7 +8,6 @@ mod grafana;
 mod jdbc;
 mod load;
 mod secured;
-mod throughput;
 mod types;
 
 use std::process::Command;
