@@ -1,4 +1,4 @@
-//! What a table is: definitions, columns, formats; a record's bytes become Arrow columns.
+//! What a table is: definitions, columns, formats; a record's bytes become Arrow columns, and rows become records.
 //!
 //! This room knows no AWS client, no query engine and no gRPC.
 
@@ -6,6 +6,7 @@ mod compression;
 mod decode;
 mod definition;
 mod directory;
+mod encode;
 mod infer;
 
 pub use compression::{Codec, Compression, MOST_INFLATED};
@@ -16,4 +17,5 @@ pub use definition::{
     ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows, Start, TableDefinition, TableName, UTC,
 };
 pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing, FetchSchemas};
+pub use encode::{EncodeError, Encoder};
 pub use infer::{Inferred, InferredColumn, infer, infer_json};

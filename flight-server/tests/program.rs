@@ -41,7 +41,7 @@ impl Drop for Running {
 fn help_names_what_works_and_nothing_else() {
     let (code, help, stderr) = run(&["--help"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    for command in ["demo", "serve", "sql", "datagen", "catalog", "checkpoints"] {
+    for command in ["demo", "serve", "sql", "datagen", "catalog", "checkpoints", "hash-password"] {
         assert!(
             help.lines().any(|line| line.trim_start().starts_with(command)),
             "{command} is not in\n{help}"
@@ -50,8 +50,8 @@ fn help_names_what_works_and_nothing_else() {
     assert!(!help.contains("offload"), "offload is not in this version:\n{help}");
     let (code, help, _) = run(&["sql", "--help"]);
     assert_eq!(code, 0);
-    for absent in ["--user", "--password", "--token"] {
-        assert!(!help.contains(absent), "{absent} is not in this version:\n{help}");
+    for present in ["--user", "--password-file", "--token", "--tls-ca", "--tls-cert"] {
+        assert!(help.contains(present), "{present} is not in\n{help}");
     }
     let (code, version, _) = run(&["--version"]);
     assert_eq!((code, version.trim()), (0, concat!("shardflight ", env!("CARGO_PKG_VERSION"))));
@@ -64,7 +64,9 @@ fn wrong_usage_is_code_2_on_stderr() {
         &["nonsense"],
         &["datagen"],
         &["datagen", "-f", LOG, "-n", "s", "-s", "1"],
-        &["sql", "--url", "grpc+tls://h:1"],
+        &["sql", "--url", "https://h:1"],
+        &["sql", "--user", "u", "--token", "t"],
+        &["sql", "--password", "p"],
         &["sql", "--endpoint", "http://127.0.0.1:1", "-e", "select 1"],
         &["catalog", "infer"],
     ] {

@@ -5,6 +5,7 @@
 //! - [`Readers`], [`StreamReader`]: one reader per stream and process, shared by all statements; it pins snapshots and scans ranges.
 //! - [`Aggregator`]: KPL aggregates; user records become rows where pages come in.
 //! - [`Segment`]: a run of [`Records`] in columns, with decoded columns beside them, within one budget of memory.
+//! - [`Writer`]: records into streams, over [`RecordSink`], which is PutRecords.
 //! - [`checkpoints`]: what named consumers have consumed, and where that is kept.
 //! - [`conformance`]: what every source must do, as code.
 //!
@@ -22,11 +23,12 @@ mod reader;
 mod records;
 mod segments;
 mod source;
+mod writing;
 
 pub use aggregation::{Aggregator, MOST_EXPANSION, hash_of_partition_key, user_records};
 pub use fan_out::{ConsumerArn, FanOut, FanOutError, FanOutErrorKind, PushedRecords, ShardSubscription};
 pub use kinesis::{KinesisSettings, KinesisSource};
-pub use memory::{Chances, MemorySource, MillisBehind};
+pub use memory::{Chances, MemorySource, MillisBehind, PutFate};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
     CacheCounters, EstimateSource, FanOutConfig, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, PinRequest, ReadError,
@@ -40,4 +42,8 @@ pub use segments::{
 pub use source::{
     Cursor, FULL_PAGE_BYTES, HashRange, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
     StreamIdentity,
+};
+pub use writing::{
+    Acknowledgement, EntryOutcome, MOST_BYTES_A_CALL, MOST_BYTES_A_RECORD, MOST_RECORDS_A_CALL, OutgoingRecord, RecordSink, WriteError,
+    WriteTotals, Writer, WriterOptions,
 };

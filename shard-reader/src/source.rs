@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::{FanOut, Records, SequenceNumber};
+use crate::{FanOut, RecordSink, Records, SequenceNumber};
 
 /// Id of a shard. Opaque; unique only within one incarnation of a stream.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -278,6 +278,11 @@ pub trait ShardSource: fmt::Debug + Send + Sync + 'static {
 
     /// How it pushes records, if it can.
     fn fan_out(&self) -> Option<&dyn FanOut> {
+        None
+    }
+
+    /// How records are put into its streams, if they can be.
+    fn writing(&self) -> Option<&dyn RecordSink> {
         None
     }
 

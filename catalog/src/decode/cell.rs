@@ -67,7 +67,7 @@ impl<'a> Cell<'a> {
 }
 
 /// A whole number as a text, whose last digits are a fraction.
-pub(super) fn with_point(number: &str, scale: usize) -> String {
+pub(crate) fn with_point(number: &str, scale: usize) -> String {
     let (minus, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let digits = format!("{digits:0>width$}", width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);

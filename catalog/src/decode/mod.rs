@@ -44,10 +44,15 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
 use arrow::error::ArrowError;
 
-pub(crate) use self::avro::{Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro, declared as declared_by_avro};
+pub(crate) use self::avro::{
+    Id as AvroId, Node as AvroNode, Schema as AvroSchema, Writers as AvroWriters, check_path as check_avro_path, compile as compile_avro,
+    declared as declared_by_avro, key as avro_key,
+};
+pub(crate) use self::cell::with_point;
 use self::contents::{Contents, chunk_end, payload};
 pub use self::contents::{DecodeError, MOST_INFLATED_IN_ALL};
 use self::json::JsonLike;
+pub(crate) use self::json::{array_index, compact as compact_json};
 pub(crate) use self::log_lines::{TIME as LOG_TIME, TIME_PATTERN as LOG_TIME_PATTERN, check_part as check_log_part};
 pub(crate) use self::protobuf::{
     Types as ProtobufTypes, check_elements as check_protobuf_elements, check_path as check_protobuf_path, compile as compile_protobuf,
@@ -56,8 +61,9 @@ pub(crate) use self::protobuf::{
 pub(crate) use self::raw::check as check_raw;
 pub(crate) use self::regex::{check_group, compile as compile_regex};
 use self::rows::Rows;
-pub(crate) use self::time::Pattern;
+pub(crate) use self::time::{DateParser, Pattern, Reading, TimeParser};
 pub use self::verdict::BadRecord;
+pub(crate) use self::written::text as json_text;
 use crate::compression::Inflater;
 use crate::{DefinitionError, Format, TableDefinition};
 

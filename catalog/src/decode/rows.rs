@@ -124,14 +124,7 @@ impl Rows {
     /// Adds these values to a column, each by its index. They are at most some MiB together.
     #[inline]
     pub(super) fn cells<'c>(&mut self, place: usize, count: usize, cell: impl Fn(usize) -> Cell<'c>) {
-        let row = self.sinks[place].len();
-        let mut refused = std::mem::take(&mut self.refused);
-        self.sinks[place].append_cells(count, &cell, &mut refused);
-        for index in refused.drain(..) {
-            let refusal = self.sinks[place].refusal(cell(index));
-            self.refuse(place, row + index, &refusal);
-        }
-        self.refused = refused;
+        self.many(place, |sink, told| sink.append_cells(count, cell, told));
     }
 
     fn refuse_all<'a>(&mut self, place: usize, row: usize, first: usize, mut refused: Vec<usize>, text: impl Fn(usize) -> Option<&'a str>) {
@@ -146,6 +139,17 @@ impl Rows {
     pub(super) fn parts(&mut self, place: usize, append: impl FnOnce(&mut Sink) -> Told) {
         if let Some(refusal) = append(&mut self.sinks[place]) {
             self.refuse(place, self.sinks[place].len().saturating_sub(1), &refusal);
+        }
+    }
+
+    /// Adds values to a column. `append` says of which of them, by their index, it adds NULL, and why.
+    #[inline]
+    pub(super) fn many(&mut self, place: usize, append: impl FnOnce(&mut Sink, &mut Vec<(usize, Refusal)>)) {
+        let row = self.sinks[place].len();
+        let mut told = Vec::new();
+        append(&mut self.sinks[place], &mut told);
+        for (index, refusal) in told {
+            self.refuse(place, row + index, &refusal);
         }
     }
 

@@ -158,7 +158,7 @@ pub(super) fn days_since_epoch(date: NaiveDate) -> i32 {
 
 /// How a text says a point in time.
 #[derive(Debug, Clone)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     /// ISO 8601 / RFC 3339 text (no offset = UTC, a date alone = midnight), or an integer: milliseconds since the epoch.
     Plain,
     Pattern(Box<Pattern>),
@@ -169,7 +169,7 @@ pub(super) enum Reading {
 
 impl Reading {
     /// `compile` is the check of patterns that fits the type.
-    pub(super) fn new(format: Option<&FieldFormat>, compile: fn(&str) -> Result<Pattern, String>) -> Result<Self, String> {
+    pub(crate) fn new(format: Option<&FieldFormat>, compile: fn(&str) -> Result<Pattern, String>) -> Result<Self, String> {
         Ok(match format {
             None | Some(FieldFormat::Iso8601 | FieldFormat::Base64 | FieldFormat::Hex) => Self::Plain,
             Some(FieldFormat::Pattern(pattern)) => Self::Pattern(Box::new(compile(pattern)?)),
@@ -179,7 +179,7 @@ impl Reading {
     }
 
     /// Seconds and nanoseconds since the epoch.
-    pub(super) fn instant(&self, text: &str) -> Option<(i64, u32)> {
+    pub(crate) fn instant(&self, text: &str) -> Option<(i64, u32)> {
         match self {
             Self::Plain => plain_instant(text),
             Self::Pattern(pattern) => pattern.instant(text),
@@ -263,7 +263,7 @@ pub(super) struct TimestampParser {
 }
 
 impl TimestampParser {
-    pub(super) fn new(reading: Reading, unit: TimeUnit, presto: bool) -> Self {
+    pub(crate) fn new(reading: Reading, unit: TimeUnit, presto: bool) -> Self {
         Self {
             reading,
             unit,
@@ -359,35 +359,35 @@ fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
 
 /// A date column's rule: ISO 8601 (`2024-07-01`) where nothing else is said.
 #[derive(Debug)]
-pub(super) struct DateParser {
+pub(crate) struct DateParser {
     reading: Reading,
 }
 
 impl DateParser {
-    pub(super) fn new(reading: Reading) -> Self {
+    pub(crate) fn new(reading: Reading) -> Self {
         Self { reading }
     }
 
     /// Days since the epoch.
-    pub(super) fn parse(&self, text: &str) -> Option<i32> {
+    pub(crate) fn parse(&self, text: &str) -> Option<i32> {
         self.reading.day(text)
     }
 }
 
 /// A time column's rule: ISO 8601 (`09:55:06.5`, `09:55`) where nothing else is said. What is finer than the unit is cut off.
 #[derive(Debug)]
-pub(super) struct TimeParser {
+pub(crate) struct TimeParser {
     reading: Reading,
     unit: TimeUnit,
 }
 
 impl TimeParser {
-    pub(super) fn new(reading: Reading, unit: TimeUnit) -> Self {
+    pub(crate) fn new(reading: Reading, unit: TimeUnit) -> Self {
         Self { reading, unit }
     }
 
     /// Units since midnight.
-    pub(super) fn parse(&self, text: &str) -> Option<i64> {
+    pub(crate) fn parse(&self, text: &str) -> Option<i64> {
         self.of(self.reading.time_of_day(text)?)
     }
 

@@ -22,7 +22,7 @@ pub(super) fn scalar(cell: Cell<'_>, json: &mut String) {
 }
 
 /// Adds a text, or a key.
-pub(super) fn text(value: &str, json: &mut String) {
+pub(crate) fn text(value: &str, json: &mut String) {
     json.push('"');
     let mut rest = value;
     while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {

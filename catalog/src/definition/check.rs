@@ -74,6 +74,19 @@ pub(super) fn text_at(place: &Cursor<'_>, key: &str) -> Result<Option<String>, P
     place.get(key)?.map(|text| text.text().map(str::to_owned)).transpose()
 }
 
+/// The column whose values become partition keys.
+pub(super) fn partition_key(place: &Cursor<'_>, columns: &[ColumnDefinition]) -> Result<String, Problem> {
+    let wanted = place.non_empty_text()?;
+    let column = columns
+        .iter()
+        .find(|column| column.name.eq_ignore_ascii_case(wanted))
+        .ok_or_else(|| place.keyed_problem(format!("there is no column `{wanted}`")))?;
+    match column.column_type.is_nested() || column.column_type == ColumnType::Varbinary {
+        true => Err(place.keyed_problem(format!("`{wanted}` is a {}: a partition key is a text", column.column_type))),
+        false => Ok(column.name.clone()),
+    }
+}
+
 /// `a/b/c`, empty segments omitted; where `escapes`, `~1` stands for `/` and `~0` for `~` (RFC 6901).
 pub(super) fn path(text: &str, escapes: bool) -> Result<Vec<String>, String> {
     let segments = text.split('/').filter(|segment| !segment.is_empty());

@@ -78,6 +78,9 @@ pub struct TableDefinition {
     pub compat: Compat,
     /// What decides which shard a record goes to.
     pub partitioning: Partitioning,
+    /// Column whose values become the partition keys of records that are written.
+    #[serde(default)]
+    pub partition_key: Option<String>,
     /// How far the time in a record lies from its arrival, where that is promised.
     pub event_time: Option<EventTime>,
     /// Data columns, in order.

@@ -118,6 +118,7 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
         bad_records: BadRecords::NullRow,
         compat,
         partitioning: Partitioning::Unknown,
+        partition_key: None,
         event_time: None,
         columns,
         comment: comment(root)?,

@@ -42,6 +42,7 @@ fn tree(definition: &TableDefinition) -> Mapping {
         Partitioning::Unknown => {}
         Partitioning::PartitionKey => keys.text("partitioning", "partition_key"),
     }
+    keys.some("partition_key", definition.partition_key.as_ref());
     if let Some(promise) = &definition.event_time
         && let Some(column) = definition.columns.get(promise.column)
     {
@@ -146,6 +147,7 @@ compat: presto
 start: -90m
 bad_records: fail
 partitioning: partition_key
+partition_key: Whole
 event_time: { column: at, early: 1500ms, late: 1h }
 kinesis: { region: eu-west-1, endpoint: 'https://h:1/', profile: p, role_arn: r, external_id: 'true', session_name: '12' }
 columns:

@@ -20,6 +20,7 @@ const TABLE_KEYS: &[&str] = &[
     "bad_records",
     "compat",
     "partitioning",
+    "partition_key",
     "event_time",
     "columns",
     "comment",
@@ -89,6 +90,10 @@ fn table(root: &Cursor<'_>, default_schema: &str, beside: &Beside) -> Result<Tab
         .get("event_time")?
         .map(|place| promises::event_time(&place, &columns))
         .transpose()?;
+    let partition_key = root
+        .get("partition_key")?
+        .map(|place| check::partition_key(&place, &columns))
+        .transpose()?;
     Ok(TableDefinition {
         name,
         stream,
@@ -98,6 +103,7 @@ fn table(root: &Cursor<'_>, default_schema: &str, beside: &Beside) -> Result<Tab
         bad_records,
         compat,
         partitioning,
+        partition_key,
         event_time,
         columns,
         comment: check::text_at(root, "comment")?,

@@ -97,6 +97,7 @@ fn every_type_of_avro() {
         ("at_ms", "timestamp(ms)"),
         ("at_us", "timestamp(us)"),
         ("at_ns", "timestamp(ns)"),
+        ("id", "uuid"),
         ("tags", "array<varchar>"),
         ("counts", "map<varchar, bigint>"),
     ] {

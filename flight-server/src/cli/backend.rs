@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
-    CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, OptionValue, OptionValues, Planned, Prepared, Principal,
-    QueryPart, Session, StatementRequest, TableEntry,
+    CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, IngestRequest, OptionValue, OptionValues, Planned,
+    Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;
@@ -20,6 +20,10 @@ use crate::service::Backend;
 const QUERY: &str = "query";
 /// SET, SHOW and their like.
 const SESSION: &str = "session";
+/// INSERT.
+const INSERT: &str = "insert";
+/// Rows that clients send.
+const INGEST: &str = "ingest";
 /// Statements that were refused or could not be planned, whatever they would have been.
 const UNPLANNED: &str = "unplanned";
 
@@ -55,7 +59,8 @@ impl Backend for ServedEngine {
         match &planned {
             Ok(Planned::Done(done)) => {
                 let rows = done.batches.iter().map(|batch| batch.num_rows() as u64).sum();
-                self.metrics.statement(SESSION, seconds(), rows, Outcome::Ok);
+                let (kind, rows) = done.affected.map_or((SESSION, rows), |affected| (INSERT, affected));
+                self.metrics.statement(kind, seconds(), rows, Outcome::Ok);
             }
             // Counted when it has run.
             Ok(Planned::Query(_)) => {}
@@ -90,6 +95,17 @@ impl Backend for ServedEngine {
             batches: Box::pin(counted),
             ..execution
         })
+    }
+
+    async fn ingest(&self, session: &Session, request: IngestRequest) -> Result<u64, EngineError> {
+        let started = Instant::now();
+        let ingested = self.engine.ingest(session, request).await;
+        let (rows, ended) = match &ingested {
+            Ok(rows) => (*rows, Outcome::Ok),
+            Err(error) => (0, outcome(error)),
+        };
+        self.metrics.statement(INGEST, started.elapsed().as_secs_f64(), rows, ended);
+        ingested
     }
 
     fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError> {

@@ -18,7 +18,26 @@ impl Facts for ReaderFacts {
     fn totals(&self) -> Vec<(&'static str, &'static str, MetricType, u64)> {
         let counters = self.engine.readers().counters();
         let consumers = self.engine.consumers().counts();
+        let written = self.engine.written().now();
         let mut totals = vec![
+            (
+                "records_written",
+                "Records put into streams and acknowledged",
+                MetricType::Counter,
+                written.records,
+            ),
+            (
+                "bytes_written",
+                "Bytes of records put into streams: data and partition keys",
+                MetricType::Counter,
+                written.bytes,
+            ),
+            (
+                "records_put_again",
+                "Records that a stream refused at first, and that were put again",
+                MetricType::Counter,
+                written.retried,
+            ),
             (
                 "checkpoint_iterations_opened",
                 "Iterations of checkpoints that were opened",

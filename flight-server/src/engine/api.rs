@@ -66,6 +66,8 @@ pub struct DoneResult {
     pub schema: SchemaRef,
     /// The rows.
     pub batches: Vec<RecordBatch>,
+    /// Rows that it changed, if it is a statement that changes rows.
+    pub affected: Option<u64>,
 }
 
 /// All that the rows of one endpoint depend on. Opaque to the protocol, which seals it into a ticket.

@@ -15,7 +15,11 @@ use super::sql::{CATALOG, ParsedStatement, StatementKind};
 /// Runs the statement, if it is one of these.
 pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedStatement) -> Result<Option<DoneResult>, EngineError> {
     match &parsed.kind {
-        StatementKind::Query(_) | StatementKind::Definition(_) | StatementKind::Transaction(_) | StatementKind::Call(_) => Ok(None),
+        StatementKind::Query(_)
+        | StatementKind::Definition(_)
+        | StatementKind::Transaction(_)
+        | StatementKind::Call(_)
+        | StatementKind::Insert { .. } => Ok(None),
         StatementKind::Set { name, value } => {
             session.check_kept()?;
             let (name, value) = parse_option(name, value)?;
@@ -68,6 +72,7 @@ fn show(values: &OptionValues, name: Option<&str>) -> Result<DoneResult, EngineE
         query_id: Uuid::now_v7().to_string(),
         schema,
         batches: vec![batch],
+        affected: None,
     })
 }
 
@@ -77,5 +82,6 @@ pub(super) fn nothing() -> DoneResult {
         query_id: Uuid::now_v7().to_string(),
         schema: Arc::new(Schema::empty()),
         batches: Vec::new(),
+        affected: None,
     }
 }

@@ -110,6 +110,14 @@ pub enum EngineError {
         /// What would be read, and the limit.
         message: String,
     },
+    /// Writing ended early; it says how many records were acknowledged.
+    #[error("{message}")]
+    Write {
+        /// What ended it.
+        category: ErrorCategory,
+        /// That, and what was written before.
+        message: String,
+    },
     /// The query engine refused or failed.
     #[error("{message}")]
     Query {
@@ -140,7 +148,7 @@ impl EngineError {
             Self::Deadline { .. } => ErrorCategory::DeadlineExceeded,
             Self::Cancelled => ErrorCategory::Cancelled,
             Self::Incomplete(_) => ErrorCategory::OutOfRange,
-            Self::Query { category, .. } | Self::OverLimit { category, .. } => *category,
+            Self::Query { category, .. } | Self::OverLimit { category, .. } | Self::Write { category, .. } => *category,
             Self::Internal(_) => ErrorCategory::Internal,
         }
     }
@@ -165,7 +173,7 @@ fn read_category(error: &ReadError) -> ErrorCategory {
     }
 }
 
-fn source_category(kind: SourceErrorKind) -> ErrorCategory {
+pub(super) fn source_category(kind: SourceErrorKind) -> ErrorCategory {
     match kind {
         SourceErrorKind::NotFound => ErrorCategory::NotFound,
         SourceErrorKind::Denied => ErrorCategory::PermissionDenied,

@@ -262,6 +262,15 @@ static SPECS: &[OptionSpec] = &[
         parse: |text| choice(text, &["fail", "partial"]),
     },
     OptionSpec {
+        name: "partition_key",
+        default: "the table's",
+        doc: "the column whose values become partition keys of records that INSERT and ingest write",
+        parse: |text| match text.is_empty() {
+            true => Err("the name of a column is not empty".into()),
+            false => Ok(OptionValue::Text(text.to_owned())),
+        },
+    },
+    OptionSpec {
         name: "schema",
         default: "default",
         doc: "the schema of unqualified table names",

@@ -45,16 +45,28 @@ struct Inferred {
 impl Parameters {
     /// For so many placeholders; nothing is bound.
     pub(super) fn wanted(count: usize) -> Self {
-        Self { wanted: count, bound: None }
+        Self {
+            wanted: count,
+            bound: None,
+        }
     }
 
     /// Binds rows of values; all that run a statement do, those that only type it need not.
     pub(super) fn bind(&mut self, rows: Option<RecordBatch>) -> Result<(), EngineError> {
         let given = rows.as_ref().map_or(0, RecordBatch::num_columns);
         if given != self.wanted {
-            let parameters = |count: usize| if count == 1 { "1 parameter".to_owned() } else { format!("{count} parameters") };
+            let parameters = |count: usize| {
+                if count == 1 {
+                    "1 parameter".to_owned()
+                } else {
+                    format!("{count} parameters")
+                }
+            };
             let sentence = match given {
-                0 => format!("the statement has {}, and none is bound: prepare it and bind values", parameters(self.wanted)),
+                0 => format!(
+                    "the statement has {}, and none is bound: prepare it and bind values",
+                    parameters(self.wanted)
+                ),
                 _ => format!("the statement has {}, and {given} are bound", parameters(self.wanted)),
             };
             return Err(EngineError::Invalid(sentence));
@@ -82,10 +94,16 @@ impl Parameters {
     pub(super) fn plans(&self, plan: LogicalPlan) -> Result<Vec<LogicalPlan>, EngineError> {
         let Some(bound) = &self.bound else { return Ok(vec![plan]) };
         let types = inferred(&plan)?;
-        let columns = bound.columns().iter().enumerate().map(|(index, column)| fitted(column, index, types.get(&index)));
+        let columns = bound
+            .columns()
+            .iter()
+            .enumerate()
+            .map(|(index, column)| fitted(column, index, types.get(&index)));
         let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
         let of_row = |row: usize| {
-            let values = columns.iter().map(|column| Ok(plain_value(ScalarValue::try_from_array(column, row)?)));
+            let values = columns
+                .iter()
+                .map(|column| Ok(plain_value(ScalarValue::try_from_array(column, row)?)));
             let values: Vec<ScalarValue> = values.collect::<Result<_, EngineError>>()?;
             Ok(plan.clone().with_param_values(ParamValues::from(values))?)
         };
@@ -144,7 +162,11 @@ pub(super) fn decoded(bytes: Option<&ByteBuf>) -> Result<Option<RecordBatch>, En
 fn inferred(plan: &LogicalPlan) -> Result<BTreeMap<usize, Inferred>, EngineError> {
     let mut found: BTreeMap<usize, Inferred> = BTreeMap::new();
     let mut note = |id: &str, data_type: &DataType, strict: bool| {
-        let index = id.trim_start_matches('$').parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let index = id
+            .trim_start_matches('$')
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| number.checked_sub(1));
         if let Some(index) = index.filter(|_| *data_type != DataType::Null) {
             let known = found.entry(index).or_insert_with(|| Inferred {
                 data_type: data_type.clone(),
@@ -190,7 +212,9 @@ fn inferred(plan: &LogicalPlan) -> Result<BTreeMap<usize, Inferred>, EngineError
 /// A column of values as it is bound. Types that are related are left to the planner, which compares them as it does literals.
 fn fitted(column: &ArrayRef, index: usize, inferred: Option<&Inferred>) -> Result<ArrayRef, EngineError> {
     let column = cast_to(column, &plain_type(column.data_type()), index)?;
-    let Some(Inferred { data_type: wanted, strict }) = inferred else { return Ok(column) };
+    let Some(Inferred { data_type: wanted, strict }) = inferred else {
+        return Ok(column);
+    };
     let given = column.data_type().clone();
     if given == *wanted || matches!(given, DataType::Union(..)) {
         return Ok(column);
@@ -202,9 +226,15 @@ fn fitted(column: &ArrayRef, index: usize, inferred: Option<&Inferred>) -> Resul
     if from == to && from != Family::Other && !strict {
         return Ok(column);
     }
-    let readable = from == to || matches!(from, Family::Text) || matches!(to, Family::Text) || matches!((from, to), (Family::Bytes, Family::Other) | (Family::Other, Family::Bytes));
+    let readable = from == to
+        || matches!(from, Family::Text)
+        || matches!(to, Family::Text)
+        || matches!((from, to), (Family::Bytes, Family::Other) | (Family::Other, Family::Bytes));
     if !readable || !can_cast_types(&given, wanted) {
-        return Err(EngineError::Invalid(format!("parameter ${}: {given} is bound, and {wanted} is wanted", index + 1)));
+        return Err(EngineError::Invalid(format!(
+            "parameter ${}: {given} is bound, and {wanted} is wanted",
+            index + 1
+        )));
     }
     cast_to(&column, wanted, index)
 }

@@ -5,11 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{DirectoryCatalog, TableName};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::LogicalPlan;
 use shard_reader::checkpoints::CheckpointStore;
 use shard_reader::{Readers, StatementMeter};
 use tokio::time::Instant;
@@ -17,7 +15,7 @@ use uuid::Uuid;
 
 use super::access::{Access, Grants};
 use super::admission::Admission;
-use super::api::{PinnedTable, Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::api::{Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
 use super::config::EngineConfig;
 use super::consume::{Consumers, Ending};
 use super::cost::{self, Total};
@@ -26,6 +24,7 @@ use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
+use super::insert::{INSERT, WriteCounts};
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
@@ -34,8 +33,9 @@ use super::result::result_schema;
 use super::scan_errors::ScanErrors;
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
+pub(super) use super::statement::{Asker, Statement, Tables};
 use super::statement_options::StatementOptions;
-use super::table::{StatementScope, StreamTable};
+use super::table::StatementScope;
 use super::{commands, explain, parameters, physical, pin, procedures, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
@@ -58,41 +58,7 @@ pub struct Engine {
     inferred_streams: InferredStreams,
     consumers: Consumers,
     admission: Arc<Admission>,
-}
-
-/// Which tables a statement can name.
-pub(super) enum Tables {
-    /// Those of the catalog now, and streams without a definition.
-    Current { streams: Vec<PinnedTable> },
-    /// One that a sample is read of, whoever wants it: the stream was asked about.
-    Sampled(PinnedTable),
-    /// Those of a ticket, as they were.
-    Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
-}
-
-/// For whom a statement is planned.
-pub(super) struct Asker {
-    pub(super) query_id: String,
-    pub(super) principal: String,
-}
-
-/// A query on its way from text to physical plan.
-pub(super) struct Statement {
-    pub(super) state: SessionState,
-    pub(super) plan: LogicalPlan,
-    /// For how many rows of parameters it is run; if for several, `plan` is a union of a plan for each.
-    pub(super) runs: usize,
-    pub(super) parameters: SchemaRef,
-    pub(super) schema: SchemaRef,
-    pub(super) facts: Arc<ExecutionFacts>,
-    pub(super) options: StatementOptions,
-    pub(super) now_ns: i64,
-    /// It reads on forever.
-    pub(super) follow: bool,
-    /// Streams that the optimized plan scans.
-    pub(super) tables: Vec<StreamTable>,
-    /// Streams that the statement names.
-    pub(super) named: Vec<StreamTable>,
+    pub(super) written: Arc<WriteCounts>,
 }
 
 impl Engine {
@@ -122,6 +88,7 @@ impl Engine {
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
             admission: Admission::new(admission),
+            written: Arc::default(),
         }))
     }
 
@@ -225,9 +192,23 @@ impl Engine {
     }
 
     async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
-        let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
-        let parsed = parse(&request.sql)?.bound(request.parameters)?;
+        let parsed = parse(&request.sql)?;
         let values = request.overrides.over(&session.options());
+        match parsed.kind {
+            StatementKind::Query(_) => {
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let query = self.planned_query(session, request, parsed, values, arrival);
+                return query.await.map(Planned::Query);
+            }
+            StatementKind::Insert { .. } => {
+                arrival.kind = INSERT;
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let run = self.insert(session, request, parsed, values, arrival);
+                return Box::pin(run).await.map(Planned::Done);
+            }
+            _ => {}
+        }
+        let parsed = parsed.bound(request.parameters)?;
         if let StatementKind::Transaction(statement) = parsed.kind {
             arrival.kind = "transaction";
             match statement {
@@ -252,6 +233,20 @@ impl Engine {
             let run = self.run_definition(&arrival.principal, &options, definition);
             return Box::pin(run).await.map(Planned::Done);
         }
+        Err(EngineError::Internal("a statement of no kind".into()))
+    }
+
+    /// Pins and plans what gives rows.
+    pub(super) async fn planned_query(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        parsed: ParsedStatement,
+        values: OptionValues,
+        arrival: &mut Arrival,
+    ) -> Result<PlannedQuery, EngineError> {
+        let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
+        let parsed = parsed.bound(request.parameters)?;
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
@@ -310,12 +305,12 @@ impl Engine {
         if let Some(consumption) = parts.first().and_then(|part| part.consumption.as_ref()) {
             self.begin_run(consumption, &query_id, &arrival.sql, arrival.parts).await?;
         }
-        Ok(Planned::Query(PlannedQuery {
+        Ok(PlannedQuery {
             query_id,
             schema: statement.schema,
             parts,
             facts,
-        }))
+        })
     }
 
     /// Checks and types a statement without pinning or running anything.
@@ -347,6 +342,7 @@ impl Engine {
                     parameters: none(),
                 })
             }
+            StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
             StatementKind::Query(_) => {
                 let asker = Asker {
                     query_id: String::new(),
@@ -371,6 +367,8 @@ impl Engine {
         tables: Tables,
         asker: Asker,
     ) -> Result<Statement, EngineError> {
+        let inserts = matches!(parsed.kind, StatementKind::Insert { .. });
+        parsed = parsed.into_rows();
         let options = self.limited(&asker.principal, StatementOptions::resolve(&parsed.hint.over(values))?);
         let grants = Grants::new(&self.config.access, &asker.principal);
         let deadline = options.max_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -457,6 +455,8 @@ impl Engine {
         let parameters = parsed.parameters.schema(&logical, &plan)?;
         if explain::explained(&plan).is_some() {
             facts.set_kind("explain");
+        } else if inserts {
+            facts.set_kind(INSERT);
         }
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;

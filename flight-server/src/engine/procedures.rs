@@ -139,6 +139,7 @@ impl Engine {
         let columns = (0..schema.fields().len()).map(|index| column(index) as _).collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| EngineError::Internal(error.to_string()))?;
         Ok(DoneResult {
+            affected: None,
             query_id: Uuid::now_v7().to_string(),
             schema,
             batches: vec![batch],

@@ -155,6 +155,14 @@ impl Queries {
             token: CancellationToken::new(),
         };
         let mut known = self.known.lock();
+        // What writes has read before, under the same id.
+        if let Some(before) = known.by_id.get_mut(&id) {
+            before.row.kind = entry.row.kind;
+            before.row.state = entry.row.state;
+            before.row.ended_ms = entry.row.ended_ms;
+            before.row.error = entry.row.error;
+            return;
+        }
         known.order.push_back(id.clone());
         known.by_id.insert(id, entry);
         while known.order.len() > self.most {

@@ -1,11 +1,13 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
+mod access;
 mod cancel;
 mod consume;
 mod definitions;
 mod equivalence;
 mod explain;
 mod fetch_ahead;
+mod insert;
 mod limits;
 mod parameters;
 mod pruning;
@@ -105,6 +107,18 @@ impl World {
         definitions: DefinitionRules,
         store: Option<Arc<dyn CheckpointStore>>,
     ) -> Self {
+        Self::governed(source, definition, configure, definitions, store, Access::everything())
+    }
+
+    /// A world of several principals.
+    fn governed(
+        source: Arc<MemorySource>,
+        definition: &str,
+        configure: impl FnOnce(ReaderConfig) -> ReaderConfig,
+        definitions: DefinitionRules,
+        store: Option<Arc<dyn CheckpointStore>>,
+        access: Access,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("table.yaml"), definition).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
@@ -127,7 +141,7 @@ impl World {
             system: SystemLimits::default(),
             prices: Prices::default(),
             definitions,
-            access: Arc::new(Access::everything()),
+            access: Arc::new(access),
             admission: AdmissionLimits::default(),
             audit: AuditLog::off(),
         };

@@ -61,7 +61,8 @@ impl Available {
         Err(EngineError::NotFound(self.missing(name)))
     }
 
-    fn missing(&self, name: &TableName) -> String {
+    /// What is said of a table that is not there.
+    pub(super) fn missing(&self, name: &TableName) -> String {
         let mut message = format!("table `{CATALOG}.{name}` not found");
         let full = name.to_string();
         let nearest = self

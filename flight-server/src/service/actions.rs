@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use arrow_flight::sql::{
-    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionEndTransactionRequest, Any, Command, EndTransaction, ProstMessageExt,
+    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionClosePreparedStatementRequest,
+    ActionCreatePreparedStatementRequest, ActionEndTransactionRequest, Any, Command, EndTransaction, ProstMessageExt,
 };
 use arrow_flight::{Action, ActionType};
 use bytes::Bytes;

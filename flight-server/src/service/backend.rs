@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::engine::{
-    CancelOutcome, Ending, Engine, EngineError, Execution, FetchProgress, OptionValues, Planned, Prepared, Principal, QueryPart, Session,
-    StatementRequest, TableEntry,
+    CancelOutcome, Ending, Engine, EngineError, Execution, FetchProgress, IngestRequest, OptionValues, Planned, Prepared, Principal,
+    QueryPart, Session, StatementRequest, TableEntry,
 };
 
 /// An engine, as the protocol sees it.
@@ -23,6 +23,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Runs what a ticket carried.
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError>;
+
+    /// Writes rows that a client sends: how many were acknowledged.
+    async fn ingest(&self, session: &Session, request: IngestRequest) -> Result<u64, EngineError>;
 
     /// Begins a transaction for the session: its id.
     fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError>;
@@ -52,6 +55,10 @@ impl Backend for Engine {
 
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
         Self::execute(self, part).await
+    }
+
+    async fn ingest(&self, session: &Session, request: IngestRequest) -> Result<u64, EngineError> {
+        Self::ingest(self, session, request).await
     }
 
     fn begin_transaction(&self, session: &Session) -> Result<Arc<str>, EngineError> {

@@ -141,7 +141,7 @@ fn no_command(call: &str, command: &Command) -> Status {
     let name = command.type_url().rsplit('.').next().unwrap_or_default();
     Status::unimplemented(match command {
         Command::CommandStatementSubstraitPlan(_) => "this server takes SQL, no Substrait plans".to_owned(),
-        Command::CommandStatementIngest(_) => "this version writes to no stream".to_owned(),
+        Command::CommandStatementIngest(_) => "rows are ingested by DoPut".to_owned(),
         _ => format!("{call} has no answer to `{name}`"),
     })
 }
@@ -288,6 +288,7 @@ impl FlightProtocol for FlightService {
                 let handle = update.prepared_statement_handle;
                 count(inner.update(&caller, Sent::Handle(&handle), rows).await?)
             }
+            Command::CommandStatementIngest(ingest) => count(inner.ingest(&caller, ingest, rows).await?),
             Command::CommandPreparedStatementQuery(query) => {
                 let bound = inner.bind(&caller, query.prepared_statement_handle, rows).await?;
                 bound.encode_to_vec()

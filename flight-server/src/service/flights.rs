@@ -49,7 +49,11 @@ impl Inner {
                 .ticket
                 .ok_or_else(|| Status::invalid_argument("an endpoint of the FlightInfo has no ticket"))?;
             if let Command::TicketStatementQuery(ticket) = command(&ticket.ticket)? {
-                queries.push(open_ticket(&self.sealer, &ticket.statement_handle, &principal)?.query_id().to_owned());
+                queries.push(
+                    open_ticket(&self.sealer, &ticket.statement_handle, &principal)?
+                        .query_id()
+                        .to_owned(),
+                );
             }
         }
         queries.dedup();

@@ -12,6 +12,7 @@ use arrow_flight::sql::{Command, CommandGetDbSchemas, CommandGetTableTypes, Comm
 use tonic::Status;
 
 use super::backend::Backend;
+use super::column_metadata::described;
 use super::{sql_info, status, stream, xdbc};
 use crate::engine::{Principal, TableKind, option_specs};
 
@@ -63,6 +64,7 @@ fn tables(backend: &dyn Backend, principal: &Principal, command: CommandGetTable
     for table in backend.tables(principal) {
         // As the rows of `SELECT *` will travel.
         let schema = stream::wire_schema(&table.arrow_schema)?;
+        let schema = described(&schema, default_of("catalog"), &table.schema, &table.name);
         builder
             .append(default_of("catalog"), &table.schema, &table.name, table_type(table.kind), &schema)
             .map_err(|error| built(&error))?;

@@ -7,6 +7,9 @@
 //! CreatePreparedStatement       Backend::prepare -> a handle that holds the statement, sealed; the server keeps nothing
 //! GetCatalogs, GetTables, ...   Backend::tables -> rows; the command is its own ticket
 //! SetSessionOptions, ...        the caller's session
+//! DoPut(prepared statement)     rows of parameters -> a handle that holds them, too
+//! ListFlights, paths            Backend::tables; a path is `SELECT *` of its table
+//! CancelFlightInfo, ...         Backend::cancel
 //! BeginTransaction, ...         Backend::begin_transaction, end_transaction: a transaction is the session's
 //! ```
 //!
@@ -16,20 +19,24 @@
 //! expires it gives the same rows. A ticket or handle that another principal shows is refused.
 //!
 //! # What is not here
-//! Savepoints, parameters, updates, Substrait, ListFlights: UNIMPLEMENTED with a sentence. A server that is not told to ask who callers are
+//! Savepoints, Substrait, DoExchange: UNIMPLEMENTED with a sentence. A server that is not told to ask who callers are
 //! ([`Authentication`]) takes every one for the anonymous principal, and accepts Basic credentials unread.
 
 mod actions;
 mod authentication;
 mod backend;
 mod caller;
+mod column_metadata;
 mod connection;
 mod flight;
 mod flights;
+mod health;
+mod ingest;
 mod metadata;
 mod parameters;
 mod paths;
 mod poll;
+mod reflection;
 mod reply;
 mod sealing;
 mod server;

@@ -26,10 +26,12 @@ impl Inner {
     /// ListFlights: the tables that the caller may read, each with the path that GetFlightInfo plans.
     pub(crate) fn flights(&self, caller: &Caller, criteria: &Criteria) -> Result<Vec<FlightInfo>, Status> {
         let principal = self.sessions.principal(caller)?;
-        let pattern =
-            std::str::from_utf8(&criteria.expression).map_err(|_| Status::invalid_argument("the criteria is a pattern of table names, as text"))?;
+        let pattern = std::str::from_utf8(&criteria.expression)
+            .map_err(|_| Status::invalid_argument("the criteria is a pattern of table names, as text"))?;
         let tables = self.backend.tables(&principal);
-        let wanted = tables.into_iter().filter(|table| pattern.is_empty() || is_like(&table.name, pattern));
+        let wanted = tables
+            .into_iter()
+            .filter(|table| pattern.is_empty() || is_like(&table.name, pattern));
         let flight = |table: crate::engine::TableEntry| {
             let path = vec![default_of("catalog").to_owned(), table.schema, table.name];
             FlightInfo::new()

@@ -10,6 +10,7 @@ use tonic::transport::Server;
 use super::connection::incoming;
 use super::flight::FlightService;
 use super::reply::ReplyLayer;
+use super::{health, reflection};
 
 /// Largest message a client may send. tonic's own limit of 4 MiB is too small for bulk data.
 const LARGEST_REQUEST: usize = 64 << 20;
@@ -36,16 +37,23 @@ pub async fn serve(listener: TcpListener, service: FlightService, shutdown: Canc
     let service = FlightServiceServer::new(service)
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(usize::MAX);
+    let reflection = reflection::reflection()
+        .inspect_err(|error| tracing::error!(%error, "gRPC reflection is not served"))
+        .ok();
+    let (mut health, health_service) = health::serving().await;
     let serving = Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .layer(ReplyLayer)
         .layer(authentication)
         .add_service(service)
+        .add_service(health_service)
+        .add_optional_service(reflection)
         .serve_with_incoming_shutdown(incoming(listener, tls, cut.clone()), shutdown.clone().cancelled_owned());
     let overdue = async {
         shutdown.cancelled().await;
         stopping.cancel();
+        health::stopping(&mut health).await;
         tokio::time::sleep(drain).await;
     };
     tokio::pin!(serving, overdue);

@@ -193,7 +193,7 @@ impl Inner {
             return Err(reads());
         }
         match self.plan(caller, statement).await? {
-            Planned::Done(_) => Ok(0),
+            Planned::Done(done) => Ok(done.affected.and_then(|affected| i64::try_from(affected).ok()).unwrap_or(0)),
             Planned::Query(_) => Err(reads()),
         }
     }

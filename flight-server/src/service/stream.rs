@@ -33,8 +33,9 @@ use super::reply::PANICKED;
 use super::status;
 use crate::engine::{DoneResult, Execution, ExecutionFacts};
 
-/// Batches are split above this many bytes of columns. Clients refuse messages above 16 MiB, and megabytes are slower than less.
-const LARGEST_MESSAGE: usize = 2 << 20;
+/// Batches are split above this many bytes of columns. Clients refuse messages above 16 MiB, and megabytes are slower than half of one: 8,192 rows
+/// of five columns are about this much.
+const LARGEST_MESSAGE: usize = 512 << 10;
 
 /// The result schema as it travels: dictionaries as their values.
 pub(crate) fn wire_schema(schema: &SchemaRef) -> Result<SchemaRef, Status> {

@@ -99,6 +99,7 @@ impl Parked {
             .map_err(|_| Status::internal("a sealed result is not bytes"))?;
         let (schema, batches) = read_stream(&stream).map_err(|error| status::internal("reading a result", &error))?;
         Ok(DoneResult {
+            affected: None,
             query_id: self.query_id,
             schema,
             batches,
@@ -150,7 +151,10 @@ impl PreparedHandle {
 
 /// The ticket of an endpoint.
 pub(crate) fn seal_ticket(sealer: &Sealer, content: Content, principal: &Principal, expires: SystemTime) -> Result<Ticket, Status> {
-    let issued = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let issued = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     sealed_ticket(sealer, content, principal, issued, expires)
 }
 

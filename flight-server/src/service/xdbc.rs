@@ -43,6 +43,13 @@ fn types() -> Vec<XdbcTypeInfo> {
         },
         XdbcTypeInfo {
             sql_data_type: XdbcDataType::XdbcDatetime,
+            datetime_subcode: Some(XdbcDatetimeSubcode::XdbcSubcodeTime),
+            minimum_scale: Some(0),
+            maximum_scale: Some(9),
+            ..quoted("TIME", XdbcDataType::XdbcTime, 18, "TIME '")
+        },
+        XdbcTypeInfo {
+            sql_data_type: XdbcDataType::XdbcDatetime,
             datetime_subcode: Some(XdbcDatetimeSubcode::XdbcSubcodeTimestamp),
             minimum_scale: Some(0),
             maximum_scale: Some(9),

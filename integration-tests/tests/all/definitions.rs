@@ -217,6 +217,23 @@ async fn a_stream_is_looked_at_without_a_server_and_without_a_definition() {
     assert!(merged.starts_with(proposed.trim_end()), "{merged}");
     assert!(merged[proposed.trim_end().len()..].contains("row<km double>"), "{merged}");
 
+    // A definition that has no columns yet gets all of them, and keeps what it says.
+    let bare = tables.join("bare.yaml");
+    let settings = "table: bare\nstream: quakes\nformat: json\nbad_records: skip\n";
+    std::fs::write(&bare, settings).unwrap();
+    let merge = ["catalog", "infer", "quakes", "--merge", bare.to_str().unwrap()];
+    let (code, filled, stderr) = run(&[&merge[..], &reach[..]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let columns = filled.strip_prefix(settings).unwrap_or_else(|| panic!("{filled}"));
+    assert!(columns.starts_with("columns:"), "{filled}");
+    assert!(
+        columns.contains("coordinates array<double>") && columns.contains("row<km double>"),
+        "{filled}"
+    );
+    std::fs::write(&bare, &filled).unwrap();
+    let (code, checked, stderr) = run(&["catalog", "check", tables.to_str().unwrap()]);
+    assert_eq!(code, 0, "{checked}{stderr}");
+
     let statement = "select count(*) as n, sum(properties['sig']) as sig from quakes";
     let (code, answer, stderr) = run(&[&["sql", "--stream", "quakes", "--format", "csv", "-e", statement], &reach[..]].concat());
     assert_eq!(code, 0, "{stderr}");

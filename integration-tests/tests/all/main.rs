@@ -15,5 +15,7 @@ mod metrics;
 mod progress;
 mod promises;
 mod rooms;
+mod security;
 mod sql_cases;
 mod transactions;
+mod writing;

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use crate::{SourceError, SourceErrorKind};
 
 /// The category of an error, by what was received of the service.
-pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>, what: &str) -> SourceError
+pub(crate) fn classify<E>(error: &SdkError<E, HttpResponse>, what: &str) -> SourceError
 where
     E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
 {
@@ -39,7 +39,7 @@ where
 }
 
 /// Error codes of Kinesis (API reference, "Errors" of each operation, and "Common Errors").
-pub(super) fn by_code(code: Option<&str>, status: u16) -> SourceErrorKind {
+pub(crate) fn by_code(code: Option<&str>, status: u16) -> SourceErrorKind {
     match code.unwrap_or_default() {
         "ProvisionedThroughputExceededException"
         | "LimitExceededException"
@@ -74,7 +74,8 @@ pub(super) fn by_code(code: Option<&str>, status: u16) -> SourceErrorKind {
             SourceErrorKind::Unavailable
         }
         _ if status == 429 => SourceErrorKind::Throttled,
-        _ if status >= 500 => SourceErrorKind::Unavailable,
+        // below 400 it is no error of the service's, but a reply that cannot be read
+        _ if !(400..500).contains(&status) => SourceErrorKind::Unavailable,
         _ if status == 401 || status == 403 => SourceErrorKind::Denied,
         _ => SourceErrorKind::Invalid,
     }

@@ -24,10 +24,10 @@ pub use client::KinesisSettings;
 pub(crate) use client::http_client;
 
 use crate::{
-    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, PositionError, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo, ShardSource,
-    SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, PositionError, RecordSink, Records, RecordsBuilder, SequenceNumber, ShardId, ShardInfo,
+    ShardSource, SourceError, SourceErrorKind, StreamDescription, StreamIdentity,
 };
-use errors::classify;
+pub(crate) use errors::{by_code, classify};
 use listing::StreamLister;
 use pushes::PushClients;
 
@@ -109,6 +109,11 @@ impl KinesisSource {
         }
     }
 
+    /// The client without retries.
+    pub(crate) fn once(&self) -> &Client {
+        &self.reads
+    }
+
     /// The client, with the SDK's standard retries.
     pub fn client(&self) -> &Client {
         &self.client
@@ -154,6 +159,10 @@ impl ShardSource for KinesisSource {
     }
 
     fn fan_out(&self) -> Option<&dyn FanOut> {
+        Some(self)
+    }
+
+    fn writing(&self) -> Option<&dyn RecordSink> {
         Some(self)
     }
 

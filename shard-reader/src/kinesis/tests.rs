@@ -30,6 +30,7 @@ fn codes_become_categories() {
         assert_eq!(by_code(Some(code), status), kind, "{code}");
     }
     assert_eq!(by_code(None, 503), SourceErrorKind::Unavailable);
+    assert_eq!(by_code(None, 200), SourceErrorKind::Unavailable, "a reply that cannot be read");
     assert_eq!(by_code(None, 429), SourceErrorKind::Throttled);
     assert_eq!(by_code(None, 403), SourceErrorKind::Denied);
 }

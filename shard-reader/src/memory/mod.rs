@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod faults;
+mod puts;
 mod shard;
 mod source;
 
@@ -12,10 +13,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub use faults::{Chances, MillisBehind};
+pub use puts::PutFate;
 
 use crate::{SequenceNumber, ShardId, ShardInfo, SourceErrorKind, WallClock};
 use fan_out::Pushes;
 use faults::Faults;
+use puts::Puts;
 use shard::{MemoryRecord, MemoryShard};
 
 /// Time of day when a memory stream begins: 2026-01-01T00:00:00Z.
@@ -43,6 +46,7 @@ struct Stream {
     faults: Faults,
     calls: Calls,
     pushes: Pushes,
+    puts: Puts,
 }
 
 /// Calls made so far.
@@ -106,6 +110,7 @@ impl MemorySource {
             faults: Faults::default(),
             calls: Calls::default(),
             pushes: Pushes::default(),
+            puts: Puts::default(),
         };
         let width = u128::MAX / shards.max(1) as u128;
         for shard in 0..shards {

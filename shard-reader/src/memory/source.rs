@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::faults::{MillisBehind, ReadFate};
 use super::{MemorySource, Stream};
 use crate::{
-    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind, StreamDescription,
-    StreamIdentity,
+    Cursor, FULL_PAGE_BYTES, FanOut, OpenAt, Page, RecordSink, ShardId, ShardInfo, ShardSource, SourceError, SourceErrorKind,
+    StreamDescription, StreamIdentity,
 };
 
 /// As on AWS: a reply holds so much at most.
@@ -69,6 +69,10 @@ impl ShardSource for MemorySource {
     }
 
     fn fan_out(&self) -> Option<&dyn FanOut> {
+        Some(self)
+    }
+
+    fn writing(&self) -> Option<&dyn RecordSink> {
         Some(self)
     }
 

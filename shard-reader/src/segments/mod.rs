@@ -1,6 +1,6 @@
 //! Segments on disk, and in object storage: what was fetched once is not fetched again, by this process, the next one, or another node.
 //!
-//! A file holds user records of one shard, all there are between two points, as [Parquet](format); its [name] says which. The names in the
+//! A file holds user records of one shard, all there are between two points, as [Parquet](mod@format); its [name] says which. The names in the
 //! directory are the [index]: nothing else is read when a process starts. A file that is not what its name says is dropped, and its records are read
 //! from Kinesis again, as everything that goes wrong here costs speed and never an answer.
 //!

@@ -4,8 +4,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::datatypes::TimeUnit;
-
 use super::super::cell::Cell;
 use super::super::contents::DecodeError;
 use super::super::rows::Rows;
@@ -13,8 +11,8 @@ use super::super::sink::{Shape, Sink, Told, keep_first};
 use super::Bound;
 use super::cursor::{Broken, Cursor};
 use super::run::{Kept, Slot};
+use super::scalars::{Column, scalars};
 use super::schema::{Id, Node};
-use super::value::{instant, small_decimal};
 
 /// Data of a batch: what is kept of them stays in the processor's nearer caches.
 const MOST: usize = 256;
@@ -27,11 +25,11 @@ const LOOK: usize = 1 << 14;
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     bound: Option<Arc<Bound>>,
-    width: usize,
-    data: Vec<Cow<'a, [u8]>>,
+    pub(super) width: usize,
+    pub(super) data: Vec<Cow<'a, [u8]>>,
     /// Of each datum one for each column.
-    slots: Vec<Slot>,
-    elements: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) elements: Vec<Slot>,
 }
 
 impl<'a> Batch<'a> {
@@ -119,52 +117,17 @@ impl<'a> Batch<'a> {
         if ids.any(|other| other != id) {
             return self.one_by_one(bound, place, rows);
         }
-        macro_rules! cells {
-            ($of:expr) => {
-                rows.cells(place, count, |row| {
-                    let slot = slot(row);
-                    match slot.id {
-                        Some(_) => $of(row, slot),
-                        None => Cell::Null,
-                    }
-                })
+        if bound.schema.is_of_parts(id) {
+            return match self.parts(bound, id, place, rows) {
+                true => rows.check_column(place),
+                false => self.one_by_one(bound, place, rows),
             };
         }
-        let bytes = |row: usize, slot: &Slot| slot.bytes_of(&self.data[row]);
-        match bound.schema.node(id) {
-            Node::Boolean => cells!(|_, slot: &Slot| Cell::Boolean(slot.value != 0)),
-            Node::Int | Node::Long => cells!(|_, slot: &Slot| Cell::Integer(slot.value)),
-            Node::Float => {
-                cells!(|row, slot| bytes(row, slot)
-                    .first_chunk()
-                    .map_or(Cell::Null, |bytes| Cell::Real(f32::from_le_bytes(*bytes))));
-            }
-            Node::Double => {
-                cells!(|row, slot| bytes(row, slot)
-                    .first_chunk()
-                    .map_or(Cell::Null, |bytes| Cell::Double(f64::from_le_bytes(*bytes))));
-            }
-            Node::Bytes | Node::Fixed(_) => cells!(|row, slot| Cell::Bytes(bytes(row, slot))),
-            Node::String => cells!(|row, slot| Cell::of_text(bytes(row, slot))),
-            Node::Date => cells!(|_, slot: &Slot| i32::try_from(slot.value).map_or(Cell::Null, Cell::Date)),
-            Node::Time(TimeUnit::Millisecond) => cells!(|_, slot: &Slot| Cell::Time(slot.value * 1_000_000)),
-            Node::Time(_) => cells!(|_, slot: &Slot| Cell::Time(slot.value.saturating_mul(1_000))),
-            Node::Timestamp(TimeUnit::Millisecond) => cells!(|_, slot: &Slot| instant(slot.value, TimeUnit::Millisecond)),
-            Node::Timestamp(TimeUnit::Microsecond) => cells!(|_, slot: &Slot| instant(slot.value, TimeUnit::Microsecond)),
-            Node::Timestamp(unit) => cells!(|_, slot: &Slot| instant(slot.value, *unit)),
-            Node::Decimal(digits) | Node::FixedDecimal(_, digits)
-                if (0..count).all(|row| slot(row).id.is_none() || small_decimal(bytes(row, slot(row)), digits.scale).is_some()) =>
-            {
-                cells!(|row, slot| small_decimal(bytes(row, slot), digits.scale).unwrap_or(Cell::Null));
-            }
-            Node::Enum(symbols) if bound.schema.is_small() => {
-                cells!(|_, slot: &Slot| usize::try_from(slot.value).map_or(Cell::Null, |index| symbols
-                    .get(index)
-                    .map_or(Cell::Null, |symbol| Cell::Text(symbol))));
-            }
-            _ => return self.one_by_one(bound, place, rows),
+        let mut column = Column { rows, place };
+        match scalars(&bound.schema, id, count, |row| (slot(row), &self.data[row]), &mut column) {
+            true => Ok(()),
+            false => self.one_by_one(bound, place, rows),
         }
-        Ok(())
     }
 
     /// Values of several types, or of parts.
@@ -174,7 +137,7 @@ impl<'a> Batch<'a> {
             let slot = &self.slots[row * self.width + place];
             match slot.id {
                 None => rows.cell(place, Cell::Null),
-                Some(id) => match self.elements(slot).filter(|_| bound.schema.is_of_parts(id)) {
+                Some(id) => match self.elements_of(slot).filter(|_| bound.schema.is_of_parts(id)) {
                     Some(elements) => rows.parts(place, |sink| bound.append_elements(slot, id, elements, data, sink)),
                     None => bound.value(place, id, &mut Cursor::at(data, slot.at as usize), rows),
                 },
@@ -190,9 +153,8 @@ impl<'a> Batch<'a> {
     }
 
     /// The elements of an array or map, if they are kept.
-    fn elements(&self, slot: &Slot) -> Option<&[Slot]> {
-        let first = usize::try_from(slot.value).ok()?;
-        self.elements.get(first..first + slot.bytes as usize)
+    pub(super) fn elements_of(&self, slot: &Slot) -> Option<&[Slot]> {
+        self.elements.get(slot.range())
     }
 }
 
@@ -232,7 +194,7 @@ impl Bound {
         let cell = match self.schema.node(id) {
             Node::Int | Node::Long => Cell::Integer(element.value),
             Node::Boolean => Cell::Boolean(element.value != 0),
-            Node::String => Cell::of_text(element.bytes_of(data)),
+            Node::String | Node::Uuid => Cell::of_text(element.bytes_of(data)),
             Node::Bytes | Node::Fixed(_) => Cell::Bytes(element.bytes_of(data)),
             _ => return self.append(id, &mut Cursor::at(data, element.at as usize), sink),
         };

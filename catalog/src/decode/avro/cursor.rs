@@ -116,77 +116,99 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.at
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn byte(&mut self) -> Result<u8, Broken> {
         let byte = *self.bytes.get(self.at).ok_or(Broken::End)?;
         self.at += 1;
         Ok(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Broken> {
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..count)).ok_or(Broken::End)?;
         self.at += count;
         Ok(bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()).ok_or(Broken::End)?;
         self.at += N;
         Ok(*bytes)
     }
 
-    /// A zigzag number.
+    /// A zigzag number: a length, a branch or another that most often is small.
     #[inline(always)]
     pub(super) fn long(&mut self) -> Result<i64, Broken> {
-        // Most numbers are lengths, branches and other small ones.
         match self.bytes.get(self.at) {
             Some(byte) if *byte < 0x80 => {
                 self.at += 1;
                 Ok(unzigzag(u64::from(*byte)))
             }
-            _ => self.long_of_several(),
+            _ => self.number(),
         }
     }
 
-    fn long_of_several(&mut self) -> Result<i64, Broken> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let (mut value, mut shift, mut length) = (0_u64, 0, 0);
-        // Of eight bytes at once: the bits of all to the first without its highest bit, or of all eight.
-        if let Some(eight) = rest.first_chunk() {
-            let word = u64::from_le_bytes(*eight);
-            let last = !word & 0x8080_8080_8080_8080;
-            value = sevens(word & (last ^ last.wrapping_sub(1)));
-            if last != 0 {
-                self.at += last.trailing_zeros() as usize / 8 + 1;
-                return Ok(unzigzag(value));
-            }
-            (shift, length) = (56, 8);
+    /// A zigzag number of any size.
+    #[inline(always)]
+    pub(super) fn number(&mut self) -> Result<i64, Broken> {
+        // Of eight bytes at once: the bits of all to the first without its highest bit.
+        let (word, ends) = self.eight();
+        if ends == 0 {
+            return self.long_of_many();
         }
-        loop {
-            let byte = *rest.get(length).ok_or(Broken::End)?;
-            length += 1;
+        self.at += ends.trailing_zeros() as usize / 8 + 1;
+        Ok(unzigzag(sevens(word & (ends ^ ends.wrapping_sub(1)))))
+    }
+
+    /// Goes over a number.
+    #[inline(always)]
+    pub(super) fn pass_number(&mut self) -> Result<(), Broken> {
+        let (_, ends) = self.eight();
+        if ends == 0 {
+            return self.long_of_many().map(drop);
+        }
+        self.at += ends.trailing_zeros() as usize / 8 + 1;
+        Ok(())
+    }
+
+    /// The next eight bytes, and of those that end a number the highest bit; none if there are fewer.
+    #[inline(always)]
+    fn eight(&self) -> (u64, u64) {
+        let eight = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk());
+        eight.map_or((0, 0), |eight| {
+            let word = u64::from_le_bytes(*eight);
+            (word, !word & 0x8080_8080_8080_8080)
+        })
+    }
+
+    /// A number that does not end within eight bytes, or is within eight bytes of the end.
+    #[inline(never)]
+    fn long_of_many(&mut self) -> Result<i64, Broken> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let (mut value, mut shift) = (0_u64, 0);
+        for (length, byte) in rest.iter().enumerate() {
             // The tenth byte has room for one bit.
-            if shift == 63 && byte > 1 {
+            if shift == 63 && *byte > 1 {
                 return Err(Broken::Varint);
             }
             value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                self.at += length;
+            if *byte < 0x80 {
+                self.at += length + 1;
                 return Ok(unzigzag(value));
             }
             shift += 7;
         }
+        Err(Broken::End)
     }
 
     /// A number that an `int` holds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn int(&mut self) -> Result<i32, Broken> {
-        i32::try_from(self.long()?).map_err(|_| Broken::Varint)
+        i32::try_from(self.number()?).map_err(|_| Broken::Varint)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn boolean(&mut self) -> Result<bool, Broken> {
         match self.byte()? {
             0 => Ok(false),
@@ -196,14 +218,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Bytes after their length.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Broken> {
         let length = self.long()?;
         self.take(usize::try_from(length).map_err(|_| Broken::Length(length))?)
     }
 
     /// The index of one of so many branches or symbols.
-    #[inline]
+    #[inline(always)]
     pub(super) fn index(&mut self, count: usize, broken: fn(i64) -> Broken) -> Result<usize, Broken> {
         let index = self.long()?;
         usize::try_from(index)
@@ -314,7 +336,12 @@ mod tests {
         fn numbers(bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(0x7f), Just(0x80), Just(0xff), 0x80_u8.., any::<u8>()], 0..13)) {
             let mut cursor = Cursor::new(&bytes);
             let read = cursor.long().map(|value| (value, cursor.position()));
-            prop_assert_eq!(read, plainly(&bytes));
+            prop_assert_eq!(&read, &plainly(&bytes));
+            let mut cursor = Cursor::new(&bytes);
+            let passed = cursor.pass_number().map(|()| cursor.position());
+            prop_assert_eq!(passed, read.clone().map(|(_, position)| position));
+            let mut cursor = Cursor::new(&bytes);
+            prop_assert_eq!(cursor.number().map(|value| (value, cursor.position())), read);
         }
     }
 }

@@ -114,7 +114,7 @@ fn scalar_type(node: &Node) -> ColumnType {
             }
         }
         Node::Bytes | Node::Fixed(_) => ColumnType::Varbinary,
-        Node::FixedUuid => ColumnType::Uuid,
+        Node::Uuid | Node::FixedUuid => ColumnType::Uuid,
         _ => ColumnType::Varchar,
     }
 }

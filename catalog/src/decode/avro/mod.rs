@@ -26,10 +26,12 @@ mod batch;
 mod container;
 mod cursor;
 mod declared;
+mod parts;
 mod program;
 #[cfg(test)]
 mod reference;
 mod run;
+mod scalars;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -46,10 +48,10 @@ use self::container::Containers;
 use self::cursor::{Broken, Cursor};
 pub(crate) use self::declared::declared;
 use self::program::Program;
-use self::schema::Schema;
+pub(crate) use self::schema::{Id, Node, Schema};
 use self::walk::Step;
 use self::writers::ONLY;
-pub(crate) use self::writers::{Writers, check_path, compile};
+pub(crate) use self::writers::{Writers, check_path, compile, key};
 use super::RowFormat;
 use super::contents::DecodeError;
 use super::framing::{self, Glue};

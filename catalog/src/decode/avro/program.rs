@@ -37,6 +37,10 @@ pub(super) enum Op {
     Items(usize, Id, Id, Element),
     /// A map of scalars that a column takes, and each of them.
     Entries(usize, Id, Element),
+    /// A union of scalars that nobody wants.
+    Choice(Vec<(Id, Scalar)>),
+    /// A union of scalars that a column takes.
+    PutChoice(usize, Vec<(Id, Scalar)>),
     Union(Vec<Block>),
     Array(Id, Block),
     Map(Block),
@@ -79,7 +83,7 @@ impl Program {
 
     /// Goes over the datum that begins here.
     pub(super) fn run(&self, schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
-        run::block(&self.0, schema, cursor, kept)
+        run::datum(&self.0, schema, cursor, kept)
     }
 }
 
@@ -109,13 +113,9 @@ impl Compiler<'_> {
                 return;
             }
             if let Node::Union(branches) = node
-                && !self.schema.is_nested(id)
+                && let Some(branches) = self.scalars(branches)
             {
-                let branch = |branch: &Id| match Scalar::of(self.schema.node(*branch)) {
-                    Some(scalar) => vec![Op::Put(*first, *branch, scalar)],
-                    None => vec![Op::Skip(*branch)],
-                };
-                block.push(Op::Union(branches.iter().map(branch).collect()));
+                block.push(Op::PutChoice(*first, branches));
                 block.extend(others.iter().map(|other| Op::Copy(*first, *other)));
                 return;
             }
@@ -168,7 +168,7 @@ impl Compiler<'_> {
             Node::Map(values) => vec![Op::Entries(place, id, self.element(*values)?)],
             Node::Union(branches) => {
                 let branch = |branch: &Id| match self.schema.node(*branch) {
-                    Node::Null => Some(Block::new()),
+                    Node::Null => Some(vec![Op::Put(place, *branch, Scalar::Null)]),
                     Node::Array(_) | Node::Map(_) => self.of_scalars(place, *branch),
                     _ => None,
                 };
@@ -178,11 +178,16 @@ impl Compiler<'_> {
         })
     }
 
-    fn element(&self, id: Id) -> Option<Element> {
+    /// The branches of a union of nothing else.
+    fn scalars(&self, branches: &[Id]) -> Option<Vec<(Id, Scalar)>> {
         let scalar = |id: &Id| Some((*id, Scalar::of(self.schema.node(*id))?));
+        branches.iter().map(scalar).collect()
+    }
+
+    fn element(&self, id: Id) -> Option<Element> {
         match self.schema.node(id) {
-            Node::Union(branches) => Some(Element::Union(branches.iter().map(scalar).collect::<Option<_>>()?)),
-            _ => scalar(&id).map(|(id, scalar)| Element::Of(id, scalar)),
+            Node::Union(branches) => self.scalars(branches).map(Element::Union),
+            node => Scalar::of(node).map(|scalar| Element::Of(id, scalar)),
         }
     }
 
@@ -203,10 +208,10 @@ impl Compiler<'_> {
                 block.push(Op::Leave);
                 self.inside.pop();
             }
-            Node::Union(branches) => {
-                let branches = branches.iter().map(|branch| self.block(*branch, None)).collect();
-                block.push(Op::Union(branches));
-            }
+            Node::Union(branches) => block.push(match self.scalars(branches) {
+                Some(branches) => Op::Choice(branches),
+                None => Op::Union(branches.iter().map(|branch| self.block(*branch, None)).collect()),
+            }),
             Node::Array(items) => {
                 let items_block = self.block(*items, None);
                 block.push(Op::Array(*items, items_block));
@@ -239,7 +244,7 @@ impl Scalar {
             Node::Long | Node::Time(_) | Node::Timestamp(_) => Self::Long,
             Node::Float => Self::Bytes(4),
             Node::Double => Self::Bytes(8),
-            Node::Bytes | Node::String | Node::Decimal(_) => Self::Sized,
+            Node::Bytes | Node::String | Node::Uuid | Node::Decimal(_) => Self::Sized,
             Node::Fixed(size) | Node::FixedDecimal(size, _) => Self::Bytes(*size),
             Node::FixedUuid => Self::Bytes(16),
             Node::Duration => Self::Bytes(12),

@@ -1,5 +1,7 @@
 //! Goes over data as a program says (see `program`).
 
+use std::ops::Range;
+
 use super::cursor::{Broken, Cursor};
 use super::program::{Element, Op, Scalar};
 use super::schema::{Id, Node, Schema};
@@ -24,31 +26,45 @@ pub(super) struct Slot {
     pub(super) id: Option<Id>,
     /// Where it begins.
     pub(super) at: u32,
-    /// The number, the index of a symbol, or the number of its bytes. Of an array or map the place of its first element, -1 where they are not kept.
+    /// The number, the index of a symbol, or where its bytes are. Of an array or map where its elements are, keys among them; -1 where they are not kept.
     pub(super) value: i64,
-    /// Where its bytes begin, if it has any. Of an array or map the number of elements, keys among them.
-    pub(super) bytes: u32,
 }
 
 impl Slot {
-    pub(super) const NULL: Self = Self {
-        id: None,
-        at: 0,
-        value: 0,
-        bytes: 0,
-    };
+    pub(super) const NULL: Self = Self { id: None, at: 0, value: 0 };
+
+    /// Where its bytes or elements are.
+    #[inline]
+    pub(super) fn range(&self) -> Range<usize> {
+        let value = self.value.cast_unsigned();
+        let first = (value >> 32) as usize;
+        first..first + (value & 0xffff_ffff) as usize
+    }
 
     /// Its bytes, of a value that is bytes.
     #[inline]
     pub(super) fn bytes_of<'d>(&self, data: &'d [u8]) -> &'d [u8] {
-        let first = self.bytes as usize;
-        let length = usize::try_from(self.value).unwrap_or(0);
-        data.get(first..first.saturating_add(length)).unwrap_or_default()
+        data.get(self.range()).unwrap_or_default()
     }
 }
 
+/// What [`Slot::range`] says.
+#[inline]
+fn range(first: usize, length: usize) -> i64 {
+    ((first as u64) << 32 | length as u64).cast_signed()
+}
+
+/// Goes over a datum.
+pub(super) fn datum(program: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
+    // Records are shorter than 2 GiB, which is what their array's offsets count, and blocks are inflated to less: places are 31 bits.
+    if cursor.position() + cursor.rest() > i32::MAX as usize {
+        return Err(Broken::End);
+    }
+    block(program, schema, cursor, kept)
+}
+
 /// Goes over what a block's steps are for.
-pub(super) fn block(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
+fn block(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
     for op in block {
         match op {
             Op::Union(branches) => {
@@ -107,50 +123,77 @@ pub(super) fn block(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, kept
                 cursor.leave();
             }
             Op::Items(place, id, items, element) => {
-                let mut parts = Parts::begin(*id, cursor, kept)?;
+                let mut parts = Parts::begin(*id, cursor, kept);
                 cursor.enter()?;
                 while let Some((count, end)) = cursor.block(schema.may_be_empty(*items))? {
                     for _ in 0..count {
-                        let item = element.read(schema, cursor)?;
-                        parts.add(item, kept);
+                        element.read(schema, cursor, parts.next(kept))?;
                     }
                     cursor.block_ends(end)?;
                 }
                 cursor.leave();
-                kept.slots[*place] = parts.end(kept)?;
+                kept.slots[*place] = parts.end(kept);
             }
             Op::Entries(place, id, element) => {
-                let mut parts = Parts::begin(*id, cursor, kept)?;
+                let mut parts = Parts::begin(*id, cursor, kept);
                 cursor.enter()?;
                 while let Some((count, end)) = cursor.block(false)? {
                     for _ in 0..count {
-                        let key = put(Scalar::Sized, *id, schema, cursor)?;
-                        let value = element.read(schema, cursor)?;
-                        parts.add(key, kept);
-                        parts.add(value, kept);
+                        put(Scalar::Sized, *id, schema, cursor, parts.next(kept))?;
+                        element.read(schema, cursor, parts.next(kept))?;
                     }
                     cursor.block_ends(end)?;
                 }
                 cursor.leave();
-                kept.slots[*place] = parts.end(kept)?;
+                kept.slots[*place] = parts.end(kept);
             }
-            plain => run_plain(plain, schema, cursor, kept)?,
+            Op::Choice(branches) => {
+                let (id, scalar) = branches[cursor.index(branches.len(), Broken::Branch)?];
+                cursor.enter()?;
+                pass(scalar, id, schema, cursor)?;
+                cursor.leave();
+            }
+            Op::PutChoice(place, branches) => {
+                let (id, scalar) = branches[cursor.index(branches.len(), Broken::Branch)?];
+                cursor.enter()?;
+                put(scalar, id, schema, cursor, &mut kept.slots[*place])?;
+                cursor.leave();
+            }
+            Op::Names(bytes) => cursor.name(*bytes)?,
+            Op::Enter => cursor.enter()?,
+            Op::Leave => cursor.leave(),
+            Op::Bytes(count) => drop(cursor.take(*count)?),
+            Op::Boolean => drop(cursor.boolean()?),
+            Op::Int => drop(cursor.int()?),
+            Op::Long => cursor.pass_number()?,
+            Op::Sized => drop(cursor.bytes()?),
+            Op::Enum(id) => drop(symbol(schema, *id, cursor)?),
+            Op::Skip(id) => walk::skip(schema, *id, cursor)?,
+            Op::Put(place, id, scalar) => put(*scalar, *id, schema, cursor, &mut kept.slots[*place])?,
+            Op::Mark(place, id) => {
+                kept.slots[*place] = Slot {
+                    id: Some(*id),
+                    at: cursor.position() as u32,
+                    value: -1,
+                };
+            }
+            Op::Copy(from, to) => kept.slots[*to] = kept.slots[*from],
         }
     }
     Ok(())
 }
 
 impl Element {
-    #[inline]
-    fn read(&self, schema: &Schema, cursor: &mut Cursor<'_>) -> Result<Slot, Broken> {
+    #[inline(always)]
+    fn read(&self, schema: &Schema, cursor: &mut Cursor<'_>, slot: &mut Slot) -> Result<(), Broken> {
         match self {
-            Self::Of(id, scalar) => put(*scalar, *id, schema, cursor),
+            Self::Of(id, scalar) => put(*scalar, *id, schema, cursor, slot),
             Self::Union(branches) => {
                 let (id, scalar) = branches[cursor.index(branches.len(), Broken::Branch)?];
                 cursor.enter()?;
-                let read = put(scalar, id, schema, cursor)?;
+                put(scalar, id, schema, cursor, slot)?;
                 cursor.leave();
-                Ok(read)
+                Ok(())
             }
         }
     }
@@ -161,125 +204,105 @@ struct Parts {
     slot: Slot,
     first: usize,
     kept: bool,
+    /// Of an element that is not kept.
+    lost: Slot,
 }
 
 impl Parts {
-    fn begin(id: Id, cursor: &Cursor<'_>, kept: &Kept<'_>) -> Result<Self, Broken> {
-        Ok(Self {
+    fn begin(id: Id, cursor: &Cursor<'_>, kept: &Kept<'_>) -> Self {
+        Self {
             slot: Slot {
                 id: Some(id),
-                at: place_of(cursor.position())?,
+                at: cursor.position() as u32,
                 value: -1,
-                bytes: 0,
             },
             first: kept.elements.len(),
             kept: true,
-        })
+            lost: Slot::NULL,
+        }
     }
 
-    #[inline]
-    fn add(&mut self, element: Slot, kept: &mut Kept<'_>) {
-        if !self.kept {
-        } else if kept.elements.len() < MOST_ELEMENTS {
-            kept.elements.push(element);
-        } else {
+    /// The next element, to be written where it stays.
+    #[inline(always)]
+    fn next<'k>(&'k mut self, kept: &'k mut Kept<'_>) -> &'k mut Slot {
+        if self.kept && kept.elements.len() >= MOST_ELEMENTS {
             kept.elements.truncate(self.first);
             self.kept = false;
         }
+        if self.kept {
+            kept.elements.push(Slot::NULL);
+        }
+        match kept.elements.last_mut() {
+            Some(last) if self.kept => last,
+            _ => &mut self.lost,
+        }
     }
 
-    fn end(self, kept: &Kept<'_>) -> Result<Slot, Broken> {
-        if !self.kept {
-            return Ok(self.slot);
+    fn end(self, kept: &Kept<'_>) -> Slot {
+        match self.kept {
+            true => Slot {
+                value: range(self.first, kept.elements.len() - self.first),
+                ..self.slot
+            },
+            false => self.slot,
         }
-        Ok(Slot {
-            value: length(self.first),
-            bytes: place_of(kept.elements.len() - self.first)?,
-            ..self.slot
-        })
     }
 }
 
-/// A block that most often is of one step, or none.
+/// A block that may be empty.
 #[inline]
 fn run_one(block: &[Op], schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
     match block {
         [] => Ok(()),
-        [Op::Items(..) | Op::Entries(..) | Op::Union(_) | Op::Array(..) | Op::Map(_) | Op::Indexes(..) | Op::Keys(..)] | [_, _, ..] => {
-            self::block(block, schema, cursor, kept)
-        }
-        [plain] => run_plain(plain, schema, cursor, kept),
+        block => self::block(block, schema, cursor, kept),
     }
 }
 
-/// A step without others in it.
+/// Goes over a scalar.
 #[inline(always)]
-fn run_plain(op: &Op, schema: &Schema, cursor: &mut Cursor<'_>, kept: &mut Kept<'_>) -> Result<(), Broken> {
-    match op {
-        Op::Names(bytes) => cursor.name(*bytes)?,
-        Op::Enter => cursor.enter()?,
-        Op::Leave => cursor.leave(),
-        Op::Bytes(count) => drop(cursor.take(*count)?),
-        Op::Boolean => drop(cursor.boolean()?),
-        Op::Int => drop(cursor.int()?),
-        Op::Long => drop(cursor.long()?),
-        Op::Sized => drop(cursor.bytes()?),
-        Op::Enum(id) => drop(symbol(schema, *id, cursor)?),
-        Op::Skip(id) => walk::skip(schema, *id, cursor)?,
-        Op::Put(place, id, scalar) => kept.slots[*place] = put(*scalar, *id, schema, cursor)?,
-        Op::Mark(place, id) => {
-            kept.slots[*place] = Slot {
-                id: Some(*id),
-                at: place_of(cursor.position())?,
-                value: -1,
-                ..Slot::NULL
-            };
-        }
-        Op::Copy(from, to) => kept.slots[*to] = kept.slots[*from],
-        Op::Items(..) | Op::Entries(..) | Op::Union(_) | Op::Array(..) | Op::Map(_) | Op::Indexes(..) | Op::Keys(..) => {}
+fn pass(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>) -> Result<(), Broken> {
+    match scalar {
+        Scalar::Null => {}
+        Scalar::Boolean => drop(cursor.boolean()?),
+        Scalar::Int => drop(cursor.int()?),
+        Scalar::Long => cursor.pass_number()?,
+        Scalar::Enum => drop(symbol(schema, id, cursor)?),
+        Scalar::Bytes(size) => drop(cursor.take(size)?),
+        Scalar::Sized => drop(cursor.bytes()?),
     }
     Ok(())
 }
 
+/// Writes a scalar into its place.
 #[inline(always)]
-fn put(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>) -> Result<Slot, Broken> {
+fn put(scalar: Scalar, id: Id, schema: &Schema, cursor: &mut Cursor<'_>, slot: &mut Slot) -> Result<(), Broken> {
     let at = cursor.position();
-    let (value, bytes) = match scalar {
-        Scalar::Null => return Ok(Slot::NULL),
-        Scalar::Boolean => (i64::from(cursor.boolean()?), 0),
-        Scalar::Int => (i64::from(cursor.int()?), 0),
-        Scalar::Long => (cursor.long()?, 0),
-        Scalar::Enum => (symbol(schema, id, cursor)?, 0),
+    slot.value = match scalar {
+        Scalar::Null => {
+            *slot = Slot::NULL;
+            return Ok(());
+        }
+        Scalar::Boolean => i64::from(cursor.boolean()?),
+        Scalar::Int => i64::from(cursor.int()?),
+        Scalar::Long => cursor.number()?,
+        Scalar::Enum => symbol(schema, id, cursor)?,
         Scalar::Bytes(size) => {
             cursor.take(size)?;
-            (length(size), at)
+            range(at, size)
         }
         Scalar::Sized => {
             let size = cursor.bytes()?.len();
-            (length(size), cursor.position() - size)
+            range(cursor.position() - size, size)
         }
     };
-    Ok(Slot {
-        id: Some(id),
-        at: place_of(at)?,
-        value,
-        bytes: place_of(bytes)?,
-    })
-}
-
-/// Records are shorter than 2 GiB, which is what their array's offsets count, and blocks are inflated to less.
-#[inline]
-fn place_of(at: usize) -> Result<u32, Broken> {
-    u32::try_from(at).map_err(|_| Broken::End)
-}
-
-fn length(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
+    slot.id = Some(id);
+    slot.at = at as u32;
+    Ok(())
 }
 
 fn symbol(schema: &Schema, id: Id, cursor: &mut Cursor<'_>) -> Result<i64, Broken> {
     let Node::Enum(symbols) = schema.node(id) else { return Ok(0) };
     let index = cursor.index(symbols.len(), Broken::Symbol)?;
     cursor.name(symbols[index].len())?;
-    Ok(length(index))
+    Ok(i64::try_from(index).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,7 @@
 //! A writer's schema (Apache Avro 1.12, "Schema Declaration"), as much of it as reading takes.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use arrow::datatypes::TimeUnit;
 use serde_json::{Map, Value};
@@ -12,25 +13,25 @@ const SHORT_NAME: usize = 1 << 10;
 /// Digits of a decimal that is read.
 const MOST_DIGITS: u64 = 76;
 
-/// A type in a schema, by its place there: records may hold themselves.
+/// A type in a schema, by its place there, counted from one: records may hold themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(u32);
+pub(crate) struct Id(NonZeroU32);
 
 impl Id {
     fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
 /// Digits of a decimal, and how many of them are a fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Digits {
-    pub(super) precision: usize,
-    pub(super) scale: usize,
+pub(crate) struct Digits {
+    pub(crate) precision: usize,
+    pub(crate) scale: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Boolean,
     Int,
@@ -47,6 +48,8 @@ pub(super) enum Node {
     Fixed(usize),
     FixedDecimal(usize, Digits),
     FixedUuid,
+    /// A string that is a UUID's.
+    Uuid,
     Duration,
     Enum(Vec<String>),
     Array(Id),
@@ -56,13 +59,13 @@ pub(super) enum Node {
 }
 
 #[derive(Debug)]
-pub(super) struct Schema {
+pub(crate) struct Schema {
     nodes: Vec<Node>,
     /// Of each type whether a value of it may take no bytes.
     empty: Vec<bool>,
     /// See [`Self::is_small`].
     small: bool,
-    pub(super) root: Id,
+    pub(crate) root: Id,
 }
 
 impl Schema {
@@ -86,7 +89,7 @@ impl Schema {
         })
     }
 
-    pub(super) fn node(&self, id: Id) -> &Node {
+    pub(crate) fn node(&self, id: Id) -> &Node {
         &self.nodes[id.index()]
     }
 
@@ -149,9 +152,9 @@ impl Parser {
         if self.nodes.len() >= MOST_NODES {
             return Err(format!("the schema has more than {MOST_NODES} types"));
         }
-        let id = Id(u32::try_from(self.nodes.len()).map_err(|_| "too many types".to_owned())?);
         self.nodes.push(node);
-        Ok(id)
+        let id = u32::try_from(self.nodes.len()).ok().and_then(NonZeroU32::new);
+        id.map(Id).ok_or_else(|| "too many types".to_owned())
     }
 
     fn schema(&mut self, json: &Value, namespace: &str) -> Result<Id, String> {
@@ -301,6 +304,7 @@ fn logical(attributes: &Map<String, Value>, node: Node) -> Node {
         ("timestamp-micros" | "local-timestamp-micros", Node::Long) => Node::Timestamp(TimeUnit::Microsecond),
         ("timestamp-nanos" | "local-timestamp-nanos", Node::Long) => Node::Timestamp(TimeUnit::Nanosecond),
         ("decimal", Node::Bytes) => digits(attributes).map_or(Node::Bytes, Node::Decimal),
+        ("uuid", Node::String) => Node::Uuid,
         (_, node) => node,
     }
 }

@@ -112,7 +112,7 @@ impl Schema {
             Node::Float => take(Cell::Real(f32::from_le_bytes(cursor.array()?))),
             Node::Double => take(Cell::Double(f64::from_le_bytes(cursor.array()?))),
             Node::Bytes => take(Cell::Bytes(cursor.bytes()?)),
-            Node::String => take(Cell::of_text(cursor.bytes()?)),
+            Node::String | Node::Uuid => take(Cell::of_text(cursor.bytes()?)),
             Node::Date => take(Cell::Date(cursor.int()?)),
             Node::Time(TimeUnit::Millisecond) => take(Cell::Time(i64::from(cursor.int()?) * 1_000_000)),
             Node::Time(_) => take(Cell::Time(cursor.long()?.saturating_mul(1_000))),
@@ -214,12 +214,28 @@ fn decimal<T>(bytes: &[u8], scale: usize, take: impl FnOnce(Cell<'_>) -> T) -> T
     take(Cell::Text(&with_point(&i256::from_be_bytes(wide).to_string(), scale)))
 }
 
-/// The same of a number of at most 128 bits.
+/// Bytes of a number of 128 bits.
+pub(super) const MOST_SMALL: usize = 16;
+
+/// The same of a number of at most [`MOST_SMALL`] bytes.
 #[inline]
 pub(super) fn small_decimal(bytes: &[u8], scale: usize) -> Option<Cell<'static>> {
     let scale = u8::try_from(scale).ok()?;
-    let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { 0xff } else { 0 };
-    let mut wide = [sign; 16];
-    wide.get_mut(16_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+    let first = *bytes.first().unwrap_or(&0);
+    let wide = match bytes.len() {
+        0..=8 => {
+            // As a shift of 64 bits would be none, the first byte is not shifted.
+            let number = bytes
+                .iter()
+                .skip(1)
+                .fold(i64::from(first.cast_signed()), |number, byte| number << 8 | i64::from(*byte));
+            i128::from(number).to_be_bytes()
+        }
+        length => {
+            let mut wide = [if first >= 0x80 { 0xff } else { 0 }; MOST_SMALL];
+            wide.get_mut(MOST_SMALL.checked_sub(length)?..)?.copy_from_slice(bytes);
+            wide
+        }
+    };
     Some(Cell::Decimal(wide, scale))
 }

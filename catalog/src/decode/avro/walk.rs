@@ -94,7 +94,7 @@ pub(super) fn skip(schema: &Schema, id: Id, cursor: &mut Cursor<'_>) -> Result<(
         Node::Long | Node::Time(_) | Node::Timestamp(_) => drop(cursor.long()?),
         Node::Float => drop(cursor.array::<4>()?),
         Node::Double => drop(cursor.array::<8>()?),
-        Node::Bytes | Node::String | Node::Decimal(_) => drop(cursor.bytes()?),
+        Node::Bytes | Node::String | Node::Uuid | Node::Decimal(_) => drop(cursor.bytes()?),
         Node::Fixed(size) | Node::FixedDecimal(size, _) => drop(cursor.take(*size)?),
         Node::FixedUuid => drop(cursor.array::<16>()?),
         Node::Duration => drop(cursor.array::<12>()?),

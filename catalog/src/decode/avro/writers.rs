@@ -12,7 +12,7 @@ use crate::{AvroFormat, AvroFraming};
 /// Writers' schemas. Ids are numbers of at most 128 bits: Confluent's, Glue's UUIDs, fingerprints; 0 where there is but one schema.
 #[derive(Debug)]
 pub(crate) struct Writers {
-    pub(super) by_id: HashMap<u128, Arc<Schema>>,
+    pub(crate) by_id: HashMap<u128, Arc<Schema>>,
 }
 
 /// The id of the only schema.
@@ -27,23 +27,28 @@ pub(crate) fn compile(format: &AvroFormat) -> Result<Arc<Writers>, String> {
                 true => error,
                 false => format!("schema {id}: {error}"),
             })?;
-            let key = match format.framing {
-                AvroFraming::Datum | AvroFraming::Container => ONLY,
-                AvroFraming::SingleObject => u128::from(fingerprint(text)?),
-                AvroFraming::Confluent => u128::from(
-                    id.trim()
-                        .parse::<u32>()
-                        .map_err(|_| format!("`{id}` is not the number of a schema"))?,
-                ),
-                AvroFraming::Glue => uuid::Uuid::try_parse(id.trim())
-                    .map_err(|_| format!("`{id}` is not the UUID of a schema version"))?
-                    .as_u128(),
-            };
+            let key = key(format.framing, id, text)?;
             if by_id.insert(key, Arc::new(schema)).is_some() && format.framing != AvroFraming::SingleObject {
                 return Err(format!("schema {id} is given twice"));
             }
         }
         Ok(Writers { by_id })
+    })
+}
+
+/// The id by which a header names a schema.
+pub(crate) fn key(framing: AvroFraming, id: &str, text: &str) -> Result<u128, String> {
+    Ok(match framing {
+        AvroFraming::Datum | AvroFraming::Container => ONLY,
+        AvroFraming::SingleObject => u128::from(fingerprint(text)?),
+        AvroFraming::Confluent => u128::from(
+            id.trim()
+                .parse::<u32>()
+                .map_err(|_| format!("`{id}` is not the number of a schema"))?,
+        ),
+        AvroFraming::Glue => uuid::Uuid::try_parse(id.trim())
+            .map_err(|_| format!("`{id}` is not the UUID of a schema version"))?
+            .as_u128(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! One document at a time with serde_json: bad records, objects in scalar columns, whole documents, and paths that run through each other.
+//! One document at a time: bad records, objects in scalar columns, whole documents, and paths that run through each other.
 
 use std::fmt;
 
@@ -6,12 +6,22 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::checked;
 use super::projection::PathTree;
 use super::scan::{Items, next_key, past_blanks, value_end};
 use super::value::{Found, unquoted};
 
 /// Finds the columns of a tree in a payload and puts them in their places. The error is the reason why the payload is no document.
 pub(super) fn find<'a>(payload: &'a [u8], tree: &PathTree, found: &mut [Found<'a>]) -> Result<(), String> {
+    if checked::find(payload, tree, found).is_some() {
+        return Ok(());
+    }
+    found.fill(Found::Nothing);
+    find_carefully(payload, tree, found)
+}
+
+/// The same with serde_json, which reads all that is JSON and says what is not.
+pub(super) fn find_carefully<'a>(payload: &'a [u8], tree: &PathTree, found: &mut [Found<'a>]) -> Result<(), String> {
     if tree.columns.is_empty() && payload.trim_ascii_start().starts_with(b"{") {
         // What is not asked for is checked and passed over at once.
         let mut values = vec![None; tree.children.len()];
@@ -143,7 +153,8 @@ fn walk_at<'a>(text: &'a str, start: usize, tree: &PathTree, found: &mut [Found<
     end
 }
 
-fn forget(tree: &PathTree, found: &mut [Found<'_>]) {
+/// Nothing is found for the columns of a tree.
+pub(super) fn forget(tree: &PathTree, found: &mut [Found<'_>]) {
     for column in &tree.columns {
         found[column.place] = Found::Nothing;
     }

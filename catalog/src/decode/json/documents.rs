@@ -1,4 +1,4 @@
-//! Documents, a row each: what arrow-json reads of them, and what serde_json has to.
+//! Documents, a row each: those that arrow-json reads, and those that are read one by one.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::super::contents::CHUNK_ROWS;
 use super::super::rows::Rows;
 use super::batch::BatchReader;
 use super::document;
-use super::projection::{self, FastPlan, PathTree, Wanted};
+use super::projection::{self, FastPlan, Leaf, PathTree, Wanted};
 use super::value::{BROKEN, Found};
 
 /// Values that are looked up before they are converted.
@@ -18,16 +18,21 @@ const MOST_FOUND: usize = 1 << 21;
 /// Decodes documents into some of the requested columns.
 #[derive(Debug)]
 pub(super) struct Documents {
-    /// The columns by their paths, for serde_json.
+    /// The columns by their paths.
     tree: PathTree,
-    /// Reads all of the columns of most documents; `None` where serde_json has to read each document anyway.
+    /// Reads all of the columns of most documents; `None` where each has to be read alone anyway.
     batch: Option<BatchReader>,
     places: Vec<usize>,
+    /// Finds columns in a document.
+    find: Find,
     /// Number of requested columns, those of others too.
     width: usize,
 }
 
-/// A document read by serde_json: what was found for each requested column, or why it is undecodable.
+/// Puts what is found in their places, or says why a payload is no document.
+type Find = for<'a> fn(&'a [u8], &PathTree, &mut [Found<'a>]) -> Result<(), String>;
+
+/// A document read alone: what was found for each requested column, or why it is undecodable.
 type Careful<'a> = Result<Vec<Found<'a>>, String>;
 
 impl Documents {
@@ -49,9 +54,15 @@ impl Documents {
         Ok(Self {
             batch: fast.then(|| BatchReader::new(FastPlan::new(columns))).transpose()?,
             tree,
+            find: if always_slow { document::find_carefully } else { document::find },
             places: columns.iter().map(|(place, _)| *place).collect(),
             width: rows.width(),
         })
+    }
+
+    /// The columns by their paths.
+    pub(super) fn tree(&self) -> &PathTree {
+        &self.tree
     }
 
     /// Adds a row for each of at most [`CHUNK_ROWS`] documents.
@@ -74,7 +85,7 @@ impl Documents {
             .filter(|row| slow[*row])
             .map(|row| {
                 let mut found = vec![Found::Nothing; self.width];
-                let read = document::find(documents[row], &self.tree, &mut found);
+                let read = (self.find)(documents[row], &self.tree, &mut found);
                 (row, read.map(|()| found))
             })
             .collect();
@@ -87,22 +98,26 @@ impl Documents {
     }
 
     fn append_batch(&self, root: Option<&ArrayRef>, count: usize, careful: &[(usize, Careful<'_>)], rows: &mut Rows) {
-        for leaf in self.batch.iter().flat_map(BatchReader::leaves) {
+        let leaves = self.batch.iter().flat_map(BatchReader::leaves);
+        let mut columns: Vec<(usize, &Leaf)> = leaves
+            .flat_map(|leaf| leaf.columns.iter().map(move |place| (*place, leaf)))
+            .collect();
+        // As documents that are read alone: what is said of a row is said in the order of the columns.
+        columns.sort_unstable_by_key(|(place, _)| *place);
+        for (place, leaf) in columns {
             let texts = root.and_then(|root| leaf.texts(root));
-            for place in &leaf.columns {
-                let mut next = 0;
-                let run = |rows: &mut Rows, range: Range<usize>| {
-                    if let Some(texts) = texts.filter(|_| !range.is_empty()) {
-                        rows.texts(*place, texts, range);
-                    }
-                };
-                for (row, result) in careful {
-                    run(rows, next..*row);
-                    append(rows, *place, result.as_ref().ok().and_then(|found| found.get(*place)));
-                    next = row + 1;
+            let mut next = 0;
+            let run = |rows: &mut Rows, range: Range<usize>| {
+                if let Some(texts) = texts.filter(|_| !range.is_empty()) {
+                    rows.texts(place, texts, range);
                 }
-                run(rows, next..count);
+            };
+            for (row, result) in careful {
+                run(rows, next..*row);
+                append(rows, place, result.as_ref().ok().and_then(|found| found.get(place)));
+                next = row + 1;
             }
+            run(rows, next..count);
         }
     }
 
@@ -110,13 +125,24 @@ impl Documents {
         let mut found = vec![Found::Nothing; self.width * documents.len()];
         for (row, document) in documents.iter().enumerate() {
             let of_row = &mut found[row * self.width..(row + 1) * self.width];
-            if let Err(reason) = document::find(document, &self.tree, of_row) {
+            if let Err(reason) = (self.find)(document, &self.tree, of_row) {
                 rows.judge(first + row, reason);
             }
         }
+        self.append_found(&found, documents.len(), rows);
+    }
+
+    /// Adds what was found for each column in each document.
+    pub(super) fn append_found(&self, found: &[Found<'_>], count: usize, rows: &mut Rows) {
         for place in &self.places {
-            for row in 0..documents.len() {
-                append(rows, *place, found.get(row * self.width + place));
+            let of_column = || found.iter().skip(*place).step_by(self.width);
+            if of_column().all(|found| matches!(found, Found::Scalar(_) | Found::Nothing)) {
+                rows.texts_by_index(*place, count, |row| match &found[row * self.width + place] {
+                    Found::Scalar(text) => Some(text),
+                    _ => None,
+                });
+            } else {
+                of_column().for_each(|found| append(rows, *place, Some(found)));
             }
         }
     }

@@ -9,6 +9,7 @@ use super::super::contents::DecodeError;
 use super::super::rows::Rows;
 use super::document;
 use super::embedded::Embedded;
+use super::gathered::{Beside, Gathered};
 use super::outline::Outline;
 use super::projection::{PathTree, Wanted};
 use super::split::{Elements, Values};
@@ -130,11 +131,26 @@ impl RowFormat for Envelope {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
         let mut waiting = Waiting::new(&mut self.elements);
         for record in records {
+            let text = std::str::from_utf8(record).ok();
             let mut values = Values::new(record);
             loop {
                 let rest = values.rest();
                 if rest.is_empty() {
                     break;
+                }
+                let at = record.len() - rest.len();
+                if let Some(text) = text
+                    && let Some((count, (end, found))) =
+                        waiting.gather(|gathered, tree| self.outer.gather(gathered, text, at, &self.list, tree))
+                {
+                    values.leave_out(end - at);
+                    if self.control.is_some_and(|control| self.outer.is_of_kind(&found, control)) {
+                        waiting.take_back(count);
+                    } else {
+                        waiting.envelope(found);
+                        waiting.pushed(count, rows)?;
+                    }
+                    continue;
                 }
                 let outline = if rest.starts_with(b"{") {
                     Outline::of(rest, &self.list)
@@ -156,9 +172,7 @@ impl RowFormat for Envelope {
                         continue;
                     }
                 };
-                if let (Some(control), Found::Scalar(kind)) = (self.control, &found[self.outer.kind])
-                    && kind == control
-                {
+                if self.control.is_some_and(|control| self.outer.is_of_kind(&found, control)) {
                     continue;
                 }
                 let Some(list) = outline.list.and_then(|list| text.get(list)) else {
@@ -182,6 +196,29 @@ fn no_array(list: &[String]) -> String {
 }
 
 impl Outer {
+    /// Gathers the elements of the list in the envelope at `at`; where the envelope ends, and what stands around the list. `None` if the envelope has none,
+    /// or not all of it is JSON.
+    fn gather<'a>(
+        &self,
+        gathered: &mut Gathered<'a>,
+        text: &'a str,
+        at: usize,
+        list: &[String],
+        elements: &PathTree,
+    ) -> Option<(usize, Vec<Found<'a>>)> {
+        let mut found = vec![Found::Nothing; self.kind + 1];
+        let beside = Beside {
+            tree: Some(&self.tree),
+            found: &mut found,
+        };
+        let end = gathered.elements_of(text, at, list, elements, beside)?;
+        Some((end, found))
+    }
+
+    fn is_of_kind(&self, found: &[Found<'_>], kind: &str) -> bool {
+        matches!(found.get(self.kind), Some(Found::Scalar(found)) if found == kind)
+    }
+
     /// What stands around the list of an envelope. What is in the list is checked later, element by element; here the rest is.
     fn read(&self, text: &[u8], list: Option<&Range<usize>>) -> Result<Vec<Found<'static>>, String> {
         let mut found = vec![Found::Nothing; self.kind + 1];

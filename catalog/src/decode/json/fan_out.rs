@@ -39,19 +39,34 @@ impl RowFormat for FanOut {
             match self.split {
                 JsonRows::Lines => {
                     for line in lines(record) {
-                        waiting.push(Ok(line), rows)?;
+                        let gathered = waiting.gather(|gathered, tree| {
+                            let text = std::str::from_utf8(line).ok()?;
+                            (gathered.document(text, 0, tree)? == text.len()).then_some(())
+                        });
+                        match gathered {
+                            Some((count, ())) => waiting.pushed(count, rows)?,
+                            None => waiting.push(Ok(line), rows)?,
+                        }
                     }
                 }
-                JsonRows::Value | JsonRows::Values => {
-                    for value in Values::new(record) {
-                        waiting.push(Ok(value), rows)?;
-                    }
-                }
-                JsonRows::Elements => {
+                JsonRows::Value | JsonRows::Values | JsonRows::Elements => {
+                    let text = std::str::from_utf8(record).ok();
+                    let in_arrays = matches!(self.split, JsonRows::Elements);
                     let mut values = Values::new(record);
                     loop {
                         let rest = values.rest();
-                        if rest.starts_with(b"[") {
+                        let at = record.len() - rest.len();
+                        let gathered = text.and_then(|text| {
+                            waiting.gather(|gathered, tree| match rest.first()? {
+                                b'[' if in_arrays => gathered.elements(text, at, tree),
+                                b'{' => gathered.document(text, at, tree),
+                                _ => None,
+                            })
+                        });
+                        if let Some((count, end)) = gathered {
+                            values.leave_out(end - at);
+                            waiting.pushed(count, rows)?;
+                        } else if in_arrays && rest.starts_with(b"[") {
                             let mut elements = Elements::new(rest);
                             for element in elements.by_ref() {
                                 waiting.push(element, rows)?;

@@ -185,6 +185,61 @@ fn json_in_messages_of_cloudwatch_logs() {
 }
 
 #[test]
+fn envelopes_in_one_pass_and_by_their_outline() {
+    let table = table(
+        "{ json: { elements_of: a/list } }",
+        &[
+            ("a/list/n", "varchar"),
+            ("a/list/0", "bigint"),
+            ("a/x", "varchar"),
+            ("a", "json"),
+            ("/", "json"),
+            ("a/list", "json"),
+        ],
+    );
+    // Twice the same, the second time with a field that only the outline copes with.
+    for extra in ["", r#","z":1}{"a":{"list":[{"n":,}]}"#] {
+        let record = |head: &str, tail: &str| {
+            format!("{{{head}\"a\" : {{ \"x\":\"y\\n\", \"list\" : [ {{\"n\":\"\\u00e9\"}} , [7], 3 ], \"w\":{{}} }}{tail}{extra}}}")
+        };
+        let decoded = decode(
+            &table,
+            &[record("", "").as_bytes(), record("\"a\":{\"list\":[1]},", ",\"b\":[]").as_bytes()],
+        );
+        let texts = |column: usize| decoded.columns[column].as_string::<i32>().iter().collect::<Vec<_>>();
+        let rows: Vec<usize> = (0..6).map(|row| if extra.is_empty() || row < 3 { row } else { row + 1 }).collect();
+        let of_rows = |column: usize| rows.iter().map(|row| texts(column)[*row]).collect::<Vec<_>>();
+        assert_eq!(of_rows(0), [Some("é"), None, None, Some("é"), None, None], "{:?}", decoded.bad);
+        assert_eq!(of_rows(2), [Some("y\n"); 6]);
+        assert_eq!(of_rows(5)[..3], [Some(r#"{"n":"\u00e9"}"#), Some("[7]"), Some("3")]);
+        assert_eq!(of_rows(3), [Some(r#"{"x":"y\n","list":[{"n":"\u00e9"},[7],3],"w":{}}"#); 6]);
+        assert_eq!(
+            rows.iter().map(|row| integers(&decoded, 1)[*row]).collect::<Vec<_>>(),
+            [None, Some(7), None, None, Some(7), None]
+        );
+    }
+}
+
+#[test]
+fn control_messages_among_others_in_a_record() {
+    let table = table("cloudwatch_logs", &[("id", "bigint"), ("logGroup", "varchar")]);
+    let of = |kind: &str, ids: &str| format!(r#"{{"messageType":"{kind}","logGroup":"{kind}","logEvents":[{ids}]}}"#);
+    let record = [
+        of("DATA_MESSAGE", r#"{"id":1},{"id":2}"#),
+        of("CONTROL_MESSAGE", r#"{"id":"x"},{"id":0}"#),
+        of("DATA_MESSAGE", r#"{"id":3}"#),
+    ]
+    .concat();
+    let decoded = decode(
+        &table,
+        &[record.as_bytes(), of("CONTROL_MESSAGE", "").as_bytes(), record.as_bytes()],
+    );
+    assert_eq!(integers(&decoded, 0), [1, 2, 3, 1, 2, 3].map(Some));
+    assert_eq!(origins(&decoded), [0, 0, 0, 2, 2, 2]);
+    assert!(decoded.bad.is_empty(), "{:?}", decoded.bad);
+}
+
+#[test]
 fn what_fans_out_without_bounds_is_too_large() {
     let wide: Vec<(String, &str)> = (0..40).map(|column| (format!("k{column}"), "bigint")).collect();
     let wide: Vec<(&str, &str)> = wide.iter().map(|(path, column_type)| (&**path, *column_type)).collect();
@@ -223,6 +278,18 @@ proptest! {
             prop_assert_eq!(&together.columns, &alone.columns);
             prop_assert_eq!(&together.bad, &alone.bad);
         }
+    }
+
+    /// Envelopes that are whole, and not quite, give the same rows in one pass and by their outline.
+    #[test]
+    fn both_ways_through_envelopes(records in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![
+        "{\"a\":{\"list\":[", "]}}", "]},\"id\":\"g\"}", "],\"list\":[", "{\"n\":1}", "{\"n\":\"\\n\",\"m\":[{}]}", "{\"\\u006e\":2,\"n\":{}}", ",", ",", " ", "7", "{\"id\":4,\"a\":{\"list\":[],\"x\":\"\\ud800\"}}",
+        "{\"a\":{\"list\":[{\"n\":1},{\"n\":2}]},\"id\":1}", "\u{e9}", "{\"id\":2,\"a\":{\"x\":null,\"list\":[[],3]}}", "{\"n\":1,}", "\"a\":5", "\"list\":"]), 0..12), 0..4),
+        format in prop::sample::select(vec!["{ json: { elements_of: a/list } }", "{ json: { rows: elements } }", "{ json: { rows: values } }", "ndjson"])) {
+        let table = table(format, &[("a/list/n", "bigint"), ("a/list/m", "array<row<n bigint>>"), ("id", "varchar"), ("a/x", "varchar"), ("n", "bigint")]);
+        let records: Vec<String> = records.iter().map(|pieces| pieces.concat()).collect();
+        let payloads: Vec<&[u8]> = records.iter().map(|record| record.as_bytes()).collect();
+        decode(&table, &payloads);
     }
 
     #[test]

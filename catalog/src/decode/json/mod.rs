@@ -1,14 +1,16 @@
 //! JSON documents: one a record, several, or the elements of an array.
 //!
 //! arrow-json finds the requested fields of a whole run of documents at once, every one of them as text; the rules of conversion (see `sink`) then take a
-//! column of texts. Documents that arrow-json cannot read, and fields that are objects or arrays, are read one by one with serde_json and converted by the
-//! same rules, so that how a document was read never shows in its row.
+//! column of texts. Documents that stand in others, and those of which columns take objects or arrays, are checked and looked into in one pass (see `checked`
+//! and `gathered`), since arrow-json would have them cut up first. What neither of them reads is read with serde_json, which also says what is wrong with it,
+//! and converted by the same rules, so that how a document was read never shows in its row.
 //!
 //! A document that is no object has no fields: NULLs, not bad. Of several fields of one name the last counts. What arrow-json takes for JSON
-//! beyond the standard (superfluous, missing or trailing commas, control characters in strings) is taken in documents of scalars; a document that
-//! has to be read with serde_json is held to the standard. Which of the two applies depends on nothing but the document and the columns asked for.
+//! beyond the standard (superfluous, missing or trailing commas, control characters in strings) is taken in documents of scalars; any other is
+//! held to the standard. Which of the two applies depends on nothing but the document and the columns asked for.
 
 mod batch;
+mod checked;
 mod document;
 mod documents;
 mod embedded;
@@ -16,6 +18,7 @@ mod envelope;
 mod fan_out;
 #[cfg(test)]
 mod fan_out_tests;
+mod gathered;
 mod outline;
 mod projection;
 mod required;
@@ -31,7 +34,9 @@ use arrow::error::ArrowError;
 use self::documents::Documents;
 use self::envelope::Envelope;
 use self::fan_out::FanOut;
-pub(super) use self::value::{BROKEN, Found, compact, elements, entries, fields, is_json, number};
+pub(crate) use self::projection::index as array_index;
+pub(crate) use self::value::compact;
+pub(super) use self::value::{BROKEN, Found, elements, entries, fields, is_json, number};
 use super::RowFormat;
 use super::contents::DecodeError;
 use super::rows::Rows;

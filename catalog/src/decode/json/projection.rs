@@ -47,7 +47,7 @@ impl PathTree {
 }
 
 /// A key that may be an index into an array.
-pub(super) fn index(key: &str) -> Option<usize> {
+pub(crate) fn index(key: &str) -> Option<usize> {
     let plain = key.bytes().all(|b| b.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
     key.parse().ok().filter(|_| plain)
 }

@@ -175,6 +175,19 @@ fn only_the_field_that_does_not_convert_is_null() {
 }
 
 #[test]
+fn what_is_said_of_a_row_is_in_the_order_of_columns() {
+    let table = table(&[("first", "a", "bigint"), ("other", "b", "bigint"), ("again", "a", "boolean")]);
+    let decoded = decode(&table, &[br#"{"a":"x","b":"y"}"#]);
+    assert_eq!(
+        decoded.bad,
+        [bad(
+            0,
+            "a: \"x\" is not a bigint; b: \"y\" is not a bigint; a: \"x\" is not a boolean"
+        )]
+    );
+}
+
+#[test]
 fn documents_and_paths_through_each_other() {
     let table = table(&[
         ("doc", "/", "varchar"),

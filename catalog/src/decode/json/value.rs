@@ -124,12 +124,40 @@ fn picked(raw: &str, place: impl Fn(&str) -> Option<usize>, places: usize) -> Op
 pub(super) fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
     match raw.get(1..raw.len().saturating_sub(1)) {
         Some(plain) if memchr(b'\\', plain.as_bytes()).is_none() => Some(Cow::Borrowed(plain)),
+        Some(escaped) if let Some(text) = unescaped(escaped) => Some(Cow::Owned(text)),
         _ => serde_json::from_str::<BorrowedText<'_>>(raw).ok().map(|BorrowedText(text)| text),
     }
 }
 
+/// What stands between the quotes of a JSON string; `None` of one that serde_json has to read: with halves of characters, or broken.
+fn unescaped(escaped: &str) -> Option<String> {
+    let mut text = String::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        text.push_str(rest.get(..at)?);
+        let mut length = 2;
+        text.push(match rest.as_bytes().get(at + 1)? {
+            b'n' => '\n',
+            b't' => '\t',
+            b'r' => '\r',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'u' => {
+                length = 6;
+                let digits = rest.get(at + 2..at + 6).filter(|digits| !digits.starts_with('+'))?;
+                char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
+            }
+            byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
+            _ => return None,
+        });
+        rest = rest.get(at + length..)?;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
 /// JSON text without the blanks between its tokens; strings keep their spelling.
-pub(in crate::decode) fn compact(raw: &str) -> Cow<'_, str> {
+pub(crate) fn compact(raw: &str) -> Cow<'_, str> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
     if !raw.contains(blank) {
         return Cow::Borrowed(raw);
@@ -147,4 +175,25 @@ pub(in crate::decode) fn compact(raw: &str) -> Cow<'_, str> {
         out.push(c);
     }
     Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::scan::string_end;
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Strings are what serde_json says, or broken where it says so.
+        #[test]
+        fn escapes(pieces in prop::collection::vec(prop::sample::select(vec![
+            "a", "é", "\\n", "\\t", "\\r", "\\b", "\\f", "\\/", "\\\\", "\\\"", "\\u0000", "\\u00E9", "\\u+123", "\\ud83d", "\\ude00", "\\uffff", "\\u12", "\\x", "\\"]), 0..8)) {
+            let raw = format!("\"{}\"", pieces.concat());
+            prop_assume!(string_end(raw.as_bytes(), 0) == raw.len());
+            prop_assert_eq!(unquoted(&raw).map(Cow::into_owned), serde_json::from_str::<String>(&raw).ok());
+        }
+    }
 }

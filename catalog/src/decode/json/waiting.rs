@@ -1,4 +1,4 @@
-//! Documents of several records, or parts of one, decoded together.
+//! Documents of several records, or parts of one, whose values are added together.
 
 use arrow::error::ArrowError;
 
@@ -6,6 +6,8 @@ use super::super::contents::{CHUNK_ROWS, DecodeError};
 use super::super::rows::Rows;
 use super::documents::{Documents, append};
 use super::embedded::Embedded;
+use super::gathered::Gathered;
+use super::projection::PathTree;
 use super::required::Required;
 use super::value::Found;
 
@@ -20,6 +22,9 @@ pub(super) struct Elementwise {
     /// Columns whose values come from the envelope.
     outer: Vec<usize>,
     required: Option<Required>,
+    /// Whether documents are looked into where they are found.
+    gathers: bool,
+    width: usize,
 }
 
 impl Elementwise {
@@ -35,6 +40,8 @@ impl Elementwise {
             embedded,
             outer,
             required: None,
+            gathers: !always_slow,
+            width: rows.width(),
         })
     }
 
@@ -48,30 +55,28 @@ impl Elementwise {
 #[derive(Debug)]
 pub(super) struct Waiting<'d, 'a> {
     elements: &'d mut Elementwise,
-    pieces: Vec<&'a [u8]>,
-    bytes: usize,
-    /// Of each record that has ended how many pieces it has here.
+    gathered: Gathered<'a>,
+    /// Of each record that has ended how many documents it has here.
     ends: Vec<usize>,
-    /// Pieces of the record that has not.
+    /// Documents of the record that has not.
     of_open: usize,
-    /// What stands around so many of the pieces; the last goes on.
-    envelopes: Vec<(Vec<Found<'static>>, usize)>,
+    /// What stands around so many of the documents; the last goes on.
+    envelopes: Vec<(Vec<Found<'a>>, usize)>,
 }
 
 impl<'d, 'a> Waiting<'d, 'a> {
     pub(super) fn new(elements: &'d mut Elementwise) -> Self {
         Self {
+            gathered: Gathered::new(elements.width),
             elements,
-            pieces: Vec::new(),
-            bytes: 0,
             ends: Vec::new(),
             of_open: 0,
             envelopes: Vec::new(),
         }
     }
 
-    /// What stands around the next pieces.
-    pub(super) fn envelope(&mut self, found: Vec<Found<'static>>) {
+    /// What stands around the next documents.
+    pub(super) fn envelope(&mut self, found: Vec<Found<'a>>) {
         self.envelopes.push((found, 0));
     }
 
@@ -79,16 +84,8 @@ impl<'d, 'a> Waiting<'d, 'a> {
     pub(super) fn push(&mut self, piece: Result<&'a [u8], &str>, rows: &mut Rows) -> Result<(), DecodeError> {
         match piece {
             Ok(piece) => {
-                self.pieces.push(piece);
-                self.bytes += piece.len();
-                self.of_open += 1;
-                if let Some((_, count)) = self.envelopes.last_mut() {
-                    *count += 1;
-                }
-                if self.pieces.len() >= CHUNK_ROWS || self.bytes >= CHUNK_BYTES {
-                    self.flush(rows)?;
-                }
-                Ok(())
+                self.gathered.push(piece);
+                self.pushed(1, rows)
             }
             Err(reason) => {
                 self.flush(rows)?;
@@ -98,23 +95,54 @@ impl<'d, 'a> Waiting<'d, 'a> {
         }
     }
 
+    /// The next rows of the open record: documents that `read` gathers with these columns. `None`, and none of them, if it cannot.
+    pub(super) fn gather<T>(&mut self, read: impl FnOnce(&mut Gathered<'a>, &PathTree) -> Option<T>) -> Option<(usize, T)> {
+        let tree = self.elements.documents.tree();
+        let gathered = &mut self.gathered;
+        match self.elements.gathers {
+            true => gathered.all_or_none(|gathered| read(gathered, tree)),
+            false => None,
+        }
+    }
+
+    /// Drops documents that have just been gathered.
+    pub(super) fn take_back(&mut self, count: usize) {
+        self.gathered.take_back(count);
+    }
+
+    /// So many documents are rows of the open record.
+    pub(super) fn pushed(&mut self, count: usize, rows: &mut Rows) -> Result<(), DecodeError> {
+        self.of_open += count;
+        if let Some((_, of_envelope)) = self.envelopes.last_mut() {
+            *of_envelope += count;
+        }
+        match self.gathered.documents.len() >= CHUNK_ROWS || self.gathered.bytes >= CHUNK_BYTES {
+            true => self.flush(rows),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn end_record(&mut self) {
         self.ends.push(std::mem::take(&mut self.of_open));
     }
 
-    /// Decodes what waits. Call it when all records have ended.
+    /// Adds what waits. Call it when all records have ended.
     pub(super) fn flush(&mut self, rows: &mut Rows) -> Result<(), DecodeError> {
-        if !self.pieces.is_empty() {
+        let documents = &self.gathered.documents;
+        if !documents.is_empty() {
             if let Some(required) = &self.elements.required {
-                for (row, piece) in (rows.len()..).zip(&self.pieces) {
-                    if let Some(reason) = required.missing(piece) {
+                for (row, document) in (rows.len()..).zip(documents) {
+                    if let Some(reason) = required.missing(document) {
                         rows.judge(row, reason);
                     }
                 }
             }
-            self.elements.documents.decode(&self.pieces, rows);
+            match self.gathered.is_checked() {
+                true => self.elements.documents.append_found(&self.gathered.found, documents.len(), rows),
+                false => self.elements.documents.decode(documents, rows),
+            }
             if let Some(embedded) = &mut self.elements.embedded {
-                embedded.decode(&self.pieces, rows);
+                embedded.decode(documents, rows);
             }
             self.repeat(rows)?;
         }
@@ -125,8 +153,7 @@ impl<'d, 'a> Waiting<'d, 'a> {
         if self.of_open > 0 {
             rows.rows_of(std::mem::take(&mut self.of_open))?;
         }
-        self.pieces.clear();
-        self.bytes = 0;
+        self.gathered.clear();
         Ok(())
     }
 

@@ -66,6 +66,10 @@ pub(super) fn new(format: &RawFormat, rows: &Rows) -> Result<Box<dyn RowFormat>,
 impl RowFormat for Raw {
     fn decode(&mut self, records: &[&[u8]], rows: &mut Rows) -> Result<(), DecodeError> {
         for (place, field) in self.fields.iter().enumerate() {
+            if records.iter().all(|record| field.bytes(record).is_ok()) {
+                field.column(place, records, rows);
+                continue;
+            }
             for record in records {
                 match field.bytes(record) {
                     Ok(bytes) => rows.cell(place, field.cell(bytes)),
@@ -98,6 +102,20 @@ impl Field {
         record.get(self.start..end).ok_or(self.start..end)
     }
 
+    /// Adds a column of records none of which is too short. The commonest readings are decided on once.
+    fn column(&self, place: usize, records: &[&[u8]], rows: &mut Rows) {
+        let count = records.len();
+        let bytes = |row: usize| self.bytes(records[row]).unwrap_or_default();
+        let endian = self.endian;
+        match self.reading {
+            Reading::Bytes => rows.cells(place, count, |row| Cell::Bytes(bytes(row))),
+            Reading::Number(RawEncoding::Int) => rows.cells(place, count, |row| number(RawEncoding::Int, endian, bytes(row))),
+            Reading::Number(RawEncoding::Long) => rows.cells(place, count, |row| number(RawEncoding::Long, endian, bytes(row))),
+            Reading::Number(RawEncoding::Double) => rows.cells(place, count, |row| number(RawEncoding::Double, endian, bytes(row))),
+            _ => rows.cells(place, count, |row| self.cell(bytes(row))),
+        }
+    }
+
     fn cell<'a>(&self, bytes: &'a [u8]) -> Cell<'a> {
         match self.reading {
             Reading::Bytes => Cell::Bytes(bytes),
@@ -112,11 +130,12 @@ impl Field {
 }
 
 /// The number that these bytes are, as many as it has.
+#[inline(always)]
 fn number(encoding: RawEncoding, endian: Endian, bytes: &[u8]) -> Cell<'static> {
     fn array<const N: usize>(bytes: &[u8], endian: Endian) -> [u8; N] {
-        let mut array = [0; N];
-        for (to, from) in array.iter_mut().zip(bytes) {
-            *to = *from;
+        let mut array = bytes.first_chunk().copied().unwrap_or([0; N]);
+        if bytes.len() < N {
+            array.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         }
         if endian == Endian::Little {
             array.reverse();

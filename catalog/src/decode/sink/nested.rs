@@ -70,7 +70,7 @@ impl ListValues {
     }
 
     /// Ends a value after so many elements of all values.
-    pub(super) fn close_at(&mut self, end: usize, valid: bool) {
+    pub(in crate::decode) fn close_at(&mut self, end: usize, valid: bool) {
         self.ends.push(end, valid);
     }
 
@@ -113,7 +113,7 @@ pub(in crate::decode) struct MapValues {
     pub(super) key: Sink,
     pub(super) value: Sink,
     /// Tries keys whose type not every text converts into.
-    trial: Option<Sink>,
+    pub(super) trial: Option<Sink>,
     ends: Ends,
     width: usize,
 }
@@ -146,7 +146,7 @@ impl MapValues {
     }
 
     /// Ends a value after so many entries of all values.
-    pub(super) fn close_at(&mut self, end: usize, valid: bool) {
+    pub(in crate::decode) fn close_at(&mut self, end: usize, valid: bool) {
         self.ends.push(end, valid);
     }
 

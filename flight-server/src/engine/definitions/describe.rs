@@ -83,6 +83,7 @@ fn type_name(data_type: &DataType) -> String {
 fn done(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<DoneResult, EngineError> {
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| EngineError::Internal(error.to_string()))?;
     Ok(DoneResult {
+        affected: None,
         query_id: Uuid::now_v7().to_string(),
         schema,
         batches: vec![batch],

@@ -4,6 +4,7 @@ mod allowed;
 mod describe;
 mod document;
 mod infer;
+mod of_columns;
 
 use std::sync::Arc;
 

@@ -54,7 +54,9 @@ fn padded_when_bound(placeholder: Expr) -> Expr {
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: arguments.map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).to_vec(),
+            args: arguments
+                .map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)))
+                .to_vec(),
             clauses: Vec::new(),
         }),
         filter: None,

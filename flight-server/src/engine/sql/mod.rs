@@ -5,6 +5,7 @@ mod call;
 mod ddl;
 mod follow;
 mod hint;
+mod insert;
 mod literals;
 mod parse;
 mod placeholders;
@@ -17,6 +18,7 @@ mod wildcard;
 
 pub(super) use call::Call;
 pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
+pub(super) use insert::InsertTarget;
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use relations::{CATALOG, table_of};
 pub(super) use stream_function::{STREAM_SCHEMA, StreamCall};

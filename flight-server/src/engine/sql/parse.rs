@@ -14,6 +14,7 @@ use super::super::options::OptionValues;
 use super::super::parameters::Parameters;
 use super::call::{self, Call};
 use super::ddl::{self, DdlStatement};
+use super::insert::{self, InsertTarget};
 use super::placeholders::Placeholders;
 use super::stream_function::StreamCall;
 use super::wildcard::{Exposed, Rewriter};
@@ -70,6 +71,13 @@ pub(crate) enum StatementKind {
     Transaction(TransactionStatement),
     /// Calls a procedure of the server.
     Call(Call),
+    /// Puts rows into a table.
+    Insert {
+        /// Where.
+        target: InsertTarget,
+        /// The query that gives them.
+        source: Box<DfStatement>,
+    },
 }
 
 /// A statement about the session's transaction.
@@ -83,8 +91,14 @@ pub(crate) enum TransactionStatement {
     Rollback,
 }
 
+/// Longest text of a statement: its parts are kept in handles, tickets and system tables.
+const LONGEST: usize = 1 << 20;
+
 /// Parses one statement.
 pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
+    if sql.len() > LONGEST {
+        return Err(EngineError::Invalid(format!("the statement is longer than {LONGEST} bytes")));
+    }
     let (hint, mut sql) = hint::split(sql)?;
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, &sql).tokenize_with_location().map_err(|error| {
@@ -133,12 +147,15 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
         placeholders.number(statement)?;
     }
     let kind = kind_of(statement);
-    if !matches!(kind, Ok(StatementKind::Query(_)) | Err(EngineError::NotSupported(_))) {
+    if !matches!(
+        kind,
+        Ok(StatementKind::Query(_) | StatementKind::Insert { .. }) | Err(EngineError::NotSupported(_))
+    ) {
         refuse_placeholders(&placeholders)?;
     }
     let mut kind = kind?;
     let mut streams = BTreeSet::new();
-    if let StatementKind::Query(query) = &mut kind
+    if let StatementKind::Query(query) | StatementKind::Insert { source: query, .. } = &mut kind
         && let Some(query) = innermost(query)
     {
         arrows::bind_tightly(query);
@@ -173,11 +190,13 @@ impl ParsedStatement {
     /// With values in the place of its placeholders; `None` if there are none.
     pub(crate) fn bound(mut self, rows: Option<RecordBatch>) -> Result<Self, EngineError> {
         self.parameters.bind(rows)?;
-        let is_plain = matches!(&self.kind, StatementKind::Query(query) if !matches!(**query, DfStatement::Explain(_))) && !self.follow;
+        let is_plain = match &self.kind {
+            StatementKind::Query(query) => !matches!(**query, DfStatement::Explain(_)) && !self.follow,
+            StatementKind::Insert { .. } => true,
+            _ => false,
+        };
         if self.parameters.rows() > 1 && !is_plain {
-            return Err(EngineError::Invalid(
-                "EXPLAIN and FOLLOW take one row of parameters".to_owned(),
-            ));
+            return Err(EngineError::Invalid("EXPLAIN and FOLLOW take one row of parameters".to_owned()));
         }
         Ok(self)
     }
@@ -185,6 +204,22 @@ impl ParsedStatement {
     /// See [`Self::mentions`].
     pub(crate) fn words(&self) -> &BTreeSet<String> {
         &self.words
+    }
+
+    /// Of `INSERT … VALUES` with one row of placeholders and nothing else: which parameter each column is, from 0.
+    pub(crate) fn parameter_columns(&self) -> Option<Vec<usize>> {
+        match &self.kind {
+            StatementKind::Insert { source, .. } => insert::parameter_columns(source),
+            _ => None,
+        }
+    }
+
+    /// Of INSERT the query that gives its rows; any other statement itself.
+    pub(crate) fn into_rows(mut self) -> Self {
+        if let StatementKind::Insert { source, .. } = self.kind {
+            self.kind = StatementKind::Query(source);
+        }
+        self
     }
 
     /// Finds the tables and makes wildcards skip the hidden columns that `exposed` names.
@@ -244,9 +279,17 @@ fn kind_of(statement: DfStatement) -> Result<StatementKind, EngineError> {
                 })
             }
         }
-        DfStatement::Explain(explain) => match kind_of(*explain.statement.clone())? {
+        DfStatement::Explain(mut explain) => match kind_of(*explain.statement.clone())? {
+            StatementKind::Insert { .. } if explain.options.analyze => Err(EngineError::NotSupported(
+                "EXPLAIN ANALYZE would write the rows; EXPLAIN shows the plan and writes nothing".into(),
+            )),
+            // It shows how the rows are read.
+            StatementKind::Insert { source, .. } => {
+                explain.statement = source;
+                Ok(StatementKind::Query(Box::new(DfStatement::Explain(explain))))
+            }
             StatementKind::Query(_) => Ok(StatementKind::Query(Box::new(DfStatement::Explain(explain)))),
-            _ => Err(EngineError::NotSupported("EXPLAIN explains queries".into())),
+            _ => Err(EngineError::NotSupported("EXPLAIN explains queries and INSERT".into())),
         },
         DfStatement::Statement(inner) => sql_kind(*inner),
     }
@@ -269,6 +312,7 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
         | Statement::ShowColumns { .. }
         | Statement::ShowFunctions { .. }
         | Statement::ExplainTable { .. }) => Ok(StatementKind::Query(Box::new(DfStatement::Statement(Box::new(query))))),
+        Statement::Insert(statement) => insert::parse(statement),
         Statement::Call(function) => Ok(StatementKind::Call(call::parse(&function)?)),
         Statement::StartTransaction { .. } => Ok(StatementKind::Transaction(TransactionStatement::Begin)),
         Statement::Commit { chain: false, .. } => Ok(StatementKind::Transaction(TransactionStatement::Commit)),

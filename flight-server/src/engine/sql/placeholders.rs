@@ -38,7 +38,9 @@ impl Placeholders {
                 }
                 continue;
             }
-            let number = text.strip_prefix('$').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+            let number = text
+                .strip_prefix('$')
+                .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
             let Some(number) = number else {
                 return Err(wrong("is no placeholder: write `?`, or `$1`, `$2`, …"));
             };
@@ -104,14 +106,26 @@ mod tests {
     #[test]
     fn questions_are_numbered_as_they_are_written() {
         for (sql, expected) in [
-            ("SELECT ? FROM t WHERE a = ? AND b IN (?, ?)", "SELECT $1 FROM t WHERE a = $2 AND b IN ($3, $4)"),
-            ("SELECT a FROM t ORDER BY a LIMIT ? OFFSET ?", "SELECT a FROM t ORDER BY a LIMIT $1 OFFSET $2"),
+            (
+                "SELECT ? FROM t WHERE a = ? AND b IN (?, ?)",
+                "SELECT $1 FROM t WHERE a = $2 AND b IN ($3, $4)",
+            ),
+            (
+                "SELECT a FROM t ORDER BY a LIMIT ? OFFSET ?",
+                "SELECT a FROM t ORDER BY a LIMIT $1 OFFSET $2",
+            ),
             (
                 "SELECT (SELECT max(x) FROM u WHERE y = ?), ? FROM (SELECT a FROM t WHERE a > ?) AS t JOIN u ON u.k = ? GROUP BY f(?) HAVING count(*) > ?",
                 "SELECT (SELECT max(x) FROM u WHERE y = $1), $2 FROM (SELECT a FROM t WHERE a > $3) AS t JOIN u ON u.k = $4 GROUP BY f($5) HAVING count(*) > $6",
             ),
-            ("WITH w AS (SELECT ? AS a) SELECT '?', \"?\", CASE WHEN a = ? THEN ? ELSE ? END FROM w -- ?", "WITH w AS (SELECT $1 AS a) SELECT '?', \"?\", CASE WHEN a = $2 THEN $3 ELSE $4 END FROM w"),
-            ("INSERT INTO t (a, b) VALUES (?, ?), (?, ?)", "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4)"),
+            (
+                "WITH w AS (SELECT ? AS a) SELECT '?', \"?\", CASE WHEN a = ? THEN ? ELSE ? END FROM w -- ?",
+                "WITH w AS (SELECT $1 AS a) SELECT '?', \"?\", CASE WHEN a = $2 THEN $3 ELSE $4 END FROM w",
+            ),
+            (
+                "INSERT INTO t (a, b) VALUES (?, ?), (?, ?)",
+                "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4)",
+            ),
         ] {
             assert_eq!(numbered(sql), expected);
         }

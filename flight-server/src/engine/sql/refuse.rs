@@ -5,9 +5,6 @@ use datafusion::sql::sqlparser::ast::Statement;
 /// The sentence for a statement that neither queries nor sets an option of ours.
 pub(super) fn reason(statement: &Statement) -> String {
     let text: &str = match statement {
-        Statement::Insert(_) => {
-            "INSERT is not supported yet: tables are read only in this version; put records with any AWS SDK or `shardflight datagen`"
-        }
         Statement::Update { .. } | Statement::Delete(_) | Statement::Merge { .. } | Statement::Truncate { .. } => {
             "records of a stream cannot be changed or deleted"
         }

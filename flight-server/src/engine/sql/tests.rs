@@ -5,6 +5,14 @@ use datafusion::sql::parser::Statement as DfStatement;
 use super::{StatementKind, TransactionStatement, parse};
 use crate::engine::EngineError;
 
+#[test]
+fn a_statement_has_a_longest_text() {
+    let of_length = |length: usize| format!("select '{}'", "x".repeat(length - 9));
+    assert!(parse(&of_length(1 << 20)).is_ok());
+    let error = parse(&of_length((1 << 20) + 1)).unwrap_err().to_string();
+    assert_eq!(error, "the statement is longer than 1048576 bytes");
+}
+
 /// Rewrites a statement in which tables `a` and `b` expose `_shard_id`, and gives its text.
 fn rewritten(sql: &str) -> Result<String, EngineError> {
     let mut parsed = parse(sql)?;
@@ -180,14 +188,15 @@ fn other_statements_are_options_or_refused_with_a_reason() {
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/hostname'",
         "COPY (SELECT 1) TO '/tmp/x.csv'",
         "CREATE TABLE t AS SELECT 1",
-        "INSERT INTO a VALUES (1)",
+        "INSERT INTO a VALUES (1) RETURNING b",
+        "INSERT OVERWRITE a VALUES (1)",
         "DELETE FROM a",
         "DROP VIEW a",
         "SAVEPOINT a",
         "ROLLBACK TO SAVEPOINT a",
         "COMMIT AND CHAIN",
         "EXPLAIN BEGIN",
-        "EXPLAIN INSERT INTO a VALUES (1)",
+        "EXPLAIN ANALYZE INSERT INTO a VALUES (1)",
         "PREPARE p AS SELECT 1",
     ] {
         match parse(sql) {

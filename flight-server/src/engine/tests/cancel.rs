@@ -35,7 +35,11 @@ impl World {
             arrived: Instant::now(),
         };
         match self.engine.plan(session, request).await? {
-            Planned::Done(done) => Ok(done.batches[0].columns().iter().map(|column| column.as_string::<i32>().value(0).to_owned()).collect()),
+            Planned::Done(done) => Ok(done.batches[0]
+                .columns()
+                .iter()
+                .map(|column| column.as_string::<i32>().value(0).to_owned())
+                .collect()),
             Planned::Query(_) => panic!("{sql} is a query"),
         }
     }
@@ -85,7 +89,10 @@ async fn a_statement_is_cancelled_while_it_is_planned() {
             break id;
         }
     };
-    let said = world.call(&world.session, &format!("call kinesis.system.cancel_query('{id}')")).await.unwrap();
+    let said = world
+        .call(&world.session, &format!("call kinesis.system.cancel_query('{id}')"))
+        .await
+        .unwrap();
     assert_eq!(said[1], "cancelled");
     let ended = tokio::time::timeout(Duration::from_secs(60), planning.join_next()).await.unwrap();
     assert_eq!(ended.unwrap().unwrap().unwrap_err().category(), ErrorCategory::Cancelled);
@@ -111,8 +118,14 @@ async fn nobody_cancels_what_is_another_principals() {
     let query = world.plan("FOLLOW select n from t", false).await.unwrap();
     let mut rows = world.engine.execute(query.parts[0].clone()).await.unwrap().batches;
     assert!(rows.next().await.unwrap().is_ok());
-    assert_eq!(world.engine.queries().cancel(&query.query_id, |owner| owner == "mallory"), CancelOutcome::Unknown);
-    let error = world.call(&world.session, "call kinesis.system.cancel_query('none')").await.unwrap_err();
+    assert_eq!(
+        world.engine.queries().cancel(&query.query_id, |owner| owner == "mallory"),
+        CancelOutcome::Unknown
+    );
+    let error = world
+        .call(&world.session, "call kinesis.system.cancel_query('none')")
+        .await
+        .unwrap_err();
     assert_eq!(error.category(), ErrorCategory::NotFound);
     assert_eq!(world.engine.cancel_query("anonymous", &query.query_id), CancelOutcome::Cancelled);
     assert!(rows.next().await.unwrap().is_err());

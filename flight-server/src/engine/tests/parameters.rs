@@ -9,8 +9,13 @@ use datafusion::arrow::datatypes::{Int8Type, TimeUnit};
 use super::*;
 
 fn row(columns: Vec<ArrayRef>) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().enumerate().map(|(index, column)| (format!("p{index}"), column, true)))
-        .unwrap()
+    RecordBatch::try_from_iter_with_nullable(
+        columns
+            .into_iter()
+            .enumerate()
+            .map(|(index, column)| (format!("p{index}"), column, true)),
+    )
+    .unwrap()
 }
 
 fn int(value: i64) -> ArrayRef {
@@ -72,12 +77,24 @@ async fn parameters_are_values_of_their_places() {
     let world = World::filled(2, 10);
     for (sql, columns, expected) in [
         ("select n from t where n = ?", vec![int(3)], vec!["3"]),
-        ("select n from t where n = $1 or n = $1 + 1 order by n", vec![int(3)], vec!["3", "4"]),
-        ("select n from t where n > $2 and n < $1 order by n", vec![int(6), int(3)], vec!["4", "5"]),
+        (
+            "select n from t where n = $1 or n = $1 + 1 order by n",
+            vec![int(3)],
+            vec!["3", "4"],
+        ),
+        (
+            "select n from t where n > $2 and n < $1 order by n",
+            vec![int(6), int(3)],
+            vec!["4", "5"],
+        ),
         ("select n from t where word = ?", vec![text("w7")], vec!["7"]),
         ("select n from t where word like ? order by n", vec![text("%2")], vec!["2"]),
         ("select n from t where n in (?, ?) order by n", vec![int(8), int(1)], vec!["1", "8"]),
-        ("select n from t where n between ? and ? order by n", vec![int(8), int(9)], vec!["8", "9"]),
+        (
+            "select n from t where n between ? and ? order by n",
+            vec![int(8), int(9)],
+            vec!["8", "9"],
+        ),
         ("select n from t order by n limit ? offset ?", vec![int(2), int(4)], vec!["4", "5"]),
         (
             "select n from t order by n desc limit ?",
@@ -88,7 +105,11 @@ async fn parameters_are_values_of_their_places() {
         ("select sum(n) filter (where n > ?) from t", vec![int(7)], vec!["17"]),
         ("select cast(? as bigint) + 1", vec![text("41")], vec!["42"]),
         // a number is compared as a number, whatever its type
-        ("select n from t where n < ? order by n", vec![Arc::new(Float64Array::from(vec![1.5]))], vec!["0", "1"]),
+        (
+            "select n from t where n < ? order by n",
+            vec![Arc::new(Float64Array::from(vec![1.5]))],
+            vec!["0", "1"],
+        ),
         (
             "select n from t where n = ?",
             vec![Arc::new(Decimal128Array::from(vec![400]).with_precision_and_scale(5, 2).unwrap())],
@@ -96,14 +117,26 @@ async fn parameters_are_values_of_their_places() {
         ),
         // drivers that send text for everything
         ("select n from t where n = ?", vec![text("5")], vec!["5"]),
-        ("select n from t where word = ?", vec![Arc::new(StringViewArray::from(vec!["w2"]))], vec!["2"]),
-        ("select n from t where word = ?", vec![Arc::new(LargeStringArray::from(vec!["w2"]))], vec!["2"]),
+        (
+            "select n from t where word = ?",
+            vec![Arc::new(StringViewArray::from(vec!["w2"]))],
+            vec!["2"],
+        ),
+        (
+            "select n from t where word = ?",
+            vec![Arc::new(LargeStringArray::from(vec!["w2"]))],
+            vec!["2"],
+        ),
         (
             "select n from t where word = ?",
             vec![Arc::new(["w6"].into_iter().collect::<DictionaryArray<Int8Type>>())],
             vec!["6"],
         ),
-        ("select n from t where (n = 1) = ?", vec![Arc::new(BooleanArray::from(vec![true]))], vec!["1"]),
+        (
+            "select n from t where (n = 1) = ?",
+            vec![Arc::new(BooleanArray::from(vec![true]))],
+            vec!["1"],
+        ),
         // a `?` in a text, a name or a comment is none
         ("select '?' as \"?\" from t where n = ? -- ?", vec![int(0)], vec!["?"]),
     ] {
@@ -116,10 +149,22 @@ async fn null_is_a_value_of_any_type() {
     let world = World::filled(1, 3);
     let null = || -> ArrayRef { Arc::new(NullArray::new(1)) };
     assert_eq!(world.values("select n from t where n = ?", row(vec![null()])).await.unwrap(), []);
-    assert_eq!(world.values("select coalesce(cast(? as bigint), n) from t where n = 2", row(vec![null()])).await.unwrap(), some(&["2"]));
+    assert_eq!(
+        world
+            .values("select coalesce(cast(? as bigint), n) from t where n = 2", row(vec![null()]))
+            .await
+            .unwrap(),
+        some(&["2"])
+    );
     assert_eq!(world.values("select ?", row(vec![null()])).await.unwrap(), [None]);
     let typed: ArrayRef = Arc::new(Int64Array::from(vec![None]));
-    assert_eq!(world.values("select n from t where n is not distinct from ?", row(vec![typed])).await.unwrap(), []);
+    assert_eq!(
+        world
+            .values("select n from t where n is not distinct from ?", row(vec![typed]))
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -145,7 +190,12 @@ columns:
         world.values(after, row(vec![text("2026-01-01 00:00:01")])).await.unwrap(),
         some(&["2026-01-01T00:00:01"])
     );
-    let schema = world.engine.prepare(&world.session, after, &OptionValues::default()).await.unwrap().parameters;
+    let schema = world
+        .engine
+        .prepare(&world.session, after, &OptionValues::default())
+        .await
+        .unwrap()
+        .parameters;
     assert_eq!(schema.field(0).data_type(), &DataType::Timestamp(TimeUnit::Second, None));
 }
 
@@ -154,12 +204,32 @@ async fn sequence_numbers_are_compared_as_numbers() {
     let world = World::filled(1, 5);
     let all = world.plan("select _shard_sequence_id from t order by 1", false).await.unwrap();
     let batches = world.run(all.parts[0].clone()).await.unwrap();
-    let third = batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>());
+    let third = batches.iter().flat_map(|batch| {
+        batch
+            .column(0)
+            .as_string::<i32>()
+            .iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
     let third = third.collect::<Vec<_>>()[2].trim_start_matches('0').to_owned();
     let after = "select n from t where _shard_sequence_id > ? order by n";
     assert_eq!(world.values(after, row(vec![text(&third)])).await.unwrap(), some(&["3", "4"]));
-    assert_eq!(world.values("select n from t where _shard_sequence_id = $1", row(vec![text(&third)])).await.unwrap(), some(&["2"]));
-    assert_eq!(world.values("select n from t where _shard_sequence_id in (?)", row(vec![text(&third)])).await.unwrap(), some(&["2"]));
+    assert_eq!(
+        world
+            .values("select n from t where _shard_sequence_id = $1", row(vec![text(&third)]))
+            .await
+            .unwrap(),
+        some(&["2"])
+    );
+    assert_eq!(
+        world
+            .values("select n from t where _shard_sequence_id in (?)", row(vec![text(&third)]))
+            .await
+            .unwrap(),
+        some(&["2"])
+    );
 }
 
 #[tokio::test]
@@ -167,19 +237,34 @@ async fn several_rows_are_run_in_their_order() {
     let world = World::filled(3, 12);
     let keys: ArrayRef = Arc::new(Int64Array::from(vec![7, 99, 2, 7]));
     let sql = "select n from t where n >= ? order by n limit 2";
-    assert_eq!(world.values(sql, row(vec![Arc::clone(&keys)])).await.unwrap(), some(&["7", "8", "2", "3", "7", "8"]));
+    assert_eq!(
+        world.values(sql, row(vec![Arc::clone(&keys)])).await.unwrap(),
+        some(&["7", "8", "2", "3", "7", "8"])
+    );
     // what the first row prunes the others may need
     assert_eq!(
-        world.values("select n from t where n = ? and _message_timestamp >= ?", row(vec![
-            Arc::new(Int64Array::from(vec![1, 4])),
-            Arc::new(TimestampMicrosecondArray::from(vec![4_000_000_000_000_000, 0]).with_timezone("UTC")),
-        ])).await.unwrap(),
+        world
+            .values(
+                "select n from t where n = ? and _message_timestamp >= ?",
+                row(vec![
+                    Arc::new(Int64Array::from(vec![1, 4])),
+                    Arc::new(TimestampMicrosecondArray::from(vec![4_000_000_000_000_000, 0]).with_timezone("UTC")),
+                ])
+            )
+            .await
+            .unwrap(),
         some(&["4"])
     );
     // whoever reads several endpoints gets one: their order is the answer
-    let query = world.bound("select n from t where n = ?", Some(row(vec![keys])), true).await.unwrap();
+    let query = world
+        .bound("select n from t where n = ?", Some(row(vec![keys])), true)
+        .await
+        .unwrap();
     assert_eq!(query.parts.len(), 1);
-    let one = world.bound("select n from t where n = ?", Some(row(vec![int(1)])), true).await.unwrap();
+    let one = world
+        .bound("select n from t where n = ?", Some(row(vec![int(1)])), true)
+        .await
+        .unwrap();
     assert_eq!(one.parts.len(), 3);
     let mut found = Vec::new();
     for part in one.parts {
@@ -193,7 +278,10 @@ async fn types_are_told_where_they_are_known() {
     let world = World::filled(1, 1);
     for (sql, expected) in [
         ("select n from t where n = ? and word = ?", vec![DataType::Int64, DataType::Utf8]),
-        ("select n from t where word like $2 and n > $1", vec![DataType::Int64, DataType::Utf8]),
+        (
+            "select n from t where word like $2 and n > $1",
+            vec![DataType::Int64, DataType::Utf8],
+        ),
         ("select n from t limit ?", vec![DataType::Int64]),
         ("select ?::double", vec![DataType::Float64]),
         ("select ?", vec![DataType::Null]),
@@ -201,7 +289,11 @@ async fn types_are_told_where_they_are_known() {
         ("select n from t where n in (select $1)", vec![DataType::Int64]),
         ("select 1", vec![]),
     ] {
-        let prepared = world.engine.prepare(&world.session, sql, &OptionValues::default()).await.expect(sql);
+        let prepared = world
+            .engine
+            .prepare(&world.session, sql, &OptionValues::default())
+            .await
+            .expect(sql);
         let types: Vec<DataType> = prepared.parameters.fields().iter().map(|field| field.data_type().clone()).collect();
         assert_eq!(types, expected, "{sql}");
         let names: Vec<String> = prepared.parameters.fields().iter().map(|field| field.name().clone()).collect();
@@ -218,21 +310,43 @@ async fn what_does_not_fit_is_refused_by_the_parameters_name() {
         ("select n from t where n = ?", two(), "has 1 parameter, and 2 are bound"),
         ("select $3, $1", two(), "has 3 parameters, and 2 are bound"),
         ("select n from t", two(), "has 0 parameters, and 2 are bound"),
-        ("select n from t where n = ? or n = ?", Some(row(vec![int(1), text("one")])), "parameter $2:"),
-        ("select n from t where _message_timestamp > ?", Some(row(vec![int(1)])), "parameter $1: Int64 is bound"),
+        (
+            "select n from t where n = ? or n = ?",
+            Some(row(vec![int(1), text("one")])),
+            "parameter $2:",
+        ),
+        (
+            "select n from t where _message_timestamp > ?",
+            Some(row(vec![int(1)])),
+            "parameter $1: Int64 is bound",
+        ),
         ("select n from t limit ?", Some(row(vec![text("many")])), "parameter $1:"),
         ("select ?, $1", two(), "placeholders of one kind"),
-        ("explain select ?", Some(row(vec![Arc::new(Int64Array::from(vec![1, 2]))])), "one row of parameters"),
+        (
+            "explain select ?",
+            Some(row(vec![Arc::new(Int64Array::from(vec![1, 2]))])),
+            "one row of parameters",
+        ),
         ("select ?", Some(row(vec![Arc::new(Int64Array::from(Vec::<i64>::new()))])), "no row"),
-        ("set kinesis.start = ?", Some(row(vec![text("latest")])), "only queries and INSERT take parameters"),
-        ("call kinesis.system.cancel_query(?)", Some(row(vec![text("x")])), "only queries and INSERT take parameters"),
-        ("drop table t ?", Some(row(vec![text("x")])), "only queries and INSERT take parameters"),
+        (
+            "set kinesis.start = ?",
+            Some(row(vec![text("latest")])),
+            "only queries and INSERT take parameters",
+        ),
+        (
+            "call kinesis.system.cancel_query(?)",
+            Some(row(vec![text("x")])),
+            "only queries and INSERT take parameters",
+        ),
         ("select n from t where word ? 'k'", None, "`?` is no operator"),
     ] {
         let error = world.bound(sql, rows, false).await.expect_err(sql);
         assert_eq!(error.category(), ErrorCategory::InvalidArgument, "{sql}: {error}");
         assert!(error.to_string().contains(why), "{sql}: {error}");
     }
-    let prepared = world.engine.prepare(&world.session, "explain select n from t where n = ?", &OptionValues::default()).await;
+    let prepared = world
+        .engine
+        .prepare(&world.session, "explain select n from t where n = ?", &OptionValues::default())
+        .await;
     assert_eq!(prepared.unwrap().parameters.fields().len(), 1);
 }

@@ -51,13 +51,6 @@ pub fn hash_password(password: &str) -> Result<String, PasswordError> {
     Ok(hash.map_err(PasswordError::Hashing)?.to_string())
 }
 
-#[derive(Debug)]
-pub(super) struct Verdict {
-    pub(super) good: bool,
-    /// It was right, and that is news.
-    pub(super) is_new: bool,
-}
-
 /// The users of a server.
 pub(super) struct Passwords {
     users: HashMap<String, String>,
@@ -106,13 +99,16 @@ impl Passwords {
         self.users.contains_key(user)
     }
 
-    pub(super) async fn verify(&self, user: &str, password: &str) -> Result<Verdict, Status> {
+    /// Whether the password was found right not long ago.
+    pub(super) fn remembers(&self, user: &str, password: &str) -> bool {
+        let since = self.right.lock().get(&self.remembered_as(user, password)).copied();
+        self.knows(user) && since.is_some_and(|since| since.elapsed() < REMEMBERED)
+    }
+
+    /// Whether the password is right.
+    pub(super) async fn verify(&self, user: &str, password: &str) -> Result<bool, Status> {
         let known = self.users.get(user);
         let key = self.remembered_as(user, password);
-        let since = self.right.lock().get(&key).copied();
-        if known.is_some() && since.is_some_and(|since| since.elapsed() < REMEMBERED) {
-            return Ok(Verdict { good: true, is_new: false });
-        }
         let waiting = Waiting(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
             return Err(Status::resource_exhausted("too many logins at once; try again"));
@@ -146,7 +142,7 @@ impl Passwords {
                 remembered.insert(key, Instant::now());
             }
         }
-        Ok(Verdict { good, is_new: good })
+        Ok(good)
     }
 
     /// Under a key that lives as long as the process: memory that leaks tells nothing that could be guessed at elsewhere.
@@ -182,14 +178,15 @@ mod tests {
         let good = |user: &'static str, password: &'static str| {
             let passwords = &passwords;
             async move {
-                let verdict = passwords.verify(user, password).await.unwrap();
-                (verdict.good, verdict.is_new)
+                let good = passwords.verify(user, password).await.unwrap();
+                assert_eq!(passwords.remembers(user, password), good);
+                good
             }
         };
-        assert_eq!(good("ann", "right").await, (true, true));
-        assert_eq!(good("ann", "right").await, (true, false), "remembered");
+        assert!(!passwords.remembers("ann", "right"));
+        assert!(good("ann", "right").await);
         for (user, password) in [("ann", "wrong"), ("ann", ""), ("bob", "right"), ("", "")] {
-            assert_eq!(good(user, password).await, (false, false), "{user} {password}");
+            assert!(!good(user, password).await, "{user} {password}");
         }
     }
 
@@ -210,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn hashes_of_other_programs_are_read() {
         let passwords = Passwords::new(vec![("ann".into(), REFERENCE.into())]).unwrap();
-        assert!(passwords.verify("ann", "password").await.unwrap().good);
-        assert!(!passwords.verify("ann", "passwords").await.unwrap().good);
+        assert!(passwords.verify("ann", "password").await.unwrap());
+        assert!(!passwords.verify("ann", "passwords").await.unwrap());
     }
 }

@@ -51,8 +51,12 @@ impl Throttle {
             known.retain(|_, failures| now.duration_since(failures.last) < FORGOTTEN);
         }
         if known.len() >= MOST {
-            let oldest = known.iter().min_by_key(|(_, failures)| failures.last).map(|(key, _)| key.clone());
-            oldest.and_then(|key| known.remove(&key));
+            // The older half goes at once, so that a flood does not make every failure search all of them.
+            let mut times: Vec<Instant> = known.values().map(|failures| failures.last).collect();
+            let middle = times.len() / 2;
+            let (_, median, _) = times.select_nth_unstable(middle);
+            let median = *median;
+            known.retain(|_, failures| failures.last > median);
         }
         for (key, _) in keys(address, user) {
             let failures = known.entry(key).or_insert(Failures { count: 0, last: now });
@@ -65,8 +69,10 @@ impl Throttle {
     }
 
     pub(super) fn succeeded(&self, address: &str, user: &str) {
-        let [(own, _), _] = keys(address, user);
-        self.0.lock().remove(&own);
+        let mut known = self.0.lock();
+        for (key, _) in keys(address, user) {
+            known.remove(&key);
+        }
     }
 }
 

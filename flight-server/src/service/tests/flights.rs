@@ -28,7 +28,10 @@ async fn flights_are_tables_and_their_descriptors_are_planned() {
         .iter()
         .map(|info| info.flight_descriptor.clone().unwrap().path.join("."))
         .collect();
-    assert_eq!(paths, ["kinesis.default.numbers", "kinesis.default.words", "kinesis.system.streams"]);
+    assert_eq!(
+        paths,
+        ["kinesis.default.numbers", "kinesis.default.words", "kinesis.system.streams"]
+    );
     assert_eq!(schema_of(&flights[0]), *numbers_schema());
     assert_eq!(list(&mut client, "num%").await.unwrap().len(), 1);
     assert_eq!(list(&mut client, "none").await.unwrap().len(), 0);
@@ -44,7 +47,10 @@ async fn flights_are_tables_and_their_descriptors_are_planned() {
     let described = client.get_schema(descriptor).await.unwrap().into_inner();
     assert_eq!(Schema::try_from(&described).unwrap(), schema_of(&info));
     for wrong in [path(&["a", "b", "c", "d"]), path(&["a", ""]), FlightDescriptor::default()] {
-        assert_eq!(client.get_flight_info(wrong.clone()).await.unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(
+            client.get_flight_info(wrong.clone()).await.unwrap_err().code(),
+            Code::InvalidArgument
+        );
         assert_eq!(client.get_schema(wrong).await.unwrap_err().code(), Code::InvalidArgument);
     }
 }
@@ -90,9 +96,7 @@ async fn the_deprecated_cancel_does_the_same() {
 }
 
 async fn renew(client: &mut Client, endpoint: FlightEndpoint) -> Result<FlightEndpoint, Status> {
-    let request = RenewFlightEndpointRequest {
-        endpoint: Some(endpoint),
-    };
+    let request = RenewFlightEndpointRequest { endpoint: Some(endpoint) };
     let bodies = act(client, "RenewFlightEndpoint", request.encode_to_vec()).await?.into_inner();
     Ok(FlightEndpoint::decode(&*bodies[0]).unwrap())
 }
@@ -107,7 +111,10 @@ async fn a_ticket_is_renewed_before_it_expires() {
     let mut client = server.client().await;
     let info = plan(&mut client, "numbers").await.unwrap();
     let old = info.endpoint[0].clone();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     let renewed = renew(&mut client, old.clone()).await.unwrap();
     let expires = u64::try_from(renewed.expiration_time.unwrap().seconds).unwrap();
     assert!((now + 599..now + 660).contains(&expires));
@@ -125,10 +132,21 @@ async fn a_ticket_is_renewed_before_it_expires() {
     assert_eq!(renew(&mut client, tables.endpoint[0].clone()).await.unwrap(), tables.endpoint[0]);
 
     let sealer = Sealer::with_key(KEY);
-    let content = || crate::service::ticket::open_ticket(&sealer, &handle(renewed.ticket.as_ref().unwrap()), &Principal::anonymous()).unwrap();
+    let content =
+        || crate::service::ticket::open_ticket(&sealer, &handle(renewed.ticket.as_ref().unwrap()), &Principal::anonymous()).unwrap();
     let expired = seal_ticket(&sealer, content(), &Principal::anonymous(), std::time::SystemTime::now()).unwrap();
-    let foreign = seal_ticket(&sealer, content(), &Principal("alice".into()), std::time::SystemTime::now() + PATIENCE).unwrap();
-    for (ticket, code) in [(Some(expired), Code::FailedPrecondition), (Some(foreign), Code::PermissionDenied), (None, Code::InvalidArgument)] {
+    let foreign = seal_ticket(
+        &sealer,
+        content(),
+        &Principal("alice".into()),
+        std::time::SystemTime::now() + PATIENCE,
+    )
+    .unwrap();
+    for (ticket, code) in [
+        (Some(expired), Code::FailedPrecondition),
+        (Some(foreign), Code::PermissionDenied),
+        (None, Code::InvalidArgument),
+    ] {
         let endpoint = FlightEndpoint {
             ticket,
             ..FlightEndpoint::default()
@@ -139,7 +157,10 @@ async fn a_ticket_is_renewed_before_it_expires() {
 
 fn handle(ticket: &Ticket) -> Bytes {
     let any = Any::decode(&*ticket.ticket).unwrap();
-    any.unpack::<arrow_flight::sql::TicketStatementQuery>().unwrap().unwrap().statement_handle
+    any.unpack::<arrow_flight::sql::TicketStatementQuery>()
+        .unwrap()
+        .unwrap()
+        .statement_handle
 }
 
 #[test]
@@ -163,9 +184,13 @@ async fn planning_ends_with_the_calls_own_timeout() {
     let request = with_headers(query("never planned"), &[("grpc-timeout", "400m")]);
     let error = client.get_flight_info(request).await.unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{}", error.message());
-    timeout(PATIENCE, server.backend.unplanned.notified()).await.expect("planning is dropped");
+    timeout(PATIENCE, server.backend.unplanned.notified())
+        .await
+        .expect("planning is dropped");
     // and with its client
     let given_up = timeout(Duration::from_millis(100), plan(&mut client, "never planned")).await;
     assert!(given_up.is_err());
-    timeout(PATIENCE, server.backend.unplanned.notified()).await.expect("planning is dropped");
+    timeout(PATIENCE, server.backend.unplanned.notified())
+        .await
+        .expect("planning is dropped");
 }

@@ -1,11 +1,11 @@
 use arrow::array::{Array, BinaryArray};
 use arrow::datatypes::{DataType, Field};
+use arrow_flight::IpcMessage;
 use arrow_flight::sql::{
     CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
     CommandStatementSubstraitPlan,
 };
-use arrow_flight::IpcMessage;
 use tonic::Code;
 
 use super::stub::numbers_schema;
@@ -89,7 +89,13 @@ async fn tables_by_pattern_and_type_with_and_without_schema() {
     let encoded: &BinaryArray = tables.column(4).as_binary();
     assert_eq!(encoded.len(), 1);
     let schema = Schema::try_from(IpcMessage(Bytes::copy_from_slice(encoded.value(0)))).unwrap();
-    assert_eq!(schema, *numbers_schema());
+    let columns = |schema: &Schema| -> Vec<(String, DataType)> {
+        let fields = schema.fields().iter();
+        fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()
+    };
+    assert_eq!(columns(&schema), columns(&numbers_schema()));
+    assert_eq!(schema.field(0).metadata()["ARROW:FLIGHT:SQL:TYPE_NAME"], "BIGINT");
+    assert_eq!(schema.field(0).metadata()["ARROW:FLIGHT:SQL:TABLE_NAME"], "numbers");
     command.table_name_filter_pattern = Some("words".into());
     let tables = rows(&mut client, &command).await;
     let encoded: &BinaryArray = tables.column(4).as_binary();
@@ -143,7 +149,10 @@ async fn what_has_no_answer_says_so() {
         assert_eq!(error.code(), Code::Unimplemented, "{}", error.message());
         assert!(error.message().contains(' '), "{}", error.message());
     }
-    for broken in [FlightDescriptor::new_path(vec![String::new()]), FlightDescriptor::new_cmd(vec![0xff])] {
+    for broken in [
+        FlightDescriptor::new_path(vec![String::new()]),
+        FlightDescriptor::new_cmd(vec![0xff]),
+    ] {
         assert_eq!(client.get_flight_info(broken).await.unwrap_err().code(), Code::InvalidArgument);
     }
 }

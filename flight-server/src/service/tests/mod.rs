@@ -1,14 +1,21 @@
 //! Protocol tests: real sockets, arrow-flight's client, a scripted backend.
 
+mod any_bytes;
+mod authentication;
 mod flights;
+mod ingest;
+mod matrix;
 mod metadata;
+mod oidc;
 mod parameters;
 mod polling;
+mod provider;
 mod queries;
 mod serving;
 mod sessions;
 mod stub;
 mod tickets;
+mod tls;
 mod transactions;
 
 use std::net::SocketAddr;

@@ -52,7 +52,10 @@ fn of(handle: &Bytes) -> CommandPreparedStatementQuery {
 
 async fn bind(client: &mut Client, handle: &Bytes, rest: Vec<FlightData>) -> Result<Bytes, Status> {
     let result = put(client, &of(handle), rest).await?;
-    Ok(DoPutPreparedStatementResult::decode(&*result).unwrap().prepared_statement_handle.unwrap())
+    Ok(DoPutPreparedStatementResult::decode(&*result)
+        .unwrap()
+        .prepared_statement_handle
+        .unwrap())
 }
 
 /// What the backend was given for the last statement.

@@ -223,7 +223,7 @@ async fn set_works_as_an_update_and_queries_do_not() {
     );
     assert_eq!(server.backend.seen.lock().len(), planned);
     let ingest = CommandStatementIngest::default();
-    assert_eq!(put(&mut client, &ingest, vec![]).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(put(&mut client, &ingest, vec![]).await.unwrap_err().code(), Code::InvalidArgument);
     let mut transaction = update("set start latest");
     transaction.transaction_id = Some(Bytes::from_static(b"\xff"));
     assert_eq!(

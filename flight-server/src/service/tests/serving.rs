@@ -1,6 +1,13 @@
 use arrow_flight::{CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus};
 use tokio::time::timeout;
 use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use super::*;
 
@@ -157,4 +164,52 @@ async fn a_panic_is_an_internal_error_of_its_own_call() {
     let error = fetch(&mut client, tickets(&info).remove(0)).await.err().unwrap();
     assert_eq!(error.code(), Code::Internal);
     assert!(plan(&mut client, "numbers").await.is_ok());
+}
+
+#[tokio::test]
+async fn health_is_asked_and_watched_by_grpc() {
+    let mut server = TestServer::start().await;
+    let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    let of = |service: &str| HealthCheckRequest { service: service.into() };
+    let (serving, not_serving) = (ServingStatus::Serving as i32, ServingStatus::NotServing as i32);
+    for service in ["", "arrow.flight.protocol.FlightService"] {
+        assert_eq!(health.check(of(service)).await.unwrap().into_inner().status, serving, "{service}");
+    }
+    assert_eq!(health.check(of("nobody")).await.unwrap_err().code(), Code::NotFound);
+    let mut watched = health.watch(of("")).await.unwrap().into_inner();
+    assert_eq!(watched.message().await.unwrap().unwrap().status, serving);
+    server.shutdown.cancel();
+    let next = timeout(PATIENCE, watched.message()).await.unwrap();
+    assert_eq!(next.unwrap().unwrap().status, not_serving);
+    drop((watched, health));
+    timeout(PATIENCE, server.serving.join_next())
+        .await
+        .expect("a watch holds nobody up")
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn services_are_reflected() {
+    let server = TestServer::start().await;
+    let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+    let mut reflection = ServerReflectionClient::new(channel.connect().await.unwrap());
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = reflection
+        .server_reflection_info(futures::stream::iter([request]))
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(MessageResponse::ListServicesResponse(listed)) = answers.message().await.unwrap().unwrap().message_response else {
+        panic!("no list of services");
+    };
+    let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
+    for name in ["arrow.flight.protocol.FlightService", "grpc.health.v1.Health"] {
+        assert!(names.iter().any(|known| known == name), "{names:?}");
+    }
 }

@@ -9,15 +9,15 @@ use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArr
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use shard_reader::StatementMeter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
-    CancelOutcome, DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, OnLimit, OptionValue, OptionValues, Planned,
-    PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
+    CancelOutcome, DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, IngestRequest, OnLimit,
+    OptionValue, OptionValues, Planned, PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
 };
 use crate::service::Backend;
 
@@ -31,6 +31,7 @@ pub(super) const SHARDS: u32 = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) session: String,
+    pub(super) principal: String,
     pub(super) overrides: OptionValues,
     pub(super) per_shard: bool,
     pub(super) transaction: Option<String>,
@@ -42,6 +43,8 @@ pub(super) struct Stub {
     pub(super) seen: Mutex<Vec<Seen>>,
     /// Transactions that were ended, and how.
     pub(super) ended: Mutex<Vec<(String, Ending)>>,
+    /// What was to be ingested.
+    pub(super) ingests: Mutex<Vec<String>>,
     /// Times that progress was asked for.
     pub(super) polls: Mutex<u32>,
     /// Ends streams without an end.
@@ -124,6 +127,7 @@ fn refuse(sql: &str) -> Result<(), EngineError> {
 
 fn done(batch: &RecordBatch) -> Planned {
     Planned::Done(DoneResult {
+        affected: None,
         query_id: "done".into(),
         schema: batch.schema(),
         batches: vec![batch.clone()],
@@ -135,6 +139,7 @@ impl Backend for Stub {
     async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError> {
         self.seen.lock().push(Seen {
             session: session.id().to_string(),
+            principal: session.principal().to_string(),
             overrides: request.overrides.clone(),
             transaction: request.transaction.clone(),
             per_shard: request.per_shard,
@@ -154,6 +159,7 @@ impl Backend for Stub {
             ["set", name, value] => {
                 session.set_option(name, Some(&OptionValue::Text((*value).to_owned())))?;
                 return Ok(Planned::Done(DoneResult {
+                    affected: None,
                     query_id: "set".into(),
                     schema: Arc::new(Schema::empty()),
                     batches: vec![],
@@ -246,6 +252,19 @@ impl Backend for Stub {
             ),
             endless: part.sql == "follow",
         })
+    }
+
+    async fn ingest(&self, _: &Session, request: IngestRequest) -> Result<u64, EngineError> {
+        let (missing, exists) = (request.if_missing, request.if_exists);
+        let key = request.overrides.get("partition_key").map(OptionValue::to_text);
+        let names: Vec<&str> = request.columns.fields().iter().map(|field| field.name().as_str()).collect();
+        let said = format!(
+            "{:?}.{:?}.{} {missing:?} {exists:?} {} {key:?} {names:?}",
+            request.catalog, request.schema, request.table, request.temporary
+        );
+        self.ingests.lock().push(said);
+        let batches: Vec<RecordBatch> = request.batches.try_collect().await?;
+        Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
     }
 
     fn begin_transaction(&self, _: &Session) -> Result<Arc<str>, EngineError> {

@@ -1,0 +1,160 @@
+//! INSERT and ingest: rows of a query, or of a client, become records of a stream.
+//!
+//! They run once, when they are planned. What is written is at least once and in no transaction: a stream takes nothing back.
+
+mod cast;
+mod counts;
+mod create;
+mod ingest;
+mod keys;
+mod target;
+mod writing;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use self::target::Target;
+use super::access::{Grants, Right};
+use super::api::{DoneResult, Prepared, StatementRequest};
+use super::error::EngineError;
+use super::options::{OptionValue, OptionValues};
+use super::plan::{Asker, Engine, Tables};
+use super::queries::Arrival;
+use super::session::Session;
+use super::sql::{InsertTarget, ParsedStatement, StatementKind};
+use super::statement_options::StatementOptions;
+
+pub use counts::{WriteCounts, Written};
+pub use ingest::{IfExists, IfMissing, IngestRequest};
+
+/// Kind of the statement, for the tables and metrics about statements.
+pub(super) const INSERT: &str = "insert";
+
+impl Engine {
+    /// Runs INSERT: how many records were acknowledged.
+    pub(super) async fn insert(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        parsed: ParsedStatement,
+        mut values: OptionValues,
+        arrival: &mut Arrival,
+    ) -> Result<DoneResult, EngineError> {
+        let target = self.target_of(session, &parsed, &values)?;
+        let name = target.name.to_string();
+        arrival.tables = vec![name.clone()];
+        if let (Some(rows), Some(columns)) = (&request.parameters, parsed.parameter_columns()) {
+            let rows = of_parameters(rows, &columns)?;
+            target.check_width(rows.num_columns())?;
+            let written = self.write(target, stream::iter([Ok(rows)]).boxed()).await?;
+            return counted(arrival.id.clone(), written.acknowledged);
+        }
+        // Rows are written as they are, not as they would be shown.
+        values.insert("timestamp_unit", OptionValue::Text("declared".into()));
+        values.remove("flat_types");
+        let principal = arrival.principal.clone();
+        let query = Box::pin(self.planned_query(session, request, parsed, values, arrival)).await?;
+        arrival.kind = INSERT;
+        arrival.tables.insert(0, name);
+        target.check_width(query.schema.fields().len())?;
+        let engine = self.this();
+        let rows = stream::iter(query.parts).then(move |part| {
+            let engine = engine.upgrade();
+            async move {
+                let engine = engine.ok_or_else(|| EngineError::Unavailable("the server stops".into()))?;
+                engine.execute(part).await.map(|execution| execution.batches)
+            }
+        });
+        let written = self.write(target, rows.try_flatten().boxed()).await?;
+        tracing::debug!(query_id = %query.query_id, %principal, records = written.acknowledged, bytes = written.bytes, "inserted");
+        counted(query.query_id, written.acknowledged)
+    }
+
+    /// Checks and types INSERT without reading or writing anything.
+    pub(super) async fn prepare_insert(
+        &self,
+        session: &Session,
+        parsed: ParsedStatement,
+        values: &OptionValues,
+    ) -> Result<Prepared, EngineError> {
+        let target = self.target_of(session, &parsed, values)?;
+        if let Some(columns) = parsed.parameter_columns() {
+            target.check_width(columns.len())?;
+            return Ok(Prepared {
+                schema: None,
+                is_update: true,
+                parameters: target.parameters(&columns),
+            });
+        }
+        let asker = Asker {
+            query_id: String::new(),
+            principal: session.principal().to_string(),
+        };
+        let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
+        let statement = Box::pin(self.statement(parsed, values, Tables::Current { streams }, asker)).await?;
+        target.check_width(statement.schema.fields().len())?;
+        Ok(Prepared {
+            schema: None,
+            is_update: true,
+            parameters: statement.parameters,
+        })
+    }
+
+    fn target_of(&self, session: &Session, parsed: &ParsedStatement, values: &OptionValues) -> Result<Target, EngineError> {
+        let StatementKind::Insert { target, .. } = &parsed.kind else {
+            return Err(EngineError::Internal("a statement that is no INSERT has no target".into()));
+        };
+        let values = parsed.hint.over(values);
+        let options = StatementOptions::resolve(&values)?;
+        let key = values.get("partition_key").map(OptionValue::to_text);
+        self.target(session, &options, target, key.as_deref())
+    }
+
+    fn target(
+        &self,
+        session: &Session,
+        options: &StatementOptions,
+        target: &InsertTarget,
+        key: Option<&str>,
+    ) -> Result<Target, EngineError> {
+        let name = target::name(&target.table, &options.schema)?;
+        let principal = &session.principal().0;
+        self.access().table(principal, Right::Write, &name)?;
+        let definition = target::definition(self.catalog(), &name, &Grants::new(&self.config().access, principal))?;
+        Target::new(name, definition, target.columns.as_deref(), key)
+    }
+}
+
+/// Rows of values as rows of a table.
+fn of_parameters(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch, EngineError> {
+    let wanted = columns.iter().map(|column| column + 1).max().unwrap_or(0);
+    if rows.num_columns() != wanted {
+        return Err(EngineError::Invalid(format!(
+            "the statement has {wanted} parameters, and {} are bound",
+            rows.num_columns()
+        )));
+    }
+    // Two columns may be one parameter.
+    let named = columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| (format!("{place}"), Arc::clone(rows.column(*column)), true));
+    RecordBatch::try_from_iter_with_nullable(named).map_err(|error| EngineError::Internal(error.to_string()))
+}
+
+/// The result of a statement that changed so many rows.
+fn counted(query_id: String, affected: u64) -> Result<DoneResult, EngineError> {
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("count", DataType::Int64, true)]));
+    let count = Int64Array::from(vec![i64::try_from(affected).unwrap_or(i64::MAX)]);
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(count)]).map_err(|error| EngineError::Internal(error.to_string()))?;
+    Ok(DoneResult {
+        query_id,
+        schema,
+        batches: vec![batch],
+        affected: Some(affected),
+    })
+}
