@@ -34,6 +34,7 @@ public class Driver {
         check("every row, an endpoint a shard, one thread", () -> everyRow(1, true));
         check("every row, an endpoint a shard, four threads", () -> everyRow(4, true));
         check("prepared statements", Driver::prepared);
+        check("parameters", Driver::parameters);
         check("properties are headers", Driver::headers);
         check("metadata: tables and columns", Driver::tables);
         check("metadata: all that the server says of itself", Driver::about);
@@ -160,6 +161,21 @@ public class Driver {
             for (int i = 0; i < 2; i++) {
                 try (var result = statement.executeQuery()) {
                     holds(result.next() && result.getLong(1) > 0, "a count");
+                }
+            }
+        }
+    }
+
+    static void parameters() throws Exception {
+        try (var connection = connect(); var statement = connection.prepareStatement("select count(*) from nasahttp where code = ? and host <> ?")) {
+            equal(statement.getParameterMetaData().getParameterCount(), 2, "parameters");
+            equal(statement.getParameterMetaData().getParameterType(1), Types.BIGINT, "type of the first");
+            for (var wanted : new long[][] {{404, 187}, {403, 1}, {999, 0}, {404, 187}}) {
+                statement.setLong(1, wanted[0]);
+                statement.setString(2, "it's \"nobody\"");
+                try (var result = statement.executeQuery()) {
+                    holds(result.next(), "a row");
+                    equal(result.getLong(1), wanted[1], "count of " + wanted[0]);
                 }
             }
         }

@@ -1,16 +1,25 @@
-//! arrow-flight's client. Argument: the address, http://host:port.
+//! arrow-flight's client. Argument: the address, http://host:port, or https://host:port with TLS.
+//! SHARDFLIGHT_USER and SHARDFLIGHT_PASSWORD are credentials, SHARDFLIGHT_CA a file with the server's authority, where they are needed.
 #![expect(clippy::print_stdout, reason = "it is a program of a user")]
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("an address is wanted")?;
-    let mut client = FlightSqlServiceClient::new(Endpoint::new(address)?.connect().await?);
+    let mut endpoint = Endpoint::new(address)?;
+    if let Ok(authority) = std::env::var("SHARDFLIGHT_CA") {
+        let authority = Certificate::from_pem(std::fs::read(authority)?);
+        endpoint = endpoint.tls_config(ClientTlsConfig::new().ca_certificate(authority))?;
+    }
+    let mut client = FlightSqlServiceClient::new(endpoint.connect().await?);
+    if let Ok(user) = std::env::var("SHARDFLIGHT_USER") {
+        client.handshake(&user, &std::env::var("SHARDFLIGHT_PASSWORD")?).await?;
+    }
     client.set_header("x-shardflight-endpoints", "shard"); // without it: one endpoint
 
     let sql = "select host, bytes from kinesis.default.nasahttp where code = 404";

@@ -1,6 +1,6 @@
 """SQLAlchemy 1.4 by the dialect of flightsql-dbapi, as Superset uses it. Argument: the address, host:port.
 
-SHARDFLIGHT_USER and SHARDFLIGHT_PASSWORD are credentials. The dialect wants some: where the server asks for none, any will do."""
+SHARDFLIGHT_USER and SHARDFLIGHT_PASSWORD are credentials. The dialect wants some: where the server asks for none, any will do. With SHARDFLIGHT_TLS set, TLS."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ import flightsql.sqlalchemy  # registers the dialect
 import sqlalchemy
 
 user, password = os.environ.get("SHARDFLIGHT_USER", "anyone"), os.environ.get("SHARDFLIGHT_PASSWORD", "anything")
-# with TLS: leave `insecure` out
-engine = sqlalchemy.create_engine(f"datafusion+flightsql://{user}:{password}@{sys.argv[1]}?insecure=True")
+options = "" if os.environ.get("SHARDFLIGHT_TLS") else "?insecure=True"
+engine = sqlalchemy.create_engine(f"datafusion+flightsql://{user}:{password}@{sys.argv[1]}{options}")
 
 inspector = sqlalchemy.inspect(engine)
 print(inspector.get_table_names("default"))

@@ -13,7 +13,7 @@ const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/clients");
 /// Two of the log's totals.
 const TOP: [&str; 4] = ["www-relay.pa-x.dec.com", "20395584", "130.110.74.81", "18750653"];
 
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(PAGES).join("examples").join(name)
 }
 

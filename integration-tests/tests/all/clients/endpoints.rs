@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
+use arrow::ipc::reader::StreamReader;
 use arrow_flight::FlightInfo;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use embedded::{Fault, FaultRule, Operation};
@@ -16,7 +17,7 @@ use integration_tests::environment::{grafana, scratch_directory};
 use integration_tests::flight::Mode;
 use integration_tests::kinesis;
 use integration_tests::process::Process;
-use integration_tests::server::{self, Server, run_script};
+use integration_tests::server::{self, Demo, Server, run_script};
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
@@ -239,4 +240,26 @@ async fn shared_endpoints_give_the_same_rows_again() {
     }
     all.sort_unstable();
     assert_eq!(all, (0..400).collect::<Vec<i64>>());
+}
+
+/// Endpoints of many messages, of which those that are ahead wait for the one that is printed: their rows must not fill the connection.
+#[test]
+fn the_shell_reads_large_endpoints_side_by_side() {
+    let demo = Demo::start(&["--shards", "16"]).unwrap();
+    let directory = scratch_directory("large-endpoints").unwrap();
+    let file = directory.join("rows.arrow");
+    // more than 16 MB an endpoint
+    let sql = "select repeat(request, 400) as r from nasahttp";
+    let shell = server::command(&["sql", "--url", &demo.flight, "--format", "arrow", "-e", sql]).unwrap();
+    let mut redirected = Command::new("sh");
+    redirected
+        .args(["-c", r#"file=$1; shift; exec "$@" > "$file""#, "sh"])
+        .arg(&file)
+        .arg(shell.get_program())
+        .args(shell.get_args());
+    finish("shardflight sql", &mut redirected);
+    let reader = StreamReader::try_new(std::fs::File::open(&file).unwrap(), None).unwrap();
+    let rows: usize = reader.map(|batch| batch.unwrap().num_rows()).sum();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(rows, 20_000);
 }

@@ -3,10 +3,11 @@
 mod documented;
 mod endpoints;
 mod failures;
+mod frames;
 mod grafana;
 mod jdbc;
 mod load;
-mod throughput;
+mod secured;
 mod types;
 
 use std::process::Command;
