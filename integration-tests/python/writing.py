@@ -57,7 +57,7 @@ def check_inserted_rows_are_what_python_says(url, endpoint):
     # the price is exact text in the record: json would make a float of it
     sql = (
         f"insert into numbers (n, word, price, at, _partition_key) select value, 'w' || (value % 7) || ' \"é\"', cast(value as decimal(12,2)) + 0.25, "
-        f"timestamp '2026-01-01 00:00:00' + value * interval '1 second', 'key ' || (value % 50) from generate_series(0, {ROWS - 1})"
+        f"to_timestamp_seconds({int(START.timestamp())} + value), 'key ' || (value % 50) from generate_series(0, {ROWS - 1})"
     )
     checks.equal(execute(url, sql), [(ROWS,)], "count")
     found = records(endpoint, "numbers")
