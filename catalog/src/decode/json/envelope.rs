@@ -207,11 +207,11 @@ impl Outer {
         elements: &PathTree,
     ) -> Option<(usize, Vec<Found<'a>>)> {
         let mut found = vec![Found::Nothing; self.kind + 1];
-        let beside = Beside {
+        let mut beside = Beside {
             tree: Some(&self.tree),
             found: &mut found,
         };
-        let end = gathered.elements_of(text, at, list, elements, beside)?;
+        let end = gathered.elements_of(text, at, list, elements, &mut beside)?;
         Some((end, found))
     }
 

@@ -107,7 +107,7 @@ impl<'a> Gathered<'a> {
         at: usize,
         path: &[String],
         tree: &PathTree,
-        outer: Beside<'_, 'a>,
+        outer: &mut Beside<'_, 'a>,
     ) -> Option<usize> {
         let (wanted, rest) = path.split_first()?;
         let bytes = text.as_bytes();
@@ -129,7 +129,7 @@ impl<'a> Gathered<'a> {
             if std::mem::replace(&mut is_there, true) {
                 return None;
             }
-            let inside = Beside {
+            let mut inside = Beside {
                 tree: child,
                 found: &mut *outer.found,
             };
@@ -139,7 +139,7 @@ impl<'a> Gathered<'a> {
                     hold(child, text.get(at..end)?, outer.found);
                     Some(end)
                 }
-                (b'{', [_, ..]) => self.elements_of(text, at, rest, tree, inside),
+                (b'{', [_, ..]) => self.elements_of(text, at, rest, tree, &mut inside),
                 _ => None,
             }
         })?;
