@@ -14,6 +14,7 @@ mod cost;
 mod definitions;
 mod endless;
 mod error;
+mod exact_times;
 mod execute;
 mod explain;
 mod facts;

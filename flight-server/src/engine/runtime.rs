@@ -8,10 +8,12 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::SessionConfig;
 
 use super::config::EngineConfig;
 use super::error::EngineError;
+use super::exact_times::ExactTimes;
 use super::functions;
 use super::sql::{CATALOG, DIALECT};
 
@@ -61,8 +63,11 @@ pub(super) fn template_state(config: &EngineConfig, runtime: Arc<RuntimeEnv>) ->
     // Drivers in the field fail on view types.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("+00:00".into());
+    let mut rules = Optimizer::new().rules;
+    rules.insert(0, Arc::new(ExactTimes));
     let mut state = SessionStateBuilder::new_with_default_features()
         .with_config(session)
+        .with_optimizer_rules(rules)
         .with_runtime_env(runtime)
         .build();
     functions::register(&mut state)?;

@@ -5,6 +5,7 @@ mod cancel;
 mod consume;
 mod definitions;
 mod equivalence;
+mod exact_times;
 mod explain;
 mod fetch_ahead;
 mod insert;
