@@ -62,6 +62,7 @@ async fn asked_in(world: &World, session: &Session, sql: &str) -> Result<Vec<Str
         overrides: OptionValues::default(),
         per_shard: false,
         transaction: None,
+        parameters: None,
         arrived: Instant::now(),
     };
     match world.engine.plan(session, request).await? {
@@ -237,6 +238,7 @@ async fn a_right_that_was_withdrawn_ends_what_was_planned_with_it() {
         overrides: OptionValues::default(),
         per_shard: false,
         transaction: None,
+        parameters: None,
         arrived: Instant::now(),
     };
     let Planned::Query(query) = before.engine.plan(&session, request).await.unwrap() else {
