@@ -9,6 +9,7 @@ mod jdbc;
 mod load;
 mod secured;
 mod types;
+mod written;
 
 use std::process::Command;
 use std::sync::OnceLock;
