@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Run the server.
     Serve(ServeArgs),
     /// Run SQL on a server: statements, a file, or an interactive prompt.
-    Sql(SqlArgs),
+    Sql(Box<SqlArgs>),
     /// Put the lines of a web server's log into a stream, a record each.
     Datagen(DatagenArgs),
     /// Look after table definitions.

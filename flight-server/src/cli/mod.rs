@@ -70,7 +70,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Sql(args) => Box::pin(sql::run(args)).await,
+            Command::Sql(args) => Box::pin(sql::run(*args)).await,
             Command::Datagen(args) => Box::pin(datagen::run(&args)).await,
             Command::Catalog(args) => match args.command {
                 CatalogCommand::Check { path } => catalog_check::run(&path),

@@ -12,6 +12,9 @@ use crate::engine::{AccessRule, PrincipalLimits, Right};
 
 /// The principal of who shows no credentials.
 const ANONYMOUS: &str = "anonymous";
+/// As this user, the password is a token.
+const TOKEN_USER: &str = "token";
+
 /// Names that begin so are of principals whom others vouch for.
 const VOUCHED: [&str; 2] = ["oidc:", "cert:"];
 
@@ -219,6 +222,11 @@ impl AuthSection {
             }
             if name == ANONYMOUS {
                 return Err(format!("auth.{list}: `{ANONYMOUS}` is who shows no credentials"));
+            }
+            if list == "users" && name == TOKEN_USER {
+                return Err(format!(
+                    "auth.users: `{TOKEN_USER}` is who gives a token as password; choose another name"
+                ));
             }
             if !names.insert(name) {
                 return Err(format!("auth.{list}: the name `{name}` is given twice"));

@@ -115,20 +115,26 @@ mod tests {
 
     use super::*;
 
-    fn texts(column: ArrayRef) -> Vec<Option<String>> {
-        let text = text(&column).expect("converts").expect("a text");
+    fn texts(column: &ArrayRef) -> Vec<Option<String>> {
+        let text = text(column).expect("converts").expect("a text");
         text.as_string::<i32>().iter().map(|value| value.map(str::to_owned)).collect()
     }
 
     #[test]
     fn nested_values_are_json() {
         let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
-        assert_eq!(texts(Arc::new(list)), [Some("[1,null]".into()), None, Some("[]".into())]);
+        assert_eq!(
+            texts(&(Arc::new(list) as ArrayRef)),
+            [Some("[1,null]".into()), None, Some("[]".into())]
+        );
 
         let inner: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\x00\xff".as_slice()), None]));
         let field = Field::new("b", DataType::Binary, true);
         let row = StructArray::from(vec![(Arc::new(field), inner)]);
-        assert_eq!(texts(Arc::new(row)), [Some(r#"{"b":"00ff"}"#.into()), Some(r#"{"b":null}"#.into())]);
+        assert_eq!(
+            texts(&(Arc::new(row) as ArrayRef)),
+            [Some(r#"{"b":"00ff"}"#.into()), Some(r#"{"b":null}"#.into())]
+        );
     }
 
     #[test]
@@ -137,13 +143,16 @@ mod tests {
         map.keys().append_value(7);
         map.values().append_null();
         map.append(true).expect("one entry");
-        assert_eq!(texts(Arc::new(map.finish())), [Some(r#"{"7":null}"#.into())]);
+        assert_eq!(texts(&(Arc::new(map.finish()) as ArrayRef)), [Some(r#"{"7":null}"#.into())]);
     }
 
     #[test]
     fn bytes_are_hexadecimal_and_the_rest_is_left_alone() {
         let bytes = BinaryArray::from_opt_vec(vec![Some(b"\x00a\xff".as_slice()), None, Some(b"")]);
-        assert_eq!(texts(Arc::new(bytes)), [Some("0061ff".into()), None, Some(String::new())]);
+        assert_eq!(
+            texts(&(Arc::new(bytes) as ArrayRef)),
+            [Some("0061ff".into()), None, Some(String::new())]
+        );
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         assert!(text(&numbers).expect("no error").is_none());
     }

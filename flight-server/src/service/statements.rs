@@ -211,9 +211,9 @@ impl Inner {
         let rows = match content {
             Content::Part(part) => {
                 let execution = timely(caller, self.backend.execute(part)).await?;
-                RowStream::execution(execution, terms)?
+                RowStream::execution(execution, &terms)?
             }
-            Content::Parked(parked) => RowStream::done(parked.open()?, terms)?,
+            Content::Parked(parked) => RowStream::done(parked.open()?, &terms)?,
         };
         Ok((query_id, rows))
     }

@@ -93,7 +93,7 @@ impl fmt::Debug for RowStream {
 
 impl RowStream {
     /// Rows that the engine reads.
-    pub(crate) fn execution(execution: Execution, terms: StreamTerms) -> Result<Self, Status> {
+    pub(crate) fn execution(execution: Execution, terms: &StreamTerms) -> Result<Self, Status> {
         let batches = execution
             .batches
             .map(|batch| batch.map_err(|error| FlightError::Tonic(Box::new(status::engine(&error)))))
@@ -105,7 +105,7 @@ impl RowStream {
     }
 
     /// Rows of a statement that ran already.
-    pub(crate) fn done(done: DoneResult, terms: StreamTerms) -> Result<Self, Status> {
+    pub(crate) fn done(done: DoneResult, terms: &StreamTerms) -> Result<Self, Status> {
         let facts = done_facts(&done);
         let batches = stream::iter(done.batches.into_iter().map(Ok)).boxed();
         Self::new(&done.schema, batches, Facts::Known(facts), terms)
@@ -115,7 +115,7 @@ impl RowStream {
         schema: &SchemaRef,
         batches: BoxStream<'static, Result<RecordBatch, FlightError>>,
         facts: Facts,
-        terms: StreamTerms,
+        terms: &StreamTerms,
     ) -> Result<Self, Status> {
         let encoder = encoder(schema, batches.flat_map(|batch| stream::iter(split(batch))).boxed());
         let wire = encoder

@@ -1,7 +1,7 @@
 //! Batches records into calls.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,9 +145,7 @@ impl Writer {
     /// # Errors
     /// The record can never be written, or another could not: the writer is of no more use.
     pub async fn push(&mut self, record: OutgoingRecord) -> Result<(), WriteError> {
-        let mut hasher = self.hasher.build_hasher();
-        record.key.hash(&mut hasher);
-        let lane = usize::try_from(hasher.finish() % self.open.len() as u64).unwrap_or(0);
+        let lane = usize::try_from(self.hasher.hash_one(&record.key) % self.open.len() as u64).unwrap_or(0);
         self.push_to(lane, record).await
     }
 

@@ -83,6 +83,10 @@ fn what_lets_nobody_in_or_everybody_is_refused() {
             "shows no credentials",
         ),
         (
+            &format!("auth: {{ users: [{{ name: token, password_hash: h }}], {RULE} }}"),
+            "gives a token as password",
+        ),
+        (
             &format!("auth: {{ {USER}, tokens: [{{ name: ann, token_file: /t }}], {RULE} }}"),
             "is given twice",
         ),

@@ -55,7 +55,7 @@ async fn a_running_statement_is_cancelled_from_another_session_of_its_principal(
     let query = world.plan("/* watched */ FOLLOW select n from t", false).await.unwrap();
     let mut rows = world.engine.execute(query.parts[0].clone()).await.unwrap().batches;
     assert_eq!(rows.next().await.unwrap().unwrap().num_rows(), 1);
-    assert_eq!(world.ids_in("running").await, [query.query_id.clone()]);
+    assert_eq!(world.ids_in("running").await, std::slice::from_ref(&query.query_id));
     let call = format!("call kinesis.system.cancel_query('{}')", query.query_id);
     let said = world.call(&session("anonymous"), &call).await.unwrap();
     assert_eq!(said, [query.query_id.as_str(), "cancelled"]);
@@ -69,7 +69,7 @@ async fn a_running_statement_is_cancelled_from_another_session_of_its_principal(
     assert_eq!(error.category(), ErrorCategory::Cancelled);
     assert!(rows.next().await.is_none());
     drop(rows);
-    assert_eq!(world.ids_in("cancelled").await, [query.query_id.clone()]);
+    assert_eq!(world.ids_in("cancelled").await, std::slice::from_ref(&query.query_id));
     assert_eq!(world.call(&session("anonymous"), &call).await.unwrap()[1], "not running");
     // its ticket is good still: a new run is not born cancelled
     let mut again = world.engine.execute(query.parts[0].clone()).await.unwrap().batches;

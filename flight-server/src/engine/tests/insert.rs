@@ -350,21 +350,24 @@ async fn ingested_columns_go_by_their_names() {
         world.rows("select n, word, _partition_key from t").await.unwrap(),
         ["1|a|k", "2|NULL|k"]
     );
-    let error = world.ingest(request("t", vec![("m", words.clone())])).await.unwrap_err();
+    let error = world.ingest(request("t", vec![("m", Arc::clone(&words))])).await.unwrap_err();
     assert!(error.to_string().contains("has no column `m`"), "{error}");
     let fail = IngestRequest {
         if_exists: IfExists::Fail,
-        ..request("t", vec![("word", words.clone())])
+        ..request("t", vec![("word", Arc::clone(&words))])
     };
     assert_eq!(world.ingest(fail).await.unwrap_err().category(), ErrorCategory::AlreadyExists);
     let replace = IngestRequest {
         if_exists: IfExists::Replace,
-        ..request("t", vec![("word", words.clone())])
+        ..request("t", vec![("word", Arc::clone(&words))])
     };
     let error = world.ingest(replace).await.unwrap_err();
     assert_eq!(error.category(), ErrorCategory::InvalidArgument);
     assert!(error.to_string().contains("cannot be replaced"), "{error}");
-    let missing = world.ingest(request("other", vec![("word", words.clone())])).await.unwrap_err();
+    let missing = world
+        .ingest(request("other", vec![("word", Arc::clone(&words))]))
+        .await
+        .unwrap_err();
     assert_eq!(missing.category(), ErrorCategory::NotFound);
     assert_eq!(world.records().len(), 2);
     let broken = IngestRequest {
