@@ -213,15 +213,16 @@ fn empty_message(schema: &SchemaRef) -> Result<FlightData, Status> {
 /// Pieces of at most [`LARGEST_MESSAGE`] bytes, or of one row, by what the batch itself holds of its buffers.
 fn split(batch: Result<RecordBatch, FlightError>) -> Vec<Result<RecordBatch, FlightError>> {
     let mut pieces = Vec::new();
-    // halves of halves: large rows may stand together
     let mut left = vec![batch];
     while let Some(batch) = left.pop() {
         match batch.and_then(|batch| Ok((sent_bytes(&batch)?, batch))) {
             Err(error) => return vec![Err(error)],
             Ok((bytes, batch)) if bytes > LARGEST_MESSAGE && batch.num_rows() > 1 => {
-                let middle = batch.num_rows() / 2;
-                left.push(Ok(batch.slice(middle, batch.num_rows() - middle)));
-                left.push(Ok(batch.slice(0, middle)));
+                // Pieces of equally many rows, with some room: rows differ, and a piece that is too large after all is split again.
+                let rows = batch.num_rows();
+                let step = rows.div_ceil((bytes + bytes / 8).div_ceil(LARGEST_MESSAGE).clamp(2, rows));
+                let starts = (0..rows).step_by(step).rev();
+                left.extend(starts.map(|start| Ok(batch.slice(start, step.min(rows - start)))));
             }
             Ok((_, batch)) => pieces.push(Ok(batch)),
         }
