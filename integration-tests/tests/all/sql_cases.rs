@@ -205,9 +205,9 @@ fn run_all(mode: Mode) {
     let failed = failures.len();
     assert!(
         failures.is_empty(),
-        "{failed} of {cases} cases fail with {mode:?}:\n{}\n{}",
-        failures.join("\n\n"),
-        FIXTURE.server.process.output()
+        "{}\n{failed} of {cases} cases fail with {mode:?}:\n{}",
+        FIXTURE.server.process.output(),
+        failures.join("\n\n")
     );
     println!("{cases} cases with {mode:?}");
 }

@@ -250,6 +250,7 @@ impl Actor {
     }
 
     fn failed(&mut self, action: Action, failure: Failure) {
+        tracing::debug!(shard = %self.shard.id, ?action, ?failure, "call failed");
         match failure {
             Failure::Source(error) => match error.kind {
                 SourceErrorKind::Throttled => {

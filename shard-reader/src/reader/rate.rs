@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(5);
+/// The same while a statement waits to be planned. The limits of a shard count by the second, so that a longer pause gains nothing, and such a statement
+/// has `pin_timeout` to go: pauses of 5 s would leave it too few tries.
+const LAST_PLANNING_BACKOFF: Duration = Duration::from_secs(1);
 /// The part of the pace that is left when throttled again and again.
 const LEAST_PART: f64 = 0.1;
 
@@ -23,6 +26,8 @@ pub(super) struct Rate {
     /// Consecutive failures.
     failures: u32,
     resume_at: Option<Instant>,
+    /// The same while a statement waits to be planned.
+    resume_planning_at: Option<Instant>,
     jitter: SmallRng,
 }
 
@@ -77,6 +82,7 @@ impl Rate {
             planning: bytes.map(|rate| Bucket::new(rate * 2.0, 0.0, now)),
             failures: 0,
             resume_at: None,
+            resume_planning_at: None,
             // tests run the same schedule each time
             jitter: SmallRng::seed_from_u64(if cfg!(test) { 0 } else { rand::random() }),
         }
@@ -88,7 +94,8 @@ impl Rate {
         let calls = self.calls.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(1.0, now));
         let bytes = if planning { &mut self.planning } else { &mut self.bytes };
         let bytes = bytes.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(0.0, now));
-        let at = (now + calls.max(bytes)).max(self.resume_at.unwrap_or(now));
+        let resume_at = if planning { self.resume_planning_at } else { self.resume_at };
+        let at = (now + calls.max(bytes)).max(resume_at.unwrap_or(now));
         (at > now).then_some(at)
     }
 
@@ -101,6 +108,7 @@ impl Rate {
     pub(super) fn succeeded(&mut self, bytes: u64) {
         self.failures = 0;
         self.resume_at = None;
+        self.resume_planning_at = None;
         for bucket in [&mut self.bytes, &mut self.planning].into_iter().flatten() {
             bucket.refill(Instant::now());
             bucket.tokens -= bytes as f64;
@@ -122,14 +130,18 @@ impl Rate {
     /// Failed: a pause that doubles, with jitter.
     pub(super) fn failed(&mut self) {
         let most = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(LAST_BACKOFF);
-        let pause = most.mul_f64(self.jitter.random_range(0.5..=1.0));
+        let part = self.jitter.random_range(0.5..=1.0);
         self.failures = self.failures.saturating_add(1);
-        self.resume_at = Some(Instant::now() + pause);
+        let now = Instant::now();
+        self.resume_at = Some(now + most.mul_f64(part));
+        self.resume_planning_at = Some(now + most.min(LAST_PLANNING_BACKOFF).mul_f64(part));
     }
 
     /// A pause of so long before the next call.
     pub(super) fn pause(&mut self, pause: Duration) {
-        self.resume_at = Some(Instant::now() + pause);
+        let at = Some(Instant::now() + pause);
+        self.resume_at = at;
+        self.resume_planning_at = at;
     }
 }
 
@@ -172,6 +184,17 @@ mod tests {
             rate.succeeded(0);
         }
         assert!((rate.calls.as_ref().unwrap().per_second - 4.0).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_statement_that_waits_to_be_planned_is_tried_every_second() {
+        let mut rate = Rate::new(None, None);
+        for _ in 0..20 {
+            rate.failed();
+        }
+        let now = Instant::now();
+        assert!(rate.ready_at(true).unwrap() - now <= Duration::from_secs(1));
+        assert!(rate.ready_at(false).unwrap() - now >= LAST_BACKOFF / 2);
     }
 
     #[tokio::test(start_paused = true)]
