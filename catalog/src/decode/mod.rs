@@ -56,7 +56,7 @@ pub(crate) use self::json::{array_index, compact as compact_json};
 pub(crate) use self::log_lines::{TIME as LOG_TIME, TIME_PATTERN as LOG_TIME_PATTERN, check_part as check_log_part};
 pub(crate) use self::protobuf::{
     Types as ProtobufTypes, check_elements as check_protobuf_elements, check_path as check_protobuf_path, compile as compile_protobuf,
-    declared as declared_by_protobuf,
+    declared as declared_by_protobuf, duration as duration_text,
 };
 pub(crate) use self::raw::check as check_raw;
 pub(crate) use self::regex::{check_group, compile as compile_regex};

@@ -188,6 +188,9 @@ pub struct ProtobufFormat {
     pub descriptor: Vec<u8>,
     /// The repeated field of messages that are rows; empty = a message is a row. Columns whose paths begin with it are inside of these, others beside them.
     pub elements_of: Vec<String>,
+    /// The id that a registry gave the schema: Confluent's number, or the bits of Glue's UUID. Written before messages; what is read may have any.
+    #[serde(default)]
+    pub schema_id: Option<u128>,
     #[serde(skip)]
     pub(crate) compiled: Compiled<ProtobufTypes>,
 }
@@ -200,6 +203,7 @@ impl ProtobufFormat {
             message: message.into(),
             descriptor,
             elements_of: Vec::new(),
+            schema_id: None,
             compiled: Compiled::default(),
         }
     }

@@ -181,7 +181,10 @@ pub(super) fn endian(place: &Cursor<'_>) -> Result<Option<Endian>, Problem> {
 }
 
 fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Problem> {
-    options.check_keys(&["framing", "message", "descriptor", "descriptor_base64", "elements_of"], &[])?;
+    options.check_keys(
+        &["framing", "message", "descriptor", "descriptor_base64", "elements_of", "schema_id"],
+        &[],
+    )?;
     let framing = match options.get("framing")? {
         Some(framing) => framing.choice(
             &[
@@ -207,6 +210,23 @@ fn protobuf(options: &Cursor<'_>, beside: &Beside) -> Result<ProtobufFormat, Pro
     if let Some(place) = options.get("elements_of")? {
         format.elements_of = check::path(place.text()?, true).map_err(|problem| place.keyed_problem(problem))?;
         crate::decode::check_protobuf_elements(&format).map_err(|problem| place.keyed_problem(problem))?;
+    }
+    if let Some(place) = options.get("schema_id")? {
+        let text = match place.node {
+            Node::Number(number) => number.as_str(),
+            _ => place.text()?,
+        };
+        let id = match framing {
+            ProtobufFraming::Confluent => text
+                .parse::<u32>()
+                .map(u128::from)
+                .map_err(|_| "Confluent's ids are numbers of 32 bits"),
+            ProtobufFraming::Glue => uuid::Uuid::try_parse(text)
+                .map(|id| id.as_u128())
+                .map_err(|_| "Glue's ids are UUIDs"),
+            ProtobufFraming::None | ProtobufFraming::Delimited => Err("it goes with `framing: confluent` or `glue`"),
+        };
+        format.schema_id = Some(id.map_err(|problem| place.keyed_problem(problem))?);
     }
     Ok(format)
 }

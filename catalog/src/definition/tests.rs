@@ -167,6 +167,20 @@ fn mistakes_are_found_where_they_stand() {
             "`a` is a bigint",
         ),
         (with_line("partitioning: partition_keys"), 3, 15, "did you mean `partition_key`?"),
+        (with_line("partition_key: b"), 3, 16, "there is no column `b`"),
+        (with_line("partition_key: ''"), 3, 16, "partition_key"),
+        (
+            with_line("partition_key: a").replace("bigint", "array<bigint>"),
+            3,
+            16,
+            "`a` is a array<bigint>: a partition key is a text",
+        ),
+        (
+            with_line("partition_key: A").replace("bigint", "varbinary"),
+            3,
+            16,
+            "`A` is a varbinary: a partition key is a text",
+        ),
         (with_line("format: jsno"), 3, 9, "did you mean `json`?"),
         (
             with_line("compression: gzib"),

@@ -36,6 +36,11 @@ pub(super) fn format(format: &Format) -> Value {
             if !protobuf.elements_of.is_empty() {
                 keys.text("elements_of", &path(&protobuf.elements_of));
             }
+            match protobuf.schema_id {
+                Some(id) if protobuf.framing == ProtobufFraming::Glue => keys.text("schema_id", &uuid::Uuid::from_u128(id).to_string()),
+                Some(id) => keys.text("schema_id", &id.to_string()),
+                None => {}
+            }
             // The name of the file that it may have been in is not kept.
             keys.text("descriptor_base64", &STANDARD.encode(&protobuf.descriptor));
         }

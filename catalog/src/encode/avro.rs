@@ -347,7 +347,7 @@ fn bytes(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-fn integer(array: &dyn Array, row: usize) -> Option<i64> {
+pub(super) fn integer(array: &dyn Array, row: usize) -> Option<i64> {
     Some(match array.data_type() {
         DataType::Int8 => i64::from(array.as_primitive::<Int8Type>().value(row)),
         DataType::Int16 => i64::from(array.as_primitive::<Int16Type>().value(row)),

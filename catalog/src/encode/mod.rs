@@ -8,6 +8,8 @@ mod avro;
 mod compress;
 mod csv;
 mod json;
+mod protobuf;
+mod protobuf_value;
 mod raw;
 mod scalar;
 #[cfg(test)]
@@ -93,10 +95,11 @@ impl Encoder {
             Format::Json(options) => Box::new(json::Json::new(options, used)?),
             Format::Csv(options) => Box::new(csv::Csv::new(options, used)?),
             Format::Avro(options) => Box::new(avro::Avro::new(options, used)?),
+            Format::Protobuf(options) => Box::new(protobuf::Protobuf::new(options, used)?),
             Format::Raw(options) => Box::new(raw::Raw::new(*options, used, definition)?),
             other => {
                 return Err(EncodeError::whole(format!(
-                    "table {}: records of format {} cannot be written; json, ndjson, csv, raw and avro can",
+                    "table {}: records of format {} cannot be written; json, ndjson, csv, raw, avro and protobuf can",
                     definition.name,
                     other.name()
                 )));

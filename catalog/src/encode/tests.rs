@@ -1,3 +1,4 @@
+mod protobuf;
 mod random;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use futures::stream::{BoxStream, Stream};
 
 use crate::engine::{
     CancelOutcome, Ending, Engine, EngineError, ErrorCategory, Execution, FetchProgress, IngestRequest, OptionValue, OptionValues, Planned,
-    Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry,
+    Prepared, Principal, QueryPart, Session, SqlWords, StatementRequest, TableEntry,
 };
 use crate::http::{Metrics, Outcome};
 use crate::service::Backend;
@@ -69,8 +69,14 @@ impl Backend for ServedEngine {
         planned
     }
 
-    async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
-        self.engine.prepare(session, sql, overrides).await
+    async fn prepare(
+        &self,
+        session: &Session,
+        sql: &str,
+        overrides: &OptionValues,
+        values: Option<RecordBatch>,
+    ) -> Result<Prepared, EngineError> {
+        self.engine.prepare(session, sql, overrides, values).await
     }
 
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
@@ -126,6 +132,10 @@ impl Backend for ServedEngine {
 
     fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
         self.engine.tables(principal)
+    }
+
+    fn words(&self) -> SqlWords {
+        self.engine.words()
     }
 }
 

@@ -15,7 +15,7 @@ use shard_reader::{KinesisSettings, KinesisSource, ReaderConfig, ShardSource};
 use super::args::{DemoArgs, OutputFormat, RecordFormat};
 use super::catalog_files;
 use super::checkpoint_store;
-use super::datagen::{Load, LoadOptions, Preparation, Prepared, Progress, Putter, Target, prepare};
+use super::datagen::{Destination, Load, LoadOptions, Preparation, Prepared, Progress, Target, prepare};
 use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
 use super::security::Security;
@@ -201,9 +201,9 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
         tracing::info!(stream = STREAM, "the stream is there already; nothing is pushed");
         return done();
     }
-    let putter = Putter::new(client.clone(), STREAM.to_owned(), false);
+    let destination = Destination::new(client.clone(), STREAM.to_owned(), false);
     let mut load = Load::new(
-        Target::Put(putter),
+        Target::Put(destination),
         LoadOptions {
             workers: WORKERS,
             rate: None,
@@ -217,14 +217,9 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
     }
     load.finish().await?;
     drop(progress);
-    let totals = load.into_totals();
+    let totals = load.into_totals().await;
     if totals.acknowledged != totals.lines {
-        bail!(
-            "of {} lines only {} became records: {:?}",
-            totals.lines,
-            totals.acknowledged,
-            totals.failed
-        );
+        bail!("of {} lines only {} became records", totals.lines, totals.acknowledged);
     }
     tracing::info!(stream = STREAM, records = totals.acknowledged, "the log is in the stream");
     done()

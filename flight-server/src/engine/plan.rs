@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{DirectoryCatalog, TableName};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
@@ -25,7 +26,7 @@ use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::hidden::HiddenColumn;
-use super::insert::{INSERT, WriteCounts};
+use super::insert::{Cancelling, INSERT, WriteCounts};
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
@@ -171,12 +172,8 @@ impl Engine {
             tables: Vec::new(),
         };
         let planning = self.queries.planning(&arrival);
-        let cancelled = planning.token();
-        let planned = tokio::select! {
-            biased;
-            () = cancelled.cancelled() => Err(EngineError::Cancelled),
-            planned = self.planned(session, request, &mut arrival) => planned,
-        };
+        let cancelling = Cancelling::new(planning.token());
+        let planned = cancelling.run(self.planned(session, request, &mut arrival, &cancelling)).await;
         planning.end();
         match &planned {
             Ok(Planned::Query(_)) => self.queries.planned(arrival),
@@ -192,7 +189,13 @@ impl Engine {
         planned
     }
 
-    async fn planned(&self, session: &Session, request: StatementRequest, arrival: &mut Arrival) -> Result<Planned, EngineError> {
+    async fn planned(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        arrival: &mut Arrival,
+        cancelling: &Cancelling,
+    ) -> Result<Planned, EngineError> {
         let parsed = parse(&request.sql)?;
         let values = request.overrides.over(&session.options());
         match parsed.kind {
@@ -204,7 +207,7 @@ impl Engine {
             StatementKind::Insert { .. } => {
                 arrival.kind = INSERT;
                 let _running = self.admit(&arrival.principal, &arrival.id).await?;
-                let run = self.insert(session, request, parsed, values, arrival);
+                let run = self.insert(session, request, parsed, values, arrival, cancelling);
                 return Box::pin(run).await.map(Planned::Done);
             }
             _ => {}
@@ -315,7 +318,13 @@ impl Engine {
     }
 
     /// Checks and types a statement without pinning or running anything.
-    pub async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
+    pub async fn prepare(
+        &self,
+        session: &Session,
+        sql: &str,
+        overrides: &OptionValues,
+        bound: Option<RecordBatch>,
+    ) -> Result<Prepared, EngineError> {
         let parsed = parse(sql)?;
         let values = overrides.over(&session.options());
         let none = || SchemaRef::new(datafusion::arrow::datatypes::Schema::empty());
@@ -349,6 +358,7 @@ impl Engine {
                     query_id: String::new(),
                     principal: session.principal().to_string(),
                 };
+                let parsed = parsed.described(bound)?;
                 let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
                 let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
                 Ok(Prepared {

@@ -14,6 +14,7 @@ mod parameters;
 mod pruning;
 mod several_rows;
 mod system;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

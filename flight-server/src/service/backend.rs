@@ -5,11 +5,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
 use crate::engine::{
     CancelOutcome, Ending, Engine, EngineError, Execution, FetchProgress, IngestRequest, OptionValues, Planned, Prepared, Principal,
-    QueryPart, Session, StatementRequest, TableEntry,
+    QueryPart, Session, SqlWords, StatementRequest, TableEntry,
 };
 
 /// An engine, as the protocol sees it.
@@ -19,7 +20,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     async fn plan(&self, session: &Session, request: StatementRequest) -> Result<Planned, EngineError>;
 
     /// Checks and types a statement without running anything of it.
-    async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError>;
+    async fn prepare(
+        &self,
+        session: &Session,
+        sql: &str,
+        overrides: &OptionValues,
+        values: Option<RecordBatch>,
+    ) -> Result<Prepared, EngineError>;
 
     /// Runs what a ticket carried.
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError>;
@@ -41,6 +48,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// The tables that a principal may read, for metadata calls, sorted by schema and name.
     fn tables(&self, principal: &Principal) -> Vec<TableEntry>;
+
+    /// Keywords and functions.
+    fn words(&self) -> SqlWords;
 }
 
 #[async_trait]
@@ -49,8 +59,14 @@ impl Backend for Engine {
         Self::plan(self, session, request).await
     }
 
-    async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
-        Self::prepare(self, session, sql, overrides).await
+    async fn prepare(
+        &self,
+        session: &Session,
+        sql: &str,
+        overrides: &OptionValues,
+        values: Option<RecordBatch>,
+    ) -> Result<Prepared, EngineError> {
+        Self::prepare(self, session, sql, overrides, values).await
     }
 
     async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
@@ -79,5 +95,9 @@ impl Backend for Engine {
 
     fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
         Self::tables(self, principal)
+    }
+
+    fn words(&self) -> SqlWords {
+        Self::words(self)
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn batch(backend: &dyn Backend, principal: &Principal, command: &Comm
         Command::CommandGetDbSchemas(command) => schemas(backend, principal, command.clone()),
         Command::CommandGetTables(command) => return Some(tables(backend, principal, command.clone())),
         Command::CommandGetTableTypes(command) => table_types(*command),
-        Command::CommandGetSqlInfo(command) => sql_info::batch(command.clone()),
+        Command::CommandGetSqlInfo(command) => sql_info::batch(command.clone(), &backend.words()),
         Command::CommandGetXdbcTypeInfo(command) => xdbc::batch(*command),
         Command::CommandGetPrimaryKeys(_) => Ok(RecordBatch::new_empty(primary_keys())),
         Command::CommandGetExportedKeys(_) | Command::CommandGetImportedKeys(_) | Command::CommandGetCrossReference(_) => {

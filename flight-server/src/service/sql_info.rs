@@ -16,6 +16,8 @@ use arrow_flight::sql::{
     SqlSupportsConvert, SqlTransactionIsolationLevel, SupportedSqlGrammar,
 };
 
+use crate::engine::SqlWords;
+
 /// Arrow's IPC format, as FlightSql.proto wants it: the version of the Arrow columnar format.
 const ARROW_FORMAT: &str = "1.5";
 
@@ -23,11 +25,11 @@ const ARROW_FORMAT: &str = "1.5";
 const ANSI92_ENTRY: i32 = 1;
 
 /// The answer: all there is, or what was asked for.
-pub(crate) fn batch(command: CommandGetSqlInfo) -> Result<RecordBatch, FlightError> {
+pub(crate) fn batch(command: CommandGetSqlInfo, words: &SqlWords) -> Result<RecordBatch, FlightError> {
     let mut builder = SqlInfoDataBuilder::new();
     server(&mut builder);
     syntax(&mut builder);
-    functions(&mut builder);
+    functions(&mut builder, words);
     features(&mut builder);
     limits(&mut builder);
     transactions_and_cursors(&mut builder);
@@ -79,13 +81,17 @@ fn syntax(builder: &mut SqlInfoDataBuilder) {
     builder.append(SqlInfo::SqlCatalogAtStart, true);
 }
 
-fn functions(builder: &mut SqlInfoDataBuilder) {
-    builder.append(SqlInfo::SqlKeywords, KEYWORDS);
-    builder.append(SqlInfo::SqlNumericFunctions, NUMERIC_FUNCTIONS);
-    builder.append(SqlInfo::SqlStringFunctions, STRING_FUNCTIONS);
-    builder.append(SqlInfo::SqlSystemFunctions, SYSTEM_FUNCTIONS);
-    builder.append(SqlInfo::SqlDatetimeFunctions, DATETIME_FUNCTIONS);
+fn functions(builder: &mut SqlInfoDataBuilder, words: &SqlWords) {
+    builder.append(SqlInfo::SqlKeywords, list(&words.keywords).as_slice());
+    builder.append(SqlInfo::SqlNumericFunctions, list(&words.numeric).as_slice());
+    builder.append(SqlInfo::SqlStringFunctions, list(&words.string).as_slice());
+    builder.append(SqlInfo::SqlSystemFunctions, list(&words.system).as_slice());
+    builder.append(SqlInfo::SqlDatetimeFunctions, list(&words.datetime).as_slice());
     builder.append(SqlInfo::SqlSupportsConvert, conversions());
+}
+
+fn list(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }
 
 fn features(builder: &mut SqlInfoDataBuilder) {
@@ -208,73 +214,6 @@ fn conversions() -> BTreeMap<i32, Vec<i32>> {
         .collect()
 }
 
-/// Words that are none of SQL-92's.
-const KEYWORDS: &[&str] = &["EXPLAIN", "ILIKE", "LIMIT", "OFFSET", "QUALIFY", "RESET", "SHOW", "UNNEST"];
-
-const NUMERIC_FUNCTIONS: &[&str] = &[
-    "abs", "acos", "asin", "atan", "atan2", "cbrt", "ceil", "cos", "degrees", "exp", "floor", "gcd", "lcm", "ln", "log", "log10", "log2",
-    "pi", "power", "radians", "random", "round", "signum", "sin", "sqrt", "tan", "trunc",
-];
-
-const STRING_FUNCTIONS: &[&str] = &[
-    "ascii",
-    "btrim",
-    "char_length",
-    "chr",
-    "concat",
-    "concat_ws",
-    "initcap",
-    "json_as_text",
-    "json_extract",
-    "json_extract_scalar",
-    "json_get_str",
-    "left",
-    "length",
-    "lower",
-    "lpad",
-    "ltrim",
-    "md5",
-    "octet_length",
-    "regexp_like",
-    "regexp_match",
-    "regexp_replace",
-    "repeat",
-    "replace",
-    "reverse",
-    "right",
-    "rpad",
-    "rtrim",
-    "sha256",
-    "split_part",
-    "starts_with",
-    "strpos",
-    "substr",
-    "to_hex",
-    "translate",
-    "trim",
-    "upper",
-];
-
-const SYSTEM_FUNCTIONS: &[&str] = &["arrow_cast", "arrow_typeof", "coalesce", "nullif", "nvl", "version"];
-
-const DATETIME_FUNCTIONS: &[&str] = &[
-    "current_date",
-    "current_time",
-    "date_bin",
-    "date_part",
-    "date_trunc",
-    "from_unixtime",
-    "make_date",
-    "now",
-    "to_char",
-    "to_date",
-    "to_timestamp",
-    "to_timestamp_micros",
-    "to_timestamp_millis",
-    "to_timestamp_seconds",
-    "to_unixtime",
-];
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{Array, AsArray};
@@ -284,7 +223,7 @@ mod tests {
 
     /// Type ids of the union's children, by FlightSql.proto: 0 string, 1 bool, 2 bigint, 3 bitmask, 4 list, 5 map.
     fn classes() -> BTreeMap<u32, i8> {
-        let batch = batch(CommandGetSqlInfo { info: vec![] }).unwrap();
+        let batch = batch(CommandGetSqlInfo { info: vec![] }, &SqlWords::default()).unwrap();
         let codes = batch.column(0).as_primitive::<UInt32Type>();
         let values = batch.column(1).as_union();
         (0..batch.num_rows()).map(|row| (codes.value(row), values.type_id(row))).collect()
@@ -321,7 +260,7 @@ mod tests {
 
     #[test]
     fn asks_for_codes_get_those_codes() {
-        let batch = batch(CommandGetSqlInfo { info: vec![8, 9_999] }).unwrap();
+        let batch = batch(CommandGetSqlInfo { info: vec![8, 9_999] }, &SqlWords::default()).unwrap();
         assert_eq!(batch.num_rows(), 1);
         let values = batch.column(1).as_union();
         assert_eq!(values.value(0).to_data().buffers()[0].typed_data::<i32>(), [1]);

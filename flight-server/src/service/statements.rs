@@ -120,8 +120,10 @@ impl Inner {
 
     /// GetSchema of a statement: typed, and nothing of it is run.
     pub(crate) async fn statement_schema(&self, caller: &Caller, sent: Sent<'_>) -> Result<SchemaRef, Status> {
-        let Statement { session, sql, .. } = self.statement(caller, sent)?;
-        match self.prepare(caller, &session, &sql).await?.schema {
+        let Statement {
+            session, sql, parameters, ..
+        } = self.statement(caller, sent)?;
+        match self.prepare(caller, &session, &sql, parameters).await?.schema {
             Some(schema) => wire_schema(&schema),
             None => Ok(SchemaRef::new(Schema::empty())),
         }
@@ -131,7 +133,7 @@ impl Inner {
     pub(crate) async fn create_prepared(&self, caller: &Caller, request: ActionCreatePreparedStatementRequest) -> Result<Bytes, Status> {
         said_transaction(request.transaction_id.as_ref())?;
         let session = self.sessions.of(caller, None)?;
-        let prepared = self.prepare(caller, &session, &request.query).await?;
+        let prepared = self.prepare(caller, &session, &request.query, None).await?;
         let handle = PreparedHandle::new(request.query, session.principal(), session.id());
         let result = CreatePreparedStatementResult {
             prepared_statement_handle: handle.seal(&self.sealer, SystemTime::now() + PREPARED_LIFETIME)?,
@@ -187,7 +189,7 @@ impl Inner {
             statement.parameters = rows;
         }
         // Asked first: planning a query would read streams for rows that nobody fetches.
-        let prepared = self.prepare(caller, &statement.session, &statement.sql).await?;
+        let prepared = self.prepare(caller, &statement.session, &statement.sql, None).await?;
         let reads = || Status::invalid_argument("the statement gives rows; send it as a query");
         if prepared.schema.is_some() && !prepared.is_update {
             return Err(reads());
@@ -261,9 +263,9 @@ impl Inner {
         timely(caller, self.backend.plan(&session, request)).await
     }
 
-    async fn prepare(&self, caller: &Caller, session: &Session, sql: &str) -> Result<Prepared, Status> {
+    async fn prepare(&self, caller: &Caller, session: &Session, sql: &str, values: Option<RecordBatch>) -> Result<Prepared, Status> {
         let options = caller.options()?;
-        timely(caller, self.backend.prepare(session, sql, &options)).await
+        timely(caller, self.backend.prepare(session, sql, &options, values)).await
     }
 }
 

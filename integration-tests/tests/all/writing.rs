@@ -155,7 +155,7 @@ async fn a_service_that_goes_away_leaves_an_honest_count() {
         Ok(()) => writer.finish().await.unwrap_err(),
     };
     assert_eq!(error.kind, SourceErrorKind::Unavailable);
-    assert_eq!((error.totals.acknowledged, error.uncertain), (1500, 500), "{error}");
+    assert_eq!((error.totals.acknowledged, error.totals.uncertain), (1500, 500), "{error}");
     assert!(
         error
             .to_string()

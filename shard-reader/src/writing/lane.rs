@@ -1,7 +1,7 @@
 //! One call after another: batches in their order, each until all of it is acknowledged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::sink::OutgoingRecord;
+use super::sink::{OutgoingRecord, Receipts};
 use super::writer::{WriteTotals, WriterOptions};
 use crate::{ShardSource, SourceError, SourceErrorKind};
 
@@ -20,6 +20,7 @@ pub(super) struct Progress {
     bytes: AtomicU64,
     retried: AtomicU64,
     uncertain: AtomicU64,
+    held: AtomicUsize,
 }
 
 impl Progress {
@@ -28,12 +29,21 @@ impl Progress {
             acknowledged: self.acknowledged.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             retried: self.retried.load(Ordering::Relaxed),
+            uncertain: self.uncertain.load(Ordering::Relaxed),
         }
     }
 
-    /// Records of calls that were given up without a reply.
-    pub(super) fn uncertain(&self) -> u64 {
-        self.uncertain.load(Ordering::Relaxed)
+    /// Bytes of records that are on their way.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -43,6 +53,7 @@ pub(super) struct Lane {
     pub(super) stream: Arc<str>,
     pub(super) options: WriterOptions,
     pub(super) progress: Arc<Progress>,
+    pub(super) receipts: Option<Arc<dyn Receipts>>,
     /// Another lane failed: what is begun is ended, and nothing new begun.
     pub(super) stop: CancellationToken,
 }
@@ -84,7 +95,7 @@ impl Lane {
                 },
                 Err(error) if error.is_retryable() => {
                     let unanswered = if error.kind == SourceErrorKind::Unavailable {
-                        sent as u64
+                        users(&pending)
                     } else {
                         0
                     };
@@ -126,7 +137,7 @@ impl Lane {
         outcomes: Vec<super::sink::EntryOutcome>,
     ) -> Result<Option<SourceError>, SourceError> {
         let (mut refused, mut reason, mut fatal) = (Vec::new(), None, None);
-        let (mut acknowledged, mut bytes) = (0_u64, 0_u64);
+        let (mut acknowledged, mut bytes) = (0_u64, 0_usize);
         if outcomes.len() != pending.len() {
             return Err(SourceError::new(
                 SourceErrorKind::Invalid,
@@ -135,9 +146,12 @@ impl Lane {
         }
         for (record, outcome) in pending.drain(..).zip(outcomes) {
             match outcome {
-                Ok(_) => {
-                    acknowledged += 1;
-                    bytes += record.wire_bytes() as u64;
+                Ok(at) => {
+                    acknowledged += u64::from(record.user_records);
+                    bytes += record.wire_bytes();
+                    if let Some(receipts) = &self.receipts {
+                        receipts.acknowledged(&record, at);
+                    }
                 }
                 Err(error) if error.is_retryable() => {
                     refused.push(record);
@@ -149,10 +163,15 @@ impl Lane {
             }
         }
         self.progress.acknowledged.fetch_add(acknowledged, Ordering::Relaxed);
-        self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.progress.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.progress.release(bytes);
         *pending = refused;
         fatal.map_or(Ok(reason), Err)
     }
+}
+
+fn users(records: &[OutgoingRecord]) -> u64 {
+    records.iter().map(|record| u64::from(record.user_records)).sum()
 }
 
 pub(super) fn cannot_be_written(stream: &str) -> SourceError {

@@ -12,5 +12,7 @@ mod sink;
 mod tests;
 mod writer;
 
-pub use sink::{Acknowledgement, EntryOutcome, MOST_BYTES_A_CALL, MOST_BYTES_A_RECORD, MOST_RECORDS_A_CALL, OutgoingRecord, RecordSink};
+pub use sink::{
+    Acknowledgement, EntryOutcome, MOST_BYTES_A_CALL, MOST_BYTES_A_RECORD, MOST_RECORDS_A_CALL, OutgoingRecord, Receipts, RecordSink,
+};
 pub use writer::{WriteError, WriteTotals, Writer, WriterOptions};

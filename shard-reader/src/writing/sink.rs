@@ -25,6 +25,10 @@ pub struct OutgoingRecord {
     pub explicit_hash_key: Option<u128>,
     /// Its bytes.
     pub data: Bytes,
+    /// User records in it: one, unless it is an aggregate.
+    pub user_records: u32,
+    /// The caller's own number for it, which [`Receipts`] are told.
+    pub tag: u64,
 }
 
 impl OutgoingRecord {
@@ -34,6 +38,8 @@ impl OutgoingRecord {
             key: key.into(),
             explicit_hash_key: None,
             data: data.into(),
+            user_records: 1,
+            tag: 0,
         }
     }
 
@@ -59,6 +65,12 @@ pub struct Acknowledgement {
     pub shard: ShardId,
     /// Its number there.
     pub sequence: SequenceNumber,
+}
+
+/// Hears of each record that was acknowledged. It is asked between calls, and so must not wait.
+pub trait Receipts: fmt::Debug + Send + Sync {
+    /// A record is in the stream.
+    fn acknowledged(&self, record: &OutgoingRecord, at: Acknowledgement);
 }
 
 /// What became of one record of a call.

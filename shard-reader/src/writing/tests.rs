@@ -95,7 +95,7 @@ async fn a_failure_says_how_many_were_acknowledged() {
     }
     let error = writer.finish().await.unwrap_err();
     assert_eq!(
-        (error.kind, error.totals.acknowledged, error.uncertain),
+        (error.kind, error.totals.acknowledged, error.totals.uncertain),
         (SourceErrorKind::Denied, 500, 0)
     );
     assert_eq!(contents(&memory).len(), 500);
@@ -113,7 +113,7 @@ async fn patience_ends_and_what_is_uncertain_is_said() {
     }
     let error = writer.finish().await.unwrap_err();
     assert_eq!(
-        (error.kind, error.totals.acknowledged, error.uncertain),
+        (error.kind, error.totals.acknowledged, error.totals.uncertain),
         (SourceErrorKind::Unavailable, 0, 7)
     );
     let seconds = began.elapsed();
@@ -163,4 +163,71 @@ async fn calls_stay_within_their_bytes() {
     }
     assert_eq!(writer.finish().await.unwrap().acknowledged, 5);
     assert_eq!(memory.put_calls(), 5);
+}
+
+/// Tags, and where their records are.
+#[derive(Debug, Default)]
+struct Told(parking_lot::Mutex<Vec<(u64, Acknowledgement)>>);
+
+impl Receipts for Told {
+    fn acknowledged(&self, record: &OutgoingRecord, at: Acknowledgement) {
+        self.0.lock().push((record.tag, at));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_record_is_told_with_its_place_and_aggregates_count_their_records() {
+    let memory = MemorySource::new(3);
+    memory.script_puts([PutFate::Refuse { every: 2 }, PutFate::Fail(SourceErrorKind::Throttled)]);
+    let source: Arc<dyn ShardSource> = Arc::new(memory.clone());
+    let told = Arc::new(Told::default());
+    let receipts: Arc<dyn Receipts> = Arc::<Told>::clone(&told);
+    let mut writer = Writer::with_receipts(&source, "s", WriterOptions::default(), Some(receipts)).unwrap();
+    for number in 0..1200_u32 {
+        let record = OutgoingRecord {
+            user_records: number % 3,
+            tag: u64::from(number),
+            ..OutgoingRecord::new(number.to_string(), number.to_string())
+        };
+        writer.push_unordered(record).await.unwrap();
+    }
+    assert!(writer.held() > 0, "the last records are not sent");
+    // of 0..1200 a third each counts 0, 1 and 2
+    assert_eq!(writer.finish().await.unwrap().acknowledged, 1200);
+    let told = told.0.lock();
+    let mut found: Vec<u64> = told
+        .iter()
+        .map(|(tag, at)| {
+            let log = memory.log(&at.shard);
+            let (_, data) = log.iter().find(|(sequence, _)| *sequence == at.sequence).unwrap();
+            assert_eq!(String::from_utf8(data.clone()).unwrap(), tag.to_string());
+            *tag
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..1200).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_flushed_is_sent_and_no_longer_held() {
+    let memory = MemorySource::new(1);
+    let mut writer = writer(&memory);
+    for record in numbered(0..10) {
+        writer.push(record).await.unwrap();
+    }
+    assert_eq!(
+        (writer.held(), memory.put_calls()),
+        (10 * 3, 0),
+        "keys of two characters, texts of one"
+    );
+    writer.flush().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while writer.totals().acknowledged < 10 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(writer.held(), 0);
+    assert_eq!(writer.abandon().await.acknowledged, 10);
 }

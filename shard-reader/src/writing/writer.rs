@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Lane, Progress, cannot_be_written};
-use super::sink::{MOST_BYTES_A_RECORD, MOST_KEY_CHARACTERS, MOST_RECORDS_A_CALL, OutgoingRecord};
+use super::sink::{MOST_BYTES_A_RECORD, MOST_KEY_CHARACTERS, MOST_RECORDS_A_CALL, OutgoingRecord, Receipts};
 use crate::{ShardSource, SourceError, SourceErrorKind};
 
 /// Bytes at which a batch is sent: half of what a call may hold, so that a writer holds little, and a call ends soon.
@@ -40,12 +40,25 @@ impl Default for WriterOptions {
 /// What a writer did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteTotals {
-    /// Records that the service said it has.
+    /// User records that the service said it has.
     pub acknowledged: u64,
     /// Their bytes: data and partition keys.
     pub bytes: u64,
     /// Records that were sent again.
     pub retried: u64,
+    /// User records that were sent and never answered for: they may be in the stream too.
+    pub uncertain: u64,
+}
+
+impl fmt::Display for WriteTotals {
+    /// The end of a sentence about why writing ended.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} records were acknowledged before", self.acknowledged)?;
+        match self.uncertain {
+            0 => Ok(()),
+            uncertain => write!(f, ", and {uncertain} more may have been written, as their reply was lost"),
+        }
+    }
 }
 
 /// Why writing ended early.
@@ -59,21 +72,11 @@ pub struct WriteError {
     pub message: String,
     /// What was done before.
     pub totals: WriteTotals,
-    /// Records that were sent and never answered for: they may be in the stream too.
-    pub uncertain: u64,
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "writing to stream {}: {}; {} records were acknowledged before",
-            self.stream, self.message, self.totals.acknowledged
-        )?;
-        match self.uncertain {
-            0 => Ok(()),
-            uncertain => write!(f, ", and {uncertain} more may have been written, as their reply was lost"),
-        }
+        write!(f, "writing to stream {}: {}; {}", self.stream, self.message, self.totals)
     }
 }
 
@@ -107,6 +110,19 @@ impl Writer {
     /// # Errors
     /// `Invalid`, if the source takes no records.
     pub fn new(source: &Arc<dyn ShardSource>, stream: &str, options: WriterOptions) -> Result<Self, SourceError> {
+        Self::with_receipts(source, stream, options, None)
+    }
+
+    /// As [`Self::new`]; tells of each record that is acknowledged.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_receipts(
+        source: &Arc<dyn ShardSource>,
+        stream: &str,
+        options: WriterOptions,
+        receipts: Option<Arc<dyn Receipts>>,
+    ) -> Result<Self, SourceError> {
         if source.writing().is_none() {
             return Err(cannot_be_written(stream));
         }
@@ -121,6 +137,7 @@ impl Writer {
                 stream: Arc::clone(&stream),
                 options,
                 progress: Arc::clone(&progress),
+                receipts: receipts.clone(),
                 stop: stop.clone(),
             };
             lanes.spawn(lane.run(batches));
@@ -140,12 +157,17 @@ impl Writer {
         })
     }
 
-    /// Adds a record; of one partition key they are written in this order. Waits while too much is on its way.
+    /// Adds a record; of one partition key, or of one explicit hash key, they are written in this order. Waits while too much is on its way.
     ///
     /// # Errors
     /// The record can never be written, or another could not: the writer is of no more use.
     pub async fn push(&mut self, record: OutgoingRecord) -> Result<(), WriteError> {
-        let lane = usize::try_from(self.hasher.hash_one(&record.key) % self.open.len() as u64).unwrap_or(0);
+        let lane = usize::try_from(
+            self.hasher
+                .hash_one((record.explicit_hash_key, record.explicit_hash_key.is_none().then_some(&record.key)))
+                % self.open.len() as u64,
+        )
+        .unwrap_or(0);
         self.push_to(lane, record).await
     }
 
@@ -167,6 +189,7 @@ impl Writer {
         if self.open[lane].bytes + bytes > BATCH_BYTES {
             self.send(lane).await?;
         }
+        self.progress.hold(bytes);
         let open = &mut self.open[lane];
         open.bytes += bytes;
         open.records.push(record);
@@ -192,14 +215,23 @@ impl Writer {
         }
     }
 
+    /// Sends what is collected, though calls are not full.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
+        for lane in 0..self.open.len() {
+            self.send(lane).await?;
+        }
+        Ok(())
+    }
+
     /// Sends what is left, and waits until all is acknowledged.
     ///
     /// # Errors
     /// Some records could not be written.
     pub async fn finish(mut self) -> Result<WriteTotals, WriteError> {
-        for lane in 0..self.open.len() {
-            self.send(lane).await?;
-        }
+        self.flush().await?;
         self.senders.clear();
         match self.join().await {
             None => Ok(self.progress.totals()),
@@ -207,9 +239,19 @@ impl Writer {
         }
     }
 
+    /// Bytes of records that were pushed and are not acknowledged.
+    pub fn held(&self) -> usize {
+        self.progress.held()
+    }
+
     /// What was done so far.
     pub fn totals(&self) -> WriteTotals {
         self.progress.totals()
+    }
+
+    /// Cancelled, it ends the writer as [`Self::abandon`] does, wherever it is.
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// Ends early, and says what was done: calls that are on their way are waited for.
@@ -247,7 +289,6 @@ impl Writer {
             stream: Arc::clone(&self.stream),
             message: error.message,
             totals: self.progress.totals(),
-            uncertain: self.progress.uncertain(),
         }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) use self::declared::declared;
 use self::types::{Kind, Label, MessageId};
 pub(crate) use self::types::{Types, compile};
 use self::value::Reading;
+pub(crate) use self::value::duration;
 use self::walk::{Found, Step, Target};
 use self::wire::{Fields, Raw};
 use super::RowFormat;

@@ -108,6 +108,20 @@ impl Types {
         &self.messages[id.0]
     }
 
+    /// Confluent's way to say which of a file's messages it is; the first one's is short.
+    pub(crate) fn written_indexes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut number = |value: i64| prost::encoding::encode_varint(((value << 1) ^ (value >> 63)).cast_unsigned(), &mut bytes);
+        match &self.indexes[..] {
+            [0] => number(0),
+            indexes => {
+                number(indexes.len() as i64);
+                indexes.iter().copied().for_each(&mut number);
+            }
+        }
+        bytes
+    }
+
     pub(super) fn symbol(&self, id: EnumId, number: i32) -> Option<&str> {
         self.enums[id.0].get(&number).map(String::as_str)
     }

@@ -293,7 +293,7 @@ fn unsigned<T>(value: u64, take: impl FnOnce(Cell<'_>) -> T) -> T {
 }
 
 /// Seconds with as many digits as it takes, by threes: `1.000340s`, as the JSON mapping of Protocol Buffers has it.
-fn duration(seconds: i64, nanos: i32) -> String {
+pub(crate) fn duration(seconds: i64, nanos: i32) -> String {
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
     let (seconds, nanos) = (seconds.unsigned_abs(), nanos.unsigned_abs());
     match nanos {

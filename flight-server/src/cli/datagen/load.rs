@@ -1,20 +1,19 @@
 //! Lines in, acknowledged records out: what `datagen` and `demo` share.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use shard_reader::{SourceError, WriteError, WriteTotals};
 use tokio::io::AsyncBufRead;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::super::args::RecordFormat;
-use super::batch::{Batcher, Record};
 use super::clf::{self, Entry};
+use super::destination::{Deliveries, Destination};
 use super::lines::{Line, Lines};
 use super::packing::{Packer, PayloadCompression};
-use super::put::{Outcome, PutError, Putter};
+use super::record::Record;
 use super::verify::Acknowledged;
 
 /// What happens to the lines.
@@ -25,13 +24,13 @@ pub(crate) enum Target {
     /// Parsed and counted.
     Parse,
     /// Put.
-    Put(Putter),
+    Put(Destination),
 }
 
 /// How a load goes about it.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadOptions {
-    /// Batches under way at a time.
+    /// Calls under way at a time.
     pub(crate) workers: NonZeroUsize,
     /// Records a second, in all.
     pub(crate) rate: Option<f64>,
@@ -64,8 +63,6 @@ pub(crate) struct Totals {
     pub(crate) acknowledged: u64,
     /// Entries sent again.
     pub(crate) retried: u64,
-    /// Records given up, by reason.
-    pub(crate) failed: BTreeMap<String, u64>,
     /// Where acknowledged records are, if that was to be kept.
     pub(crate) positions: Vec<Acknowledged>,
     /// Bytes read.
@@ -83,10 +80,10 @@ pub(crate) enum LoadError {
     Compress(#[source] std::io::Error),
     /// The stream cannot be written to.
     #[error(transparent)]
-    Put(#[from] PutError),
-    /// A worker broke down.
-    #[error("a worker failed")]
-    Worker(#[from] tokio::task::JoinError),
+    Open(#[from] SourceError),
+    /// Not all was acknowledged.
+    #[error(transparent)]
+    Put(#[from] WriteError),
 }
 
 /// A load under way; fed one input after the other, then finished.
@@ -96,32 +93,26 @@ pub(crate) struct Load {
     options: LoadOptions,
     compression: Option<PayloadCompression>,
     packer: Option<Packer>,
-    batcher: Batcher,
-    under_way: JoinSet<Result<Outcome, PutError>>,
+    deliveries: Option<Deliveries>,
     started: Instant,
     sent: u64,
+    /// User records since the last pause.
+    burst: u64,
     totals: Totals,
 }
 
 impl Load {
     /// Nothing is read yet.
     pub(crate) fn new(target: Target, options: LoadOptions) -> Self {
-        // Ten batches a second, so that a slow rate is a steady one.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a float saturates, and the batcher keeps to its limits"
-        )]
-        let max_records = options.rate.map_or(usize::MAX, |rate| (rate / 10.0) as usize);
         Self {
             target,
             options,
             compression: None,
             packer: None,
-            batcher: Batcher::new(max_records),
-            under_way: JoinSet::new(),
+            deliveries: None,
             started: Instant::now(),
             sent: 0,
+            burst: 0,
             totals: Totals::default(),
         }
     }
@@ -134,11 +125,15 @@ impl Load {
     }
 
     /// What has been done so far, whether the load ended well or not.
-    pub(crate) fn into_totals(self) -> Totals {
+    pub(crate) async fn into_totals(mut self) -> Totals {
+        if let Some(deliveries) = self.deliveries.take() {
+            let (written, positions) = deliveries.abandon().await;
+            self.totals.written(&written, positions);
+        }
         self.totals
     }
 
-    /// Reads `input` to its end. Batches still under way are waited for by [`finish`](Self::finish).
+    /// Reads `input` to its end. Records still under way are waited for by [`finish`](Self::finish).
     pub(crate) async fn feed(&mut self, input: impl AsyncBufRead + Unpin + Send, observer: &mut dyn Observer) -> Result<(), LoadError> {
         let before = self.totals.bytes;
         let mut lines = Lines::new(input);
@@ -211,56 +206,69 @@ impl Load {
             Some(packer) => packer.push(record),
             None => vec![record],
         };
-        self.batch(ready).await
+        self.deliver(ready).await
     }
 
-    async fn batch(&mut self, records: Vec<Record>) -> Result<(), LoadError> {
+    async fn deliver(&mut self, records: Vec<Record>) -> Result<(), LoadError> {
         for record in records {
-            if let Some(batch) = self.batcher.push(record) {
-                self.dispatch(batch).await?;
+            self.pace().await?;
+            let users = u64::from(record.users());
+            self.sent += users;
+            self.burst += users;
+            if let Some(deliveries) = self.deliveries()? {
+                deliveries.push(record).await?;
             }
         }
         Ok(())
     }
 
-    async fn dispatch(&mut self, batch: Vec<Record>) -> Result<(), LoadError> {
-        let Target::Put(putter) = &self.target else { return Ok(()) };
-        if let Some(rate) = self.options.rate {
-            #[expect(clippy::cast_precision_loss, reason = "a pace need not be exact to the record")]
-            tokio::time::sleep_until(self.started + Duration::from_secs_f64(self.sent as f64 / rate)).await;
+    fn deliveries(&mut self) -> Result<Option<&mut Deliveries>, LoadError> {
+        let Target::Put(destination) = &self.target else { return Ok(None) };
+        if self.deliveries.is_none() {
+            self.deliveries = Some(destination.open(self.options.workers)?);
         }
-        self.sent += batch.iter().map(Record::users).sum::<u64>();
-        let putter = putter.clone();
-        while self.under_way.len() >= self.options.workers.get() {
-            Self::collect(&mut self.totals, self.under_way.join_next().await)?;
+        Ok(self.deliveries.as_mut())
+    }
+
+    /// Ten bursts a second, so that a slow rate is a steady one.
+    async fn pace(&mut self) -> Result<(), LoadError> {
+        let Some(rate) = self.options.rate else { return Ok(()) };
+        #[expect(clippy::cast_precision_loss, reason = "a pace need not be exact to the record")]
+        let (burst, sent) = (self.burst as f64, self.sent as f64);
+        if burst < (rate / 10.0).max(1.0) {
+            return Ok(());
         }
-        self.under_way.spawn(async move { putter.put(batch).await });
+        self.burst = 0;
+        if let Some(deliveries) = &mut self.deliveries {
+            deliveries.flush().await?;
+        }
+        tokio::time::sleep_until(self.started + Duration::from_secs_f64(sent / rate)).await;
         Ok(())
     }
 
-    /// Waits until every record is acknowledged or given up.
+    /// Waits until every record is acknowledged.
     pub(crate) async fn finish(&mut self) -> Result<(), LoadError> {
         let left = self.packer.as_mut().map(Packer::take).unwrap_or_default();
-        self.batch(left).await?;
-        if let Some(batch) = self.batcher.take() {
-            self.dispatch(batch).await?;
+        self.deliver(left).await?;
+        let Some(deliveries) = self.deliveries.take() else { return Ok(()) };
+        match deliveries.finish().await {
+            Ok((written, positions)) => {
+                self.totals.written(&written, positions);
+                Ok(())
+            }
+            Err((error, positions)) => {
+                self.totals.written(&error.totals, positions);
+                Err(error.into())
+            }
         }
-        while let Some(done) = self.under_way.join_next().await {
-            Self::collect(&mut self.totals, Some(done))?;
-        }
-        Ok(())
     }
+}
 
-    fn collect(totals: &mut Totals, done: Option<Result<Result<Outcome, PutError>, tokio::task::JoinError>>) -> Result<(), LoadError> {
-        let Some(done) = done else { return Ok(()) };
-        let outcome = done??;
-        totals.acknowledged += outcome.acknowledged;
-        totals.retried += outcome.retried;
-        totals.positions.extend(outcome.positions);
-        for (reason, records) in outcome.failed {
-            *totals.failed.entry(reason).or_default() += records;
-        }
-        Ok(())
+impl Totals {
+    fn written(&mut self, written: &WriteTotals, positions: Vec<Acknowledged>) {
+        self.acknowledged = written.acknowledged;
+        self.retried = written.retried;
+        self.positions = positions;
     }
 }
 

@@ -1,12 +1,12 @@
 //! `shardflight datagen`: a log's lines become records of a stream, every one of them, or it says which not.
 
-mod batch;
 mod clf;
+mod destination;
 mod lines;
 mod load;
 mod packing;
 mod progress;
-mod put;
+mod record;
 mod report;
 mod stream;
 mod verify;
@@ -20,10 +20,10 @@ use shard_reader::{HashRange, KinesisSettings, KinesisSource, ShardSource as _};
 use tokio::fs::File;
 use tokio::io::BufReader;
 
+pub(super) use destination::Destination;
 pub(super) use load::{Load, LoadOptions, Target};
 pub(super) use packing::PayloadCompression;
 pub(super) use progress::Progress;
-pub(super) use put::Putter;
 pub(super) use stream::{Preparation, Prepared, prepare};
 
 use self::packing::Packer;
@@ -43,8 +43,8 @@ pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
         None
     };
     let target = target(args).await?;
-    let putter = if let Target::Put(putter) = &target {
-        Some(putter.clone())
+    let destination = if let Target::Put(stream) = &target {
+        Some(stream.clone())
     } else {
         None
     };
@@ -58,26 +58,26 @@ pub(super) async fn run(args: &DatagenArgs) -> anyhow::Result<()> {
             format: args.format,
         },
     );
-    if let (Some(putter), true) = (&putter, args.aggregate) {
-        load = load.packed(args.compress, Some(packer(putter).await?));
+    if let (Some(destination), true) = (&destination, args.aggregate) {
+        load = load.packed(args.compress, Some(packer(destination).await?));
     } else {
         load = load.packed(args.compress, None);
     }
     let progress = Progress::new(size * u64::from(args.repeat.get()));
     let ended = feed(&mut load, args, progress).await;
-    let mut totals = load.into_totals();
+    let mut totals = load.into_totals().await;
     let seconds = started.elapsed().as_secs_f64();
     let positions = std::mem::take(&mut totals.positions);
-    let verified = match (&ended, &putter) {
-        (Ok(()), Some(putter)) if args.verify => {
-            tracing::info!(stream = putter.stream, records = positions.len(), "reading the stream back");
-            Some(verify::verify(&putter.client, &putter.stream, positions).await?)
+    let verified = match (&ended, &destination) {
+        (Ok(()), Some(destination)) if args.verify => {
+            tracing::info!(stream = destination.stream, records = positions.len(), "reading the stream back");
+            Some(verify::verify(&destination.client, &destination.stream, positions).await?)
         }
         _ => None,
     };
     let report = Report {
         totals: &totals,
-        put: putter.is_some(),
+        put: destination.is_some(),
         parsed: !args.read_only,
         verified,
         seconds,
@@ -115,10 +115,10 @@ async fn shift(file: &Path) -> anyhow::Result<Option<chrono::TimeDelta>> {
 }
 
 /// Aggregates for the shards that are open now.
-async fn packer(putter: &Putter) -> anyhow::Result<Packer> {
-    let source = KinesisSource::with_client(putter.client.clone());
+async fn packer(destination: &Destination) -> anyhow::Result<Packer> {
+    let source = KinesisSource::with_client(destination.client.clone());
     let shards = source
-        .list_shards(&putter.stream)
+        .list_shards(&destination.stream)
         .await
         .context("cannot list the shards to aggregate for")?;
     let open = shards.into_iter().filter(|shard| shard.ending_sequence.is_none());
@@ -162,7 +162,7 @@ async fn target(args: &DatagenArgs) -> anyhow::Result<Target> {
         Prepared::Existed(open) => tracing::info!(stream, shards = open, "adding to the stream that is there"),
         Prepared::Created => tracing::info!(stream, shards, "the stream is ready"),
     }
-    Ok(Target::Put(Putter::new(client, stream, args.verify)))
+    Ok(Target::Put(Destination::new(client, stream, args.verify)))
 }
 
 #[cfg(test)]

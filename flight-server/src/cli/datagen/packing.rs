@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use flate2::write::GzEncoder;
 use shard_reader::{Aggregator, HashRange, hash_of_partition_key};
 
-use super::batch::Record;
+use super::record::Record;
 use super::verify::{Content, Digest};
 
 /// As the Kinesis Producer Library's default (`AggregationMaxSize` 51,200).
@@ -149,7 +149,7 @@ mod tests {
                     .iter()
                     .all(|(key, _)| (hash_of_partition_key(key) >= middle) == (start == middle))
             );
-            assert_eq!(record.users(), users.len() as u64);
+            assert_eq!(record.users() as usize, users.len());
             seen.extend(users);
         }
         assert!(put.len() < 100, "{} records", put.len());

@@ -46,10 +46,10 @@ pub(crate) enum Content {
 
 impl Content {
     /// Number of user records.
-    pub(crate) fn users(&self) -> u64 {
+    pub(crate) fn users(&self) -> u32 {
         match self {
             Self::Plain(_) => 1,
-            Self::Aggregate(users) => users.len() as u64,
+            Self::Aggregate(users) => u32::try_from(users.len()).unwrap_or(u32::MAX),
         }
     }
 
@@ -189,7 +189,7 @@ impl ShardCheck<'_> {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        self.found.missing = self.expected.values().map(Content::users).sum();
+        self.found.missing = self.expected.values().map(|content| u64::from(content.users())).sum();
         Ok(self.found)
     }
 
@@ -202,7 +202,7 @@ impl ShardCheck<'_> {
             Some(content) => {
                 let found = content.found_in(record.partition_key().unwrap_or_default(), record.data().as_ref());
                 self.found.verified += found;
-                self.found.different += content.users() - found;
+                self.found.different += u64::from(content.users()) - found;
             }
             None => self.found.foreign += 1,
         }

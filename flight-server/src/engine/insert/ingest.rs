@@ -16,6 +16,7 @@ use super::super::queries::Arrival;
 use super::super::session::Session;
 use super::super::sql::CATALOG;
 use super::super::statement_options::StatementOptions;
+use super::cancelling::Cancelling;
 use super::target::{self, Target};
 
 /// What happens where the table is missing.
@@ -78,12 +79,15 @@ impl Engine {
             bytes_expected: None,
             tables: Vec::new(),
         };
-        let ingested = self.ingested(session, request).await;
+        let planning = self.queries().planning(&arrival);
+        let cancelling = Cancelling::new(planning.token());
+        let ingested = cancelling.run(self.ingested(session, request, &cancelling)).await;
+        planning.end();
         self.queries().ended(arrival, ingested.as_ref().err());
         ingested
     }
 
-    async fn ingested(&self, session: &Session, request: IngestRequest) -> Result<u64, EngineError> {
+    async fn ingested(&self, session: &Session, request: IngestRequest, cancelling: &Cancelling) -> Result<u64, EngineError> {
         let values = request.overrides.over(&session.options());
         let options = StatementOptions::resolve(&values)?;
         if let Some(catalog) = request
@@ -138,6 +142,6 @@ impl Engine {
         let columns: Vec<String> = request.columns.fields().iter().map(|field| column(field.name())).collect();
         let key = values.get("partition_key").map(OptionValue::to_text);
         let target = Target::new(name, definition, Some(&columns), key.as_deref())?;
-        Ok(self.write(target, request.batches).await?.acknowledged)
+        Ok(self.write(target, request.batches, cancelling).await?.acknowledged)
     }
 }

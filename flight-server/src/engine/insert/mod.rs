@@ -2,6 +2,7 @@
 //!
 //! They run once, when they are planned. What is written is at least once and in no transaction: a stream takes nothing back.
 
+mod cancelling;
 mod cast;
 mod counts;
 mod create;
@@ -27,6 +28,7 @@ use super::session::Session;
 use super::sql::{InsertTarget, ParsedStatement, StatementKind};
 use super::statement_options::StatementOptions;
 
+pub(super) use cancelling::Cancelling;
 pub use counts::{WriteCounts, Written};
 pub use ingest::{IfExists, IfMissing, IngestRequest};
 
@@ -42,6 +44,7 @@ impl Engine {
         parsed: ParsedStatement,
         mut values: OptionValues,
         arrival: &mut Arrival,
+        cancelling: &Cancelling,
     ) -> Result<DoneResult, EngineError> {
         let target = self.target_of(session, &parsed, &values)?;
         let name = target.name.to_string();
@@ -49,7 +52,7 @@ impl Engine {
         if let (Some(rows), Some(columns)) = (&request.parameters, parsed.parameter_columns()) {
             let rows = of_parameters(rows, &columns)?;
             target.check_width(rows.num_columns())?;
-            let written = self.write(target, stream::iter([Ok(rows)]).boxed()).await?;
+            let written = self.write(target, stream::iter([Ok(rows)]).boxed(), cancelling).await?;
             return counted(arrival.id.clone(), written.acknowledged);
         }
         // Rows are written as they are, not as they would be shown.
@@ -68,7 +71,7 @@ impl Engine {
                 engine.execute(part).await.map(|execution| execution.batches)
             }
         });
-        let written = self.write(target, rows.try_flatten().boxed()).await?;
+        let written = self.write(target, rows.try_flatten().boxed(), cancelling).await?;
         tracing::debug!(query_id = %query.query_id, %principal, records = written.acknowledged, bytes = written.bytes, "inserted");
         counted(query.query_id, written.acknowledged)
     }

@@ -1,22 +1,30 @@
 //! Rows -> records -> the stream.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use catalog::{EncodeError, Encoder};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use shard_reader::{OutgoingRecord, WriteError, WriteTotals, Writer, WriterOptions};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::super::error::EngineError;
 use super::super::plan::Engine;
 use super::super::sql::CATALOG;
+use super::cancelling::Cancelling;
+use super::counts::WriteCounts;
 use super::keys::{self, Keys};
 use super::target::{Key, Place, Target};
+
+/// Rows after which the bytes on their way are counted again.
+const ROWS_BETWEEN_COUNTS: usize = 256;
 
 /// Writes rows into a table.
 struct RowWriter {
@@ -24,7 +32,11 @@ struct RowWriter {
     encoder: Encoder,
     /// Of each column of the definition that is written: its place in the rows, and its type.
     data: Vec<(usize, DataType)>,
-    writer: Writer,
+    /// Until it is finished.
+    writer: Option<Writer>,
+    /// What the writer holds.
+    memory: MemoryReservation,
+    counts: Arc<WriteCounts>,
     random: SmallRng,
     /// Rows of batches before.
     rows: usize,
@@ -36,35 +48,26 @@ impl Engine {
         &self,
         target: Target,
         rows: BoxStream<'_, Result<RecordBatch, EngineError>>,
+        cancelling: &Cancelling,
     ) -> Result<WriteTotals, EngineError> {
         let (_, source) = self.sources().source(target.definition.kinesis.as_ref()).await?;
         let seconds = self.config().query_timeout.as_secs();
         let deadline = Instant::now() + self.config().query_timeout;
+        let cancelled = cancelling.begin_writing();
         let writer = Writer::new(&source, &target.definition.stream, WriterOptions::default())?;
-        let mut writing = RowWriter::new(target, writer)?;
-        let outcome = match timeout_at(deadline, writing.all(rows)).await {
-            Ok(Ok(())) => writing.writer.finish().await,
-            Ok(Err(Failure::Written(error))) => Err(error),
-            Ok(Err(Failure::Rows(error))) => return Err(self.ended_early(error, writing.writer).await),
-            Err(_) => return Err(self.ended_early(EngineError::Deadline { seconds }, writing.writer).await),
+        let memory = MemoryConsumer::new(format!("INSERT INTO {}", target.name)).register(&self.runtime().memory_pool);
+        let mut writing = RowWriter::new(target, writer, memory, Arc::clone(&self.written))?;
+        let outcome = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => Err(Failure::Rows(EngineError::Cancelled)),
+            written = timeout_at(deadline, writing.all(rows)) => {
+                written.unwrap_or(Err(Failure::Rows(EngineError::Deadline { seconds })))
+            }
         };
-        match &outcome {
-            Ok(totals) => self.written().add(totals),
-            Err(error) => self.written().add(&error.totals),
-        }
-        outcome.map_err(EngineError::from)
-    }
-
-    /// An error of the rows, not of writing them: with what was written before.
-    async fn ended_early(&self, error: EngineError, writer: Writer) -> EngineError {
-        let totals = writer.abandon().await;
-        self.written().add(&totals);
-        match totals.acknowledged {
-            0 => error,
-            records => EngineError::Write {
-                category: error.category(),
-                message: format!("{error}; {records} records were acknowledged before"),
-            },
+        match outcome {
+            Ok(()) => writing.finish(cancelled).await,
+            Err(Failure::Written(error)) => Err(error.into()),
+            Err(Failure::Rows(error)) => Err(writing.ended_early(error).await),
         }
     }
 }
@@ -78,7 +81,7 @@ enum Failure {
 }
 
 impl RowWriter {
-    fn new(target: Target, writer: Writer) -> Result<Self, EngineError> {
+    fn new(target: Target, writer: Writer, memory: MemoryReservation, counts: Arc<WriteCounts>) -> Result<Self, EngineError> {
         let data_columns = target.places.iter().enumerate().filter_map(|(at, place)| match place {
             Place::Data(index) => Some((at, *index)),
             Place::PartitionKey => None,
@@ -96,7 +99,9 @@ impl RowWriter {
             data: data.collect(),
             target,
             encoder,
-            writer,
+            writer: Some(writer),
+            memory,
+            counts,
             random: SmallRng::from_rng(&mut rand::rng()),
             rows: 0,
         })
@@ -133,13 +138,24 @@ impl RowWriter {
             }
         };
         for row in 0..batch.num_rows() {
-            let data = self.encoder.encode(&values, row).map_err(|error| self.unwritable(row, &error))?;
+            let Some(writer) = &mut self.writer else {
+                return Err(Failure::Rows(EngineError::Internal("rows came after the last".into())));
+            };
+            if row % ROWS_BETWEEN_COUNTS == 0 {
+                self.memory
+                    .try_resize(writer.held())
+                    .map_err(|error| Failure::Rows(EngineError::from(error)))?;
+            }
+            let data = self
+                .encoder
+                .encode(&values, row)
+                .map_err(|error| unwritable(&self.target, before + row, &error))?;
             let pushed = match &keys {
                 Keys::Any => {
                     let record = OutgoingRecord::new(keys::any(&mut self.random), data);
-                    self.writer.push_unordered(record).await
+                    writer.push_unordered(record).await
                 }
-                Keys::Texts(texts) => self.writer.push(OutgoingRecord::new(texts.value(row), data)).await,
+                Keys::Texts(texts) => writer.push(OutgoingRecord::new(texts.value(row), data)).await,
             };
             pushed.map_err(Failure::Written)?;
         }
@@ -147,13 +163,73 @@ impl RowWriter {
         Ok(())
     }
 
-    fn unwritable(&self, row: usize, error: &EncodeError) -> Failure {
-        Failure::Rows(EngineError::Invalid(format!(
-            "table `{CATALOG}.{}`, row {}: {error}",
-            self.target.name,
-            self.rows + row + 1
-        )))
+    /// Waits until all is acknowledged.
+    async fn finish(mut self, cancelled: &CancellationToken) -> Result<WriteTotals, EngineError> {
+        let writer = self
+            .writer
+            .take()
+            .ok_or_else(|| EngineError::Internal("a writer is finished twice".into()))?;
+        let stop = writer.stop();
+        let mut finishing = pin!(writer.finish());
+        let finished = tokio::select! {
+            biased;
+            finished = &mut finishing => finished,
+            () = cancelled.cancelled() => {
+                stop.cancel();
+                let finished = finishing.await;
+                let totals = finished.as_ref().map_or_else(|error| error.totals, |totals| *totals);
+                self.counts.add(&totals);
+                return Err(with_totals(EngineError::Cancelled, &totals));
+            }
+        };
+        match finished {
+            Ok(totals) => {
+                self.counts.add(&totals);
+                Ok(totals)
+            }
+            Err(error) => {
+                self.counts.add(&error.totals);
+                Err(error.into())
+            }
+        }
     }
+
+    /// An error of the rows, not of writing them: with what was written before.
+    async fn ended_early(mut self, error: EngineError) -> EngineError {
+        let Some(writer) = self.writer.take() else { return error };
+        let totals = writer.abandon().await;
+        self.counts.add(&totals);
+        with_totals(error, &totals)
+    }
+}
+
+/// Its client went away: nobody is told, but it is counted.
+impl Drop for RowWriter {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let totals = writer.totals();
+            self.counts.add(&totals);
+            tracing::info!(table = %self.target.name, acknowledged = totals.acknowledged, "writing ended early");
+        }
+    }
+}
+
+fn with_totals(error: EngineError, totals: &WriteTotals) -> EngineError {
+    match (totals.acknowledged, totals.uncertain) {
+        (0, 0) => error,
+        _ => EngineError::Write {
+            category: error.category(),
+            message: format!("{error}; {totals}"),
+        },
+    }
+}
+
+fn unwritable(target: &Target, row: usize, error: &EncodeError) -> Failure {
+    Failure::Rows(EngineError::Invalid(format!(
+        "table `{CATALOG}.{}`, row {}: {error}",
+        target.name,
+        row + 1
+    )))
 }
 
 impl From<WriteError> for EngineError {

@@ -201,6 +201,14 @@ impl ParsedStatement {
         Ok(self)
     }
 
+    /// With these values, or with its placeholders where there are none yet.
+    pub(crate) fn described(self, rows: Option<RecordBatch>) -> Result<Self, EngineError> {
+        match rows {
+            Some(rows) => self.bound(Some(rows)),
+            None => Ok(self),
+        }
+    }
+
     /// See [`Self::mentions`].
     pub(crate) fn words(&self) -> &BTreeSet<String> {
         &self.words

@@ -139,7 +139,10 @@ async fn each_kind_of_statement_asks_for_its_right() {
             } else {
                 let error = outcome.expect_err(&format!("{principal}: {sql}"));
                 assert_eq!(error.category(), ErrorCategory::PermissionDenied, "{principal}: {sql}: {error}");
-                let prepared = world.engine.prepare(&session(principal), &sql, &OptionValues::default()).await;
+                let prepared = world
+                    .engine
+                    .prepare(&session(principal), &sql, &OptionValues::default(), None)
+                    .await;
                 if sql.starts_with("select") && !sql.contains("kinesis_stream") {
                     assert_eq!(
                         prepared.unwrap_err().category(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use shard_reader::{PutFate, SourceErrorKind};
 
 use super::*;
 
@@ -129,4 +130,52 @@ async fn nobody_cancels_what_is_another_principals() {
     assert_eq!(error.category(), ErrorCategory::NotFound);
     assert_eq!(world.engine.cancel_query("anonymous", &query.query_id), CancelOutcome::Cancelled);
     assert!(rows.next().await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_cancelled_insert_says_what_it_wrote() {
+    let world = Arc::new(World::new(2));
+    // one call is taken, and then no other
+    let refused = std::iter::repeat_n(PutFate::Fail(SourceErrorKind::Throttled), 10_000);
+    world.source.script_puts(std::iter::once(PutFate::Taken).chain(refused));
+    let mut writing = tokio::task::JoinSet::new();
+    let inserting = Arc::clone(&world);
+    writing.spawn(async move {
+        let insert = "/* watched */ insert into t (n) select value from generate_series(1, 1000)";
+        inserting.call(&inserting.session, insert).await.map(|_| ())
+    });
+    let id = loop {
+        tokio::task::yield_now().await;
+        if world.source.put_calls() > 2
+            && let Some(id) = world.ids_in("planning").await.pop()
+        {
+            break id;
+        }
+    };
+    assert_eq!(world.engine.cancel_query("anonymous", &id), CancelOutcome::Cancelled);
+    let ended = tokio::time::timeout(Duration::from_secs(60), writing.join_next()).await.unwrap();
+    let error = ended.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.category(), ErrorCategory::Cancelled);
+    assert!(error.to_string().contains("500 records were acknowledged before"), "{error}");
+    assert_eq!(world.engine.written().now().records, 500);
+    assert_eq!(world.ids_in("cancelled").await, [id]);
+}
+
+#[tokio::test]
+async fn an_insert_whose_client_goes_away_is_counted() {
+    let world = World::new(1);
+    let refused = std::iter::repeat_n(PutFate::Fail(SourceErrorKind::Throttled), 10_000);
+    world.source.script_puts(std::iter::once(PutFate::Taken).chain(refused));
+    let insert = "/* watched */ insert into t (n) select value from generate_series(1, 500000)";
+    let mut inserting = Box::pin(world.call(&world.session, insert));
+    while world.source.put_calls() < 3 {
+        tokio::select! {
+            biased;
+            ended = &mut inserting => panic!("{ended:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(inserting);
+    assert_eq!(world.engine.written().now().records, 500);
+    assert_eq!(world.ids_in("cancelled").await.len(), 1);
 }

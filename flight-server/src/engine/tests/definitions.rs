@@ -136,7 +136,11 @@ async fn preparing_changes_nothing() {
         ("show create table t", false),
         ("describe t", false),
     ] {
-        let prepared = world.engine.prepare(&world.session, sql, &OptionValues::default()).await.unwrap();
+        let prepared = world
+            .engine
+            .prepare(&world.session, sql, &OptionValues::default(), None)
+            .await
+            .unwrap();
         assert_eq!((prepared.is_update, prepared.schema.is_none()), (is_update, is_update), "{sql}");
     }
     assert_eq!(world.files(), ["table.yaml"]);

@@ -185,13 +185,13 @@ async fn preparing_and_explaining_write_nothing() {
     let values = OptionValues::default();
     let prepared = world
         .engine
-        .prepare(&world.session, "insert into t values (1, 'a')", &values)
+        .prepare(&world.session, "insert into t values (1, 'a')", &values, None)
         .await
         .unwrap();
     assert!(prepared.is_update && prepared.schema.is_none());
     let error = world
         .engine
-        .prepare(&world.session, "insert into t (m) values (1)", &values)
+        .prepare(&world.session, "insert into t (m) values (1)", &values, None)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("has no column `m`"), "{error}");
@@ -461,7 +461,7 @@ async fn rows_of_parameters_share_their_calls() {
     let values = OptionValues::default();
     let prepared = world
         .engine
-        .prepare(&world.session, "insert into t (word, n) values (?, ?)", &values)
+        .prepare(&world.session, "insert into t (word, n) values (?, ?)", &values, None)
         .await
         .unwrap();
     let types: Vec<DataType> = prepared.parameters.fields().iter().map(|field| field.data_type().clone()).collect();

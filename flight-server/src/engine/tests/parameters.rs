@@ -192,7 +192,7 @@ columns:
     );
     let schema = world
         .engine
-        .prepare(&world.session, after, &OptionValues::default())
+        .prepare(&world.session, after, &OptionValues::default(), None)
         .await
         .unwrap()
         .parameters;
@@ -291,7 +291,7 @@ async fn types_are_told_where_they_are_known() {
     ] {
         let prepared = world
             .engine
-            .prepare(&world.session, sql, &OptionValues::default())
+            .prepare(&world.session, sql, &OptionValues::default(), None)
             .await
             .expect(sql);
         let types: Vec<DataType> = prepared.parameters.fields().iter().map(|field| field.data_type().clone()).collect();
@@ -346,7 +346,28 @@ async fn what_does_not_fit_is_refused_by_the_parameters_name() {
     }
     let prepared = world
         .engine
-        .prepare(&world.session, "explain select n from t where n = ?", &OptionValues::default())
+        .prepare(
+            &world.session,
+            "explain select n from t where n = ?",
+            &OptionValues::default(),
+            None,
+        )
         .await;
     assert_eq!(prepared.unwrap().parameters.fields().len(), 1);
+}
+
+#[tokio::test]
+async fn bound_values_type_what_nothing_else_does() {
+    let world = World::filled(1, 1);
+    let described = async |values: Option<RecordBatch>| {
+        let prepared = world
+            .engine
+            .prepare(&world.session, "select $1 as v from t", &OptionValues::default(), values)
+            .await;
+        prepared.unwrap().schema.unwrap().field(0).data_type().clone()
+    };
+    assert_eq!(described(Some(row(vec![text("a")]))).await, DataType::Utf8);
+    let number: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+    assert_eq!(described(Some(row(vec![number]))).await, DataType::Int64);
+    assert_ne!(described(None).await, DataType::Int64);
 }

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
     CancelOutcome, DoneResult, Ending, EngineError, ErrorCategory, Execution, ExecutionFacts, FetchProgress, IngestRequest, OnLimit,
-    OptionValue, OptionValues, Planned, PlannedQuery, Prepared, Principal, QueryPart, Session, StatementRequest, TableEntry, TableKind,
+    OptionValue, OptionValues, Planned, PlannedQuery, Prepared, Principal, QueryPart, Session, SqlWords, StatementRequest, TableEntry,
+    TableKind,
 };
 use crate::service::Backend;
 
@@ -196,7 +197,7 @@ impl Backend for Stub {
         }))
     }
 
-    async fn prepare(&self, _: &Session, sql: &str, _: &OptionValues) -> Result<Prepared, EngineError> {
+    async fn prepare(&self, _: &Session, sql: &str, _: &OptionValues, _: Option<RecordBatch>) -> Result<Prepared, EngineError> {
         refuse(sql)?;
         let is_update = sql.starts_with("set ");
         Ok(Prepared {
@@ -302,6 +303,10 @@ impl Backend for Stub {
         } else {
             CancelOutcome::Cancelled
         }
+    }
+
+    fn words(&self) -> SqlWords {
+        SqlWords::default()
     }
 
     fn tables(&self, _: &Principal) -> Vec<TableEntry> {

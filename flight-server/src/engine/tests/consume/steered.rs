@@ -98,7 +98,11 @@ async fn a_call_is_typed_without_running() {
     let world = World::with_rows(1, 3);
     let client = world.consumer("c").await;
     let call = "call kinesis.system.reset_checkpoint('c', 't', 'latest')";
-    let prepared = world.engine.prepare(&client.session, call, &OptionValues::default()).await.unwrap();
+    let prepared = world
+        .engine
+        .prepare(&client.session, call, &OptionValues::default(), None)
+        .await
+        .unwrap();
     let schema = prepared.schema.unwrap();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["checkpoint", "stream", "next_iteration", "done"]);
