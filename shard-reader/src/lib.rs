@@ -44,6 +44,6 @@ pub use source::{
     StreamIdentity,
 };
 pub use writing::{
-    Acknowledgement, EntryOutcome, MOST_BYTES_A_CALL, MOST_BYTES_A_RECORD, MOST_RECORDS_A_CALL, OutgoingRecord, Receipts, RecordSink,
-    WriteError, WriteTotals, Writer, WriterOptions,
+    Acknowledgement, EntryOutcome, MOST_BYTES_A_CALL, MOST_BYTES_A_RECORD, MOST_RECORDS_A_CALL, OutgoingRecord, Packed, Packer, Receipts,
+    RecordSink, WriteError, WriteTotals, Writer, WriterOptions,
 };

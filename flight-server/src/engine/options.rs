@@ -223,6 +223,12 @@ static SPECS: &[OptionSpec] = &[
         parse: |text| IterationMax::parse(text).map(|_| OptionValue::Text(text.to_owned())),
     },
     OptionSpec {
+        name: "kpl_aggregation",
+        default: "false",
+        doc: "true: INSERT and ingest put rows into aggregates of the Kinesis Producer Library",
+        parse: boolean,
+    },
+    OptionSpec {
         name: "kpl_dedup",
         default: "none",
         doc: "hash_range leaves out KPL aggregates of which a user record belongs to another shard",

@@ -75,6 +75,8 @@ pub struct StatementOptions {
     pub freshness: Freshness,
     /// What bad records do.
     pub bad_records: Option<BadRecords>,
+    /// Rows are written into aggregates.
+    pub kpl_aggregation: bool,
     /// What happens to aggregates in a shard that is not theirs.
     pub kpl_dedup: KplDedup,
     /// Hidden columns absent from `SELECT *`.
@@ -154,6 +156,7 @@ impl StatementOptions {
                 OnGap::Fail
             },
             timestamp_ns: text("timestamp_unit").is_none_or(|unit| unit == "ns"),
+            kpl_aggregation: flag("kpl_aggregation", false),
             string_views: flag("string_views", false),
             flat_types: flag("flat_types", false),
             max_endpoints: match values.get("max_endpoints") {

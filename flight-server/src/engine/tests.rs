@@ -1,6 +1,7 @@
 //! Statements over a stream in memory: what is pinned, split, filtered and refused.
 
 mod access;
+mod aggregated;
 mod cancel;
 mod consume;
 mod definitions;

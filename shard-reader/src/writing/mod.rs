@@ -7,11 +7,13 @@
 mod kinesis;
 mod lane;
 mod memory;
+mod packer;
 mod sink;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use packer::{Packed, Packer};
 pub use sink::{
     Acknowledgement, EntryOutcome, MOST_BYTES_A_CALL, MOST_BYTES_A_RECORD, MOST_RECORDS_A_CALL, OutgoingRecord, Receipts, RecordSink,
 };

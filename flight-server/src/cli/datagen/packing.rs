@@ -1,23 +1,13 @@
 //! `--compress` and `--aggregate`: what becomes of a record before it is put.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::ValueEnum;
 use flate2::write::GzEncoder;
-use shard_reader::{Aggregator, HashRange, hash_of_partition_key};
+use shard_reader::{HashRange, OutgoingRecord, Packed};
 
 use super::record::Record;
 use super::verify::{Content, Digest};
-
-/// As the Kinesis Producer Library's default (`AggregationMaxSize` 51,200).
-const MOST_BYTES: usize = 50 << 10;
-/// User records of an aggregate.
-const MOST_RECORDS: usize = 500;
-/// Bytes that a user record takes in an aggregate beside its key and payload, at most.
-const FRAME_BYTES: usize = 32;
-/// The partition key of an aggregate, as the KPL's; its explicit hash key decides.
-const AGGREGATE_KEY: &str = "a";
 
 /// How payloads are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,73 +34,40 @@ impl PayloadCompression {
 
 /// Gathers records into aggregates, for each shard those that it takes.
 #[derive(Debug)]
-pub(crate) struct Packer {
-    /// By first hash key.
-    shards: BTreeMap<u128, Shard>,
-}
-
-#[derive(Debug)]
-struct Shard {
-    range: HashRange,
-    aggregator: Aggregator,
-    users: Vec<Digest>,
-}
-
-impl Shard {
-    fn take(&mut self) -> Option<Record> {
-        if self.aggregator.is_empty() {
-            return None;
-        }
-        Some(Record {
-            key: AGGREGATE_KEY.to_owned(),
-            explicit_hash_key: Some(self.range.start),
-            data: self.aggregator.finish(),
-            content: Some(Content::Aggregate(std::mem::take(&mut self.users))),
-        })
-    }
-}
+pub(crate) struct Packer(shard_reader::Packer<Digest>);
 
 impl Packer {
     /// For a stream whose open shards have these ranges.
     pub(crate) fn new(ranges: impl IntoIterator<Item = HashRange>) -> Self {
-        let shard = |range: HashRange| Shard {
-            range,
-            aggregator: Aggregator::new(),
-            users: Vec::new(),
-        };
-        Self {
-            shards: ranges.into_iter().map(|range| (range.start, shard(range))).collect(),
-        }
+        Self(shard_reader::Packer::new(ranges))
     }
 
-    /// Takes a record in; gives what is to be put now, in order. A record that is too large for an aggregate, or that no shard takes, goes alone.
+    /// Takes a record in; gives what is to be put now, in order.
     pub(crate) fn push(&mut self, record: Record) -> Vec<Record> {
-        let hash = hash_of_partition_key(&record.key);
-        let shard = self.shards.range_mut(..=hash).next_back().map(|(_, shard)| shard);
-        let size = record.size() + FRAME_BYTES;
-        let Some(shard) = shard.filter(|shard| shard.range.contains(hash) && size <= MOST_BYTES / 2) else {
-            return vec![record];
-        };
-        let mut full = Vec::new();
-        if shard.aggregator.bytes() + size > MOST_BYTES {
-            full.extend(shard.take());
-        }
-        shard.users.push(Digest::of(&record.key, &record.data));
-        shard.aggregator.push(&record.key, None, &record.data);
-        if shard.aggregator.len() >= MOST_RECORDS {
-            full.extend(shard.take());
-        }
-        full
+        let digest = Digest::of(&record.key, &record.data);
+        let packed = self.0.push(OutgoingRecord::new(record.key, record.data), digest);
+        packed.into_iter().map(unpacked).collect()
     }
 
     /// What is left.
     pub(crate) fn take(&mut self) -> Vec<Record> {
-        self.shards.values_mut().filter_map(Shard::take).collect()
+        self.0.take().into_iter().map(unpacked).collect()
+    }
+}
+
+fn unpacked(packed: Packed<Digest>) -> Record {
+    Record {
+        key: packed.record.key,
+        explicit_hash_key: packed.record.explicit_hash_key,
+        data: packed.record.data.into(),
+        content: packed.is_aggregate.then_some(Content::Aggregate(packed.notes)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shard_reader::hash_of_partition_key;
+
     use super::*;
 
     #[test]

@@ -141,7 +141,7 @@ impl Engine {
         };
         let columns: Vec<String> = request.columns.fields().iter().map(|field| column(field.name())).collect();
         let key = values.get("partition_key").map(OptionValue::to_text);
-        let target = Target::new(name, definition, Some(&columns), key.as_deref())?;
+        let target = Target::new(name, definition, Some(&columns), key.as_deref(), options.kpl_aggregation)?;
         Ok(self.write(target, request.batches, cancelling).await?.acknowledged)
     }
 }

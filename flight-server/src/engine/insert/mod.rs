@@ -127,7 +127,7 @@ impl Engine {
         let principal = &session.principal().0;
         self.access().table(principal, Right::Write, &name)?;
         let definition = target::definition(self.catalog(), &name, &Grants::new(&self.config().access, principal))?;
-        Target::new(name, definition, target.columns.as_deref(), key)
+        Target::new(name, definition, target.columns.as_deref(), key, options.kpl_aggregation)
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Target {
     pub(super) definition: Arc<TableDefinition>,
     pub(super) places: Vec<Place>,
     pub(super) key: Key,
+    /// Rows are written into aggregates.
+    pub(super) aggregated: bool,
 }
 
 /// What a column of the rows is.
@@ -70,6 +72,7 @@ impl Target {
         definition: Arc<TableDefinition>,
         columns: Option<&[String]>,
         key: Option<&str>,
+        aggregated: bool,
     ) -> Result<Self, EngineError> {
         let places: Vec<Place> = match columns {
             Some(columns) => columns
@@ -110,6 +113,7 @@ impl Target {
             definition,
             places,
             key,
+            aggregated,
         })
     }
 

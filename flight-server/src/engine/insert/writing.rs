@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use shard_reader::{OutgoingRecord, WriteError, WriteTotals, Writer, WriterOptions};
+use shard_reader::{HashRange, OutgoingRecord, Packed, Packer, ShardSource, WriteError, WriteTotals, Writer, WriterOptions};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,8 @@ struct RowWriter {
     data: Vec<(usize, DataType)>,
     /// Until it is finished.
     writer: Option<Writer>,
+    /// Where rows are aggregated.
+    packer: Option<Packer<()>>,
     /// What the writer holds.
     memory: MemoryReservation,
     counts: Arc<WriteCounts>,
@@ -57,6 +59,9 @@ impl Engine {
         let writer = Writer::new(&source, &target.definition.stream, WriterOptions::default())?;
         let memory = MemoryConsumer::new(format!("INSERT INTO {}", target.name)).register(&self.runtime().memory_pool);
         let mut writing = RowWriter::new(target, writer, memory, Arc::clone(&self.written))?;
+        if writing.target.aggregated {
+            writing.packer = Some(packer(source.as_ref(), &writing.target.definition.stream).await?);
+        }
         let outcome = tokio::select! {
             biased;
             () = cancelled.cancelled() => Err(Failure::Rows(EngineError::Cancelled)),
@@ -100,6 +105,7 @@ impl RowWriter {
             target,
             encoder,
             writer: Some(writer),
+            packer: None,
             memory,
             counts,
             random: SmallRng::from_rng(&mut rand::rng()),
@@ -110,6 +116,9 @@ impl RowWriter {
     async fn all(&mut self, mut rows: BoxStream<'_, Result<RecordBatch, EngineError>>) -> Result<(), Failure> {
         while let Some(batch) = rows.next().await {
             self.batch(&batch.map_err(Failure::Rows)?).await?;
+        }
+        if let (Some(packer), Some(writer)) = (&mut self.packer, &mut self.writer) {
+            push_packed(writer, packer.take()).await.map_err(Failure::Written)?;
         }
         Ok(())
     }
@@ -150,12 +159,15 @@ impl RowWriter {
                 .encoder
                 .encode(&values, row)
                 .map_err(|error| unwritable(&self.target, before + row, &error))?;
-            let pushed = match &keys {
-                Keys::Any => {
-                    let record = OutgoingRecord::new(keys::any(&mut self.random), data);
-                    writer.push_unordered(record).await
-                }
-                Keys::Texts(texts) => writer.push(OutgoingRecord::new(texts.value(row), data)).await,
+            let key = match &keys {
+                Keys::Any => keys::any(&mut self.random),
+                Keys::Texts(texts) => texts.value(row).to_owned(),
+            };
+            let record = OutgoingRecord::new(key, data);
+            let pushed = match (&mut self.packer, &keys) {
+                (Some(packer), _) => push_packed(writer, packer.push(record, ())).await,
+                (None, Keys::Any) => writer.push_unordered(record).await,
+                (None, Keys::Texts(_)) => writer.push(record).await,
             };
             pushed.map_err(Failure::Written)?;
         }
@@ -212,6 +224,23 @@ impl Drop for RowWriter {
             tracing::info!(table = %self.target.name, acknowledged = totals.acknowledged, "writing ended early");
         }
     }
+}
+
+/// Aggregates for the shards that are open now.
+async fn packer(source: &dyn ShardSource, stream: &str) -> Result<Packer<()>, EngineError> {
+    let shards = source.list_shards(stream).await?;
+    let open = shards.into_iter().filter(|shard| shard.ending_sequence.is_none());
+    Ok(Packer::new(open.map(|shard| HashRange {
+        start: shard.hash_start,
+        end: shard.hash_end,
+    })))
+}
+
+async fn push_packed(writer: &mut Writer, packed: Vec<Packed<()>>) -> Result<(), WriteError> {
+    for packed in packed {
+        writer.push(packed.record).await?;
+    }
+    Ok(())
 }
 
 fn with_totals(error: EngineError, totals: &WriteTotals) -> EngineError {
