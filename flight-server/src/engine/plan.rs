@@ -1,10 +1,9 @@
 //! The life of a statement up to its endpoints.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use catalog::{DirectoryCatalog, TableName};
+use catalog::DirectoryCatalog;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
@@ -24,14 +23,15 @@ use super::definitions::{self, InferredStreams};
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
-use super::hidden::HiddenColumn;
 use super::insert::{INSERT, WriteCounts};
+use super::lookup::Lookup;
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
 use super::queries::{Arrival, Queries};
 use super::result::result_schema;
 use super::scan_errors::ScanErrors;
+use super::scratch::{self, Scratch};
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use super::statement::{Asker, Statement, Tables};
@@ -59,6 +59,7 @@ pub struct Engine {
     inferred_streams: InferredStreams,
     consumers: Consumers,
     admission: Arc<Admission>,
+    scratch: Scratch,
     pub(super) written: Arc<WriteCounts>,
 }
 
@@ -72,6 +73,7 @@ impl Engine {
         checkpoints: Arc<dyn CheckpointStore>,
     ) -> Result<Arc<Self>, EngineError> {
         let admission = config.admission;
+        let scratch = Scratch::new(config.scratch.clone());
         let runtime = runtime::runtime_env(&config)?;
         let template = runtime::template_state(&config, Arc::clone(&runtime))?;
         Ok(Arc::new_cyclic(|this| Self {
@@ -89,6 +91,7 @@ impl Engine {
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
             admission: Admission::new(admission),
+            scratch,
             written: Arc::default(),
         }))
     }
@@ -131,6 +134,10 @@ impl Engine {
     /// The shared readers: for metrics.
     pub fn readers(&self) -> &Arc<Readers> {
         &self.readers
+    }
+
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
     }
 
     pub(super) fn admission(&self) -> &Arc<Admission> {
@@ -207,6 +214,12 @@ impl Engine {
                 let run = self.insert(session, request, parsed, values, arrival);
                 return Box::pin(run).await.map(Planned::Done);
             }
+            StatementKind::Scratch(_) => {
+                arrival.kind = scratch::KIND;
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let run = self.run_scratch(session, request, parsed, values, arrival);
+                return Box::pin(run).await.map(Planned::Done);
+            }
             _ => {}
         }
         let parsed = parsed.bound(request.parameters)?;
@@ -231,6 +244,9 @@ impl Engine {
         if let StatementKind::Definition(definition) = &parsed.kind {
             arrival.kind = "definition";
             let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
+            if let Some(done) = self.run_scratch_definition(session, &options, definition)? {
+                return Ok(Planned::Done(done));
+            }
             let run = self.run_definition(&arrival.principal, &options, definition);
             return Box::pin(run).await.map(Planned::Done);
         }
@@ -247,7 +263,7 @@ impl Engine {
         arrival: &mut Arrival,
     ) -> Result<PlannedQuery, EngineError> {
         let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
-        let parsed = parsed.bound(request.parameters)?;
+        let mut parsed = parsed.bound(request.parameters)?;
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
@@ -260,8 +276,8 @@ impl Engine {
             principal: session.principal().to_string(),
         };
         let transaction = session.transaction(request.transaction.as_deref())?;
-        let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
-        let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
+        let tables = self.tables_now(session, &mut parsed).await?;
+        let statement = self.statement(parsed, &values, tables, asker).await?;
         if !statement.tables.is_empty() {
             self.check_checkpoint(&arrival.principal, &statement.options)?;
         }
@@ -296,6 +312,7 @@ impl Engine {
             principal: arrival.principal.clone(),
             consumption: fixed.consumption,
             parameters: kept,
+            scratch: self.pin_scratch(session, &statement.scratch)?,
         };
         let parts = if groups.is_empty() {
             vec![whole]
@@ -316,7 +333,7 @@ impl Engine {
 
     /// Checks and types a statement without pinning or running anything.
     pub async fn prepare(&self, session: &Session, sql: &str, overrides: &OptionValues) -> Result<Prepared, EngineError> {
-        let parsed = parse(sql)?;
+        let mut parsed = parse(sql)?;
         let values = overrides.over(&session.options());
         let none = || SchemaRef::new(datafusion::arrow::datatypes::Schema::empty());
         match &parsed.kind {
@@ -344,13 +361,18 @@ impl Engine {
                 })
             }
             StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
+            StatementKind::Scratch(_) => Ok(Prepared {
+                schema: None,
+                is_update: true,
+                parameters: none(),
+            }),
             StatementKind::Query(_) => {
                 let asker = Asker {
                     query_id: String::new(),
                     principal: session.principal().to_string(),
                 };
-                let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
-                let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
+                let tables = self.tables_now(session, &mut parsed).await?;
+                let statement = self.statement(parsed, &values, tables, asker).await?;
                 Ok(Prepared {
                     schema: Some(statement.schema),
                     is_update: false,
@@ -368,7 +390,11 @@ impl Engine {
         tables: Tables,
         asker: Asker,
     ) -> Result<Statement, EngineError> {
-        let inserts = matches!(parsed.kind, StatementKind::Insert { .. });
+        let writes = match parsed.kind {
+            StatementKind::Insert { .. } => Some(INSERT),
+            StatementKind::Scratch(_) => Some(scratch::KIND),
+            _ => None,
+        };
         parsed = parsed.into_rows();
         let options = self.limited(&asker.principal, StatementOptions::resolve(&parsed.hint.over(values))?);
         let grants = Grants::new(&self.config.access, &asker.principal);
@@ -380,38 +406,17 @@ impl Engine {
             Tables::Pinned { now_ns, .. } => *now_ns,
         };
         let available = view::Available::new(&self.catalog, tables, grants.clone());
-        let mut exposed: BTreeMap<TableName, BTreeSet<String>> = BTreeMap::new();
-        let schema = options.schema.clone();
-        {
-            let mentions: BTreeSet<&'static str> = HiddenColumn::ALL
-                .into_iter()
-                .map(HiddenColumn::name)
-                .filter(|name| !options.hide_internal_columns || parsed.mentions(name))
-                .collect();
-            let words = parsed.words().clone();
-            let mut lookup = |schema: &str, table: &str| {
-                let name = TableName {
-                    schema: schema.to_owned(),
-                    table: table.to_owned(),
-                };
-                let Some(definition) = available.definition(&name)? else {
-                    return Ok(Vec::new());
-                };
-                let hidden = definition
-                    .columns
-                    .iter()
-                    .filter(|column| column.hidden && words.contains(&column.name));
-                let mut shown: BTreeSet<String> = hidden.map(|column| column.name.clone()).collect();
-                let mut excluded: Vec<String> = shown.iter().cloned().collect();
-                shown.extend(mentions.iter().map(|name| (*name).to_owned()));
-                if options.hide_internal_columns {
-                    excluded.extend(mentions.iter().map(|name| (*name).to_owned()));
-                }
-                exposed.insert(name, shown);
-                Ok(excluded)
-            };
-            parsed.rewrite(&schema, &mut lookup)?;
-        }
+        let mut lookup = Lookup::new(&available, &parsed, &options);
+        parsed.rewrite(&options.schema, &mut |schema, table, is_qualified| {
+            lookup.find(schema, table, is_qualified)
+        })?;
+        let Lookup {
+            exposed,
+            scratch,
+            lists_tables,
+            ..
+        } = lookup;
+        let scratch = available.scratch(|name| lists_tables || scratch.contains(name));
         let follow = parsed.follow;
         let StatementKind::Query(ast) = parsed.kind else {
             return Err(EngineError::Internal("a statement that is no query cannot be planned".into()));
@@ -456,8 +461,8 @@ impl Engine {
         let parameters = parsed.parameters.schema(&logical, &plan)?;
         if explain::explained(&plan).is_some() {
             facts.set_kind("explain");
-        } else if inserts {
-            facts.set_kind(INSERT);
+        } else if let Some(kind) = writes {
+            facts.set_kind(kind);
         }
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;
@@ -473,6 +478,7 @@ impl Engine {
             follow,
             tables,
             named,
+            scratch,
         })
     }
 }

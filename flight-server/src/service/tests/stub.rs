@@ -186,6 +186,7 @@ impl Backend for Stub {
                 principal: String::new(),
                 consumption: None,
                 parameters: None,
+                scratch: Default::default(),
             })
             .collect();
         Ok(Planned::Query(PlannedQuery {
@@ -304,7 +305,7 @@ impl Backend for Stub {
         }
     }
 
-    fn tables(&self, _: &Principal) -> Vec<TableEntry> {
+    fn tables(&self, _: &Principal, _: Option<&Session>) -> Vec<TableEntry> {
         let table = |schema: &str, name: &str, kind, arrow_schema| TableEntry {
             schema: schema.into(),
             name: name.into(),
