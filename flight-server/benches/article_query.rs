@@ -16,7 +16,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
     Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices,
-    Principal, Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
+    Principal, ScratchConfig, Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
 };
 use futures::TryStreamExt;
 use shard_reader::checkpoints::LocalCheckpoints;
@@ -89,6 +89,7 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         definitions: DefinitionRules::default(),
         access: Arc::new(Access::everything()),
         admission: AdmissionLimits::default(),
+        scratch: ScratchConfig::default(),
         audit: AuditLog::off(),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };

@@ -14,7 +14,8 @@ use arrow_flight::{FlightDescriptor, FlightInfo};
 use async_trait::async_trait;
 use catalog::{DirectoryCatalog, KinesisOverrides};
 use flight_server::engine::{
-    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, Prices, SourceProvider, SystemLimits,
+    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, Prices, ScratchConfig, SourceProvider,
+    SystemLimits,
 };
 use flight_server::service::{FlightService, Sealer, ServiceConfig};
 use futures::TryStreamExt as _;
@@ -63,6 +64,7 @@ fn service(source: &MemorySource, directory: &std::path::Path) -> FlightService 
         definitions: DefinitionRules::default(),
         access: Arc::new(Access::everything()),
         admission: AdmissionLimits::default(),
+        scratch: ScratchConfig::default(),
         audit: AuditLog::off(),
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(directory.join("checkpoints.redb")));

@@ -27,6 +27,7 @@ public class Batches {
                 }
                 single(statement, 2 * rows);
             }
+            staged(connection, rows);
             try (var statement = connection.prepareStatement("insert into written (id, nowhere) values (?, ?)")) {
                 throw new AssertionError("a column that is not there was taken");
             } catch (SQLException error) {
@@ -36,6 +37,39 @@ public class Batches {
             }
         }
         System.out.println("written");
+    }
+
+    /** A table in memory: made, filled by a batch, read, listed, dropped. */
+    static void staged(java.sql.Connection connection, int rows) throws SQLException {
+        try (var statement = connection.createStatement()) {
+            statement.executeUpdate("create temporary table staged (id integer not null, note varchar(20), at timestamp(6), amount decimal(10,2))");
+            try (var insert = connection.prepareStatement("insert into staged (id, note, amount) values (?, ?, ?)")) {
+                for (int i = 0; i < rows; i++) {
+                    insert.setInt(1, i);
+                    insert.setString(2, "note " + i);
+                    insert.setBigDecimal(3, new java.math.BigDecimal(i).movePointLeft(2).setScale(2));
+                    insert.addBatch();
+                }
+                equal(Arrays.stream(insert.executeBatch()).sum(), rows, "rows of a batch");
+            }
+            equal(statement.executeUpdate("create table doubled as select id * 2 as id from staged where id < 10"), 10, "rows of a query");
+            try (var found = statement.executeQuery("select count(*), sum(s.id), count(at), count(d.id) from staged s left join doubled d on s.id = d.id")) {
+                found.next();
+                equal(found.getLong(1), rows, "rows");
+                equal(found.getLong(2), (long) rows * (rows - 1) / 2, "their sum");
+                equal(found.getLong(3), 0, "a column that was not written");
+                equal(found.getLong(4), 10, "of two tables");
+            }
+            try (var tables = connection.getMetaData().getTables(null, "scratch", "%", new String[] {"LOCAL TEMPORARY"})) {
+                int listed = 0;
+                while (tables.next()) {
+                    listed++;
+                }
+                equal(listed, 2, "tables that are listed");
+            }
+            statement.executeUpdate("drop table staged");
+            statement.executeUpdate("drop table if exists staged");
+        }
     }
 
     static void single(PreparedStatement statement, long id) throws SQLException {

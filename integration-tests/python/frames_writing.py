@@ -35,6 +35,15 @@ def check_pandas_makes_and_appends(url):
     checks.equal(read(url, "pandas_rows") == wanted(0, 2 * ROWS), True, "rows")
 
 
+def check_pandas_stages_in_memory(url):
+    with flight_sql.connect(url, autocommit=True) as connection:
+        frame = pandas.DataFrame(columns(0, ROWS))
+        for mode in ("fail", "append", "replace"):
+            checks.equal(frame.to_sql("staged", connection, schema="scratch", index=False, if_exists=mode), ROWS, f"count of {mode}")
+        read_back = pandas.read_sql("select id, name, amount, ok from scratch.staged order by id", connection)
+        checks.equal([tuple(row) for row in read_back.itertuples(index=False)] == wanted(0, ROWS), True, "rows")
+
+
 def check_polars_makes_and_appends(url):
     with flight_sql.connect(url, autocommit=True) as connection:
         polars.DataFrame(columns(0, ROWS)).write_database("polars_rows", connection, engine="adbc")

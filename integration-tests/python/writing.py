@@ -125,12 +125,44 @@ def check_every_mode_of_ingest(url, endpoint):
     checks.equal(ingest(url, "made", reader, "append"), 2000, "appended")
     checks.equal(ingest(url, "made", rows(3000, 3001), "create_append"), 1, "created or appended")
     checks.raises(adbc_driver_manager.Error, lambda: ingest(url, "made", rows(0, 1), "replace"), "cannot be replaced")
-    checks.raises(adbc_driver_manager.Error, lambda: ingest(url, "other", rows(0, 1), "create", temporary=True), "temporary")
     wanted = rows(0, 3001).to_pylist()
     with flight_sql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("select id, name, amount, tags, raw from made")
         checks.equal(sorted(cursor.fetch_arrow_table().to_pylist(), key=lambda row: row["id"]), wanted, "read again")
     checks.equal(len(records(endpoint, "made")), 3001, "records")
+
+
+def check_scratch_tables_take_every_mode(url, endpoint):
+    staged = pyarrow.table({"id": [1, 2, 3], "name": pyarrow.array(["a", None, "c"]).dictionary_encode()})
+    other = pyarrow.table({"at": pyarrow.array([START], pyarrow.timestamp("us", "UTC"))})
+    with flight_sql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+
+        def asked(sql):
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+        checks.raises(adbc_driver_manager.Error, lambda: cursor.adbc_ingest("staged", staged, mode="append", temporary=True), "not found")
+        checks.equal(cursor.adbc_ingest("staged", staged, mode="create", temporary=True), 3, "created")
+        checks.raises(adbc_driver_manager.Error, lambda: cursor.adbc_ingest("staged", staged, mode="create", temporary=True), "exists")
+        checks.equal(cursor.adbc_ingest("staged", staged, mode="append", db_schema_name="scratch"), 3, "appended")
+        cursor.executemany("insert into staged values (?, ?)", [(n, f"n{n}") for n in range(10, 20)])
+        wanted = [(16, 12 + sum(range(10, 20)), 14)]
+        checks.equal(asked("select count(*), sum(id), count(name) from staged"), wanted, "rows")
+        checks.equal(asked("select count(*) from scratch.staged s join numbers n on s.id = n.n where s.id < 10"), [(6,)], "joined with a stream")
+        checks.equal("LOCAL TEMPORARY" in connection.adbc_get_table_types(), True, "table types")
+        objects = connection.adbc_get_objects(depth="tables", db_schema_filter="scratch").read_all().to_pylist()
+        found = [table for catalog in objects for schema in catalog["catalog_db_schemas"] for table in schema["db_schema_tables"]]
+        checks.equal([(table["table_name"], table["table_type"]) for table in found], [("staged", "LOCAL TEMPORARY")], "listed")
+        checks.equal(connection.adbc_get_table_schema("staged", db_schema_filter="scratch").names, ["id", "name"], "its columns")
+        checks.equal(cursor.adbc_ingest("staged", other, mode="replace", temporary=True), 1, "replaced")
+        checks.equal(asked("select count(*), max(at) from staged")[0][0], 1, "rows of the new table")
+        checks.equal(cursor.adbc_ingest("staged", other, mode="create_append", temporary=True), 1, "created or appended")
+        checks.equal(asked("select count(*), count(at) from staged"), [(2, 2)], "rows of both")
+        checks.raises(adbc_driver_manager.Error, lambda: execute(url, "select * from scratch.staged"), "not found")
+        cursor.execute("create view recent as select n from numbers where n between 5 and 7")
+        checks.equal(sorted(asked("select n from recent")), [(5,), (6,), (7,)], "a view")
+        cursor.execute("drop table staged")
+        checks.raises(adbc_driver_manager.Error, lambda: asked("select * from staged"), "not found")
 
 
 if __name__ == "__main__":

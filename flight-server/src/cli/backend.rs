@@ -130,8 +130,8 @@ impl Backend for ServedEngine {
         self.engine.cancel_query(&principal.0, query_id)
     }
 
-    fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
-        self.engine.tables(principal)
+    fn tables(&self, principal: &Principal, session: Option<&Session>) -> Vec<TableEntry> {
+        self.engine.tables(principal, session)
     }
 
     fn words(&self) -> SqlWords {

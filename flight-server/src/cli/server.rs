@@ -17,7 +17,8 @@ use super::reader_facts::ReaderFacts;
 use super::security::Security;
 use crate::config::Config;
 use crate::engine::{
-    Access, AdmissionLimits, AllowedStreams, AuditLog, DefinitionRules, Engine, EngineConfig, Patterns, SourceProvider, parse_option,
+    Access, AdmissionLimits, AllowedStreams, AuditLog, DefinitionRules, Engine, EngineConfig, Patterns, ScratchConfig, SourceProvider,
+    parse_option,
 };
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
@@ -190,6 +191,10 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             max_concurrent: config.query.max_concurrent,
             queue: config.query.queue,
             queue_timeout: config.query.queue_timeout,
+        },
+        scratch: ScratchConfig {
+            ticket_ttl: config.tickets.ttl,
+            ..config.scratch.limits()
         },
         audit: AuditLog::off(),
     })

@@ -108,6 +108,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         ]),
     ),
     ("tickets", Section(&[("ttl", Text)])),
+    ("scratch", Section(&[("keep", Text), ("memory", Text), ("memory_each", Text)])),
     ("metrics", Section(&[("max_shards", Plain)])),
     (
         "system",

@@ -8,6 +8,7 @@ mod checkpoints;
 mod keys;
 mod load;
 mod model;
+mod scratch;
 mod system;
 mod units;
 
@@ -21,6 +22,7 @@ pub use model::{
     AllowSection, CatalogSection, Config, FanOutSection, FanOutUse, KinesisSection, MetricsSection, QuerySection, ReaderSection,
     SegmentsSection, TicketsSection,
 };
+pub use scratch::ScratchSection;
 pub use system::{PricesSection, SystemSection};
 pub use units::{ByteCount, ListenAddr, MemoryShare};
 

@@ -8,6 +8,7 @@ use shard_reader::FanOutConfig;
 
 use super::auth::{AuditSection, AuthSection, TlsSection};
 use super::checkpoints::CheckpointsSection;
+use super::scratch::ScratchSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
 use crate::engine::{AllowedStreams, Patterns};
@@ -57,6 +58,9 @@ pub struct Config {
     /// Tickets handed to clients.
     #[serde(deserialize_with = "section")]
     pub tickets: TicketsSection,
+    /// Scratch tables.
+    #[serde(deserialize_with = "section")]
+    pub scratch: ScratchSection,
     /// Metrics.
     #[serde(deserialize_with = "section")]
     pub metrics: MetricsSection,
@@ -86,6 +90,7 @@ impl Default for Config {
             checkpoints: CheckpointsSection::default(),
             query: QuerySection::default(),
             tickets: TicketsSection::default(),
+            scratch: ScratchSection::default(),
             metrics: MetricsSection::default(),
             system: SystemSection::default(),
             prices: PricesSection::default(),

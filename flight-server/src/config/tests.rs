@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::engine::ScratchKeep;
 
 fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
@@ -216,6 +217,15 @@ const EVERY_KEY: &[Case] = &[
         r#"["arn:aws:iam::1:role/*"]"#,
         |c| c.allow.roles = vec!["arn:aws:iam::1:role/*".into()],
     ),
+    ("scratch: { keep: principal }", "SHARDFLIGHT_SCRATCH__KEEP", "principal", |c| {
+        c.scratch.keep = ScratchKeep::Principal
+    }),
+    ("scratch: { memory: 1GiB }", "SHARDFLIGHT_SCRATCH__MEMORY", "1GiB", |c| {
+        c.scratch.memory = ByteCount(1 << 30)
+    }),
+    ("scratch: { memory_each: 0 }", "SHARDFLIGHT_SCRATCH__MEMORY_EACH", "0", |c| {
+        c.scratch.memory_each = ByteCount(0)
+    }),
     ("tickets: { ttl: 5m }", "SHARDFLIGHT_TICKETS__TTL", "5m", |c| {
         c.tickets.ttl = Duration::from_secs(300)
     }),

@@ -17,6 +17,7 @@ use super::consume::Consumption;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::options::OptionValues;
+use super::scratch::PinnedScratch;
 
 /// A statement as it arrives.
 #[derive(Debug, Clone)]
@@ -95,6 +96,9 @@ pub struct QueryPart {
     /// Values of its placeholders, as an Arrow IPC stream.
     #[serde(default)]
     pub parameters: Option<ByteBuf>,
+    /// Scratch tables and views that it reads.
+    #[serde(default)]
+    pub scratch: PinnedScratch,
 }
 
 /// A table of a statement, as it was when the statement was planned.
@@ -144,6 +148,10 @@ pub enum TableKind {
     BaseTable,
     /// A table about the server.
     SystemTable,
+    /// A table in memory.
+    ScratchTable,
+    /// A query with a name.
+    View,
 }
 
 /// A table, for metadata calls.

@@ -19,6 +19,7 @@ pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedState
         | StatementKind::Definition(_)
         | StatementKind::Transaction(_)
         | StatementKind::Call(_)
+        | StatementKind::Scratch(_)
         | StatementKind::Insert { .. } => Ok(None),
         StatementKind::Set { name, value } => {
             session.check_kept()?;

@@ -10,6 +10,7 @@ use super::audit::AuditLog;
 use super::cost::Prices;
 use super::definitions::DefinitionRules;
 use super::runtime::SystemLimits;
+use super::scratch::ScratchConfig;
 
 /// What the engine may use.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct EngineConfig {
     pub access: Arc<Access>,
     /// How many statements run at once, and how many wait.
     pub admission: AdmissionLimits,
+    /// Scratch tables.
+    pub scratch: ScratchConfig,
     /// Where statements are taken down.
     pub audit: Arc<AuditLog>,
 }

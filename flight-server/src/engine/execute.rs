@@ -40,11 +40,14 @@ impl Engine {
             query_id: part.query_id.clone(),
             principal: part.principal.clone(),
         };
+        let scratch = self.pinned_scratch(&part.scratch)?;
         let pinned = Tables::Pinned {
             tables: part.tables,
+            scratch: Arc::clone(&scratch),
             now_ns: part.now_ns,
         };
-        let parsed = parse(&part.sql)?.bound(decoded(part.parameters.as_ref())?)?;
+        let mut parsed = parse(&part.sql)?.bound(decoded(part.parameters.as_ref())?)?;
+        scratch.mentioned(&mut parsed);
         let statement = self.statement(parsed, &part.options, pinned, asker).await?;
         let physical = self.physical(&statement).await?;
         statement.facts.set_planned();

@@ -8,12 +8,13 @@ use datafusion::arrow::datatypes::{Field, Schema};
 use super::access::Right;
 use super::api::{TableEntry, TableKind};
 use super::plan::Engine;
-use super::session::Principal;
+use super::session::{Principal, Session};
 use super::system;
 
 impl Engine {
     /// The tables that a principal may read, with their visible columns, by schema and name. From definitions alone: a stream need not exist to be listed.
-    pub fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
+    /// Those of the schema `scratch` too: the session's, or the principal's.
+    pub fn tables(&self, principal: &Principal, session: Option<&Session>) -> Vec<TableEntry> {
         let catalog = self.catalog().current();
         let mut tables: Vec<TableEntry> = catalog
             .tables
@@ -49,6 +50,7 @@ impl Engine {
             arrow_schema: table.schema(),
             comment: Some(table.comment().into()),
         }));
+        tables.extend(self.scratch_entries(principal, session));
         tables.sort_by(|left, right| (&left.schema, &left.name).cmp(&(&right.schema, &right.name)));
         tables
     }

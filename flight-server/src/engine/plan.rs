@@ -1,10 +1,9 @@
 //! The life of a statement up to its endpoints.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use catalog::{DirectoryCatalog, TableName};
+use catalog::DirectoryCatalog;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
@@ -25,14 +24,15 @@ use super::definitions::{self, InferredStreams};
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
-use super::hidden::HiddenColumn;
 use super::insert::{Cancelling, INSERT, WriteCounts};
+use super::lookup::Lookup;
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
 use super::queries::{Arrival, Queries};
 use super::result::result_schema;
 use super::scan_errors::ScanErrors;
+use super::scratch::{self, Scratch};
 use super::session::Session;
 use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use super::statement::{Asker, Statement, Tables};
@@ -60,6 +60,7 @@ pub struct Engine {
     inferred_streams: InferredStreams,
     consumers: Consumers,
     admission: Arc<Admission>,
+    scratch: Scratch,
     pub(super) written: Arc<WriteCounts>,
 }
 
@@ -73,6 +74,7 @@ impl Engine {
         checkpoints: Arc<dyn CheckpointStore>,
     ) -> Result<Arc<Self>, EngineError> {
         let admission = config.admission;
+        let scratch = Scratch::new(config.scratch.clone());
         let runtime = runtime::runtime_env(&config)?;
         let template = runtime::template_state(&config, Arc::clone(&runtime))?;
         Ok(Arc::new_cyclic(|this| Self {
@@ -90,6 +92,7 @@ impl Engine {
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
             admission: Admission::new(admission),
+            scratch,
             written: Arc::default(),
         }))
     }
@@ -132,6 +135,10 @@ impl Engine {
     /// The shared readers: for metrics.
     pub fn readers(&self) -> &Arc<Readers> {
         &self.readers
+    }
+
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
     }
 
     pub(super) fn admission(&self) -> &Arc<Admission> {
@@ -210,6 +217,12 @@ impl Engine {
                 let run = self.insert(session, request, parsed, values, arrival, cancelling);
                 return Box::pin(run).await.map(Planned::Done);
             }
+            StatementKind::Scratch(_) => {
+                arrival.kind = scratch::KIND;
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let run = self.run_scratch(session, request, parsed, values, arrival);
+                return Box::pin(run).await.map(Planned::Done);
+            }
             _ => {}
         }
         let parsed = parsed.bound(request.parameters)?;
@@ -234,6 +247,9 @@ impl Engine {
         if let StatementKind::Definition(definition) = &parsed.kind {
             arrival.kind = "definition";
             let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
+            if let Some(done) = self.run_scratch_definition(session, &options, definition)? {
+                return Ok(Planned::Done(done));
+            }
             let run = self.run_definition(&arrival.principal, &options, definition);
             return Box::pin(run).await.map(Planned::Done);
         }
@@ -250,7 +266,7 @@ impl Engine {
         arrival: &mut Arrival,
     ) -> Result<PlannedQuery, EngineError> {
         let kept = request.parameters.as_ref().map(parameters::encoded).transpose()?;
-        let parsed = parsed.bound(request.parameters)?;
+        let mut parsed = parsed.bound(request.parameters)?;
         let per_shard = match parsed.hint.get("endpoints") {
             Some(OptionValue::Text(mode)) if mode == "shard" => true,
             Some(OptionValue::Text(mode)) if mode == "single" => false,
@@ -263,8 +279,8 @@ impl Engine {
             principal: session.principal().to_string(),
         };
         let transaction = session.transaction(request.transaction.as_deref())?;
-        let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
-        let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
+        let tables = self.tables_now(session, &mut parsed).await?;
+        let statement = self.statement(parsed, &values, tables, asker).await?;
         if !statement.tables.is_empty() {
             self.check_checkpoint(&arrival.principal, &statement.options)?;
         }
@@ -299,6 +315,7 @@ impl Engine {
             principal: arrival.principal.clone(),
             consumption: fixed.consumption,
             parameters: kept,
+            scratch: self.pin_scratch(session, &statement.scratch)?,
         };
         let parts = if groups.is_empty() {
             vec![whole]
@@ -317,59 +334,6 @@ impl Engine {
         })
     }
 
-    /// Checks and types a statement without pinning or running anything.
-    pub async fn prepare(
-        &self,
-        session: &Session,
-        sql: &str,
-        overrides: &OptionValues,
-        bound: Option<RecordBatch>,
-    ) -> Result<Prepared, EngineError> {
-        let parsed = parse(sql)?;
-        let values = overrides.over(&session.options());
-        let none = || SchemaRef::new(datafusion::arrow::datatypes::Schema::empty());
-        match &parsed.kind {
-            StatementKind::Set { .. } | StatementKind::Reset { .. } | StatementKind::Transaction(_) => Ok(Prepared {
-                schema: None,
-                is_update: true,
-                parameters: none(),
-            }),
-            StatementKind::Show { name } => Ok(Prepared {
-                schema: Some(commands::show_schema(name.is_none())),
-                is_update: false,
-                parameters: none(),
-            }),
-            StatementKind::Call(call) => Ok(Prepared {
-                schema: Some(procedures::schema(call)?),
-                is_update: false,
-                parameters: none(),
-            }),
-            StatementKind::Definition(definition) => {
-                let schema = definitions::schema(definition);
-                Ok(Prepared {
-                    is_update: schema.is_none(),
-                    schema,
-                    parameters: none(),
-                })
-            }
-            StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
-            StatementKind::Query(_) => {
-                let asker = Asker {
-                    query_id: String::new(),
-                    principal: session.principal().to_string(),
-                };
-                let parsed = parsed.described(bound)?;
-                let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
-                let statement = self.statement(parsed, &values, Tables::Current { streams }, asker).await?;
-                Ok(Prepared {
-                    schema: Some(statement.schema),
-                    is_update: false,
-                    parameters: statement.parameters,
-                })
-            }
-        }
-    }
-
     /// From a parsed query to its optimized logical plan.
     pub(super) async fn statement(
         &self,
@@ -378,7 +342,11 @@ impl Engine {
         tables: Tables,
         asker: Asker,
     ) -> Result<Statement, EngineError> {
-        let inserts = matches!(parsed.kind, StatementKind::Insert { .. });
+        let writes = match parsed.kind {
+            StatementKind::Insert { .. } => Some(INSERT),
+            StatementKind::Scratch(_) => Some(scratch::KIND),
+            _ => None,
+        };
         parsed = parsed.into_rows();
         let options = self.limited(&asker.principal, StatementOptions::resolve(&parsed.hint.over(values))?);
         let grants = Grants::new(&self.config.access, &asker.principal);
@@ -390,38 +358,17 @@ impl Engine {
             Tables::Pinned { now_ns, .. } => *now_ns,
         };
         let available = view::Available::new(&self.catalog, tables, grants.clone());
-        let mut exposed: BTreeMap<TableName, BTreeSet<String>> = BTreeMap::new();
-        let schema = options.schema.clone();
-        {
-            let mentions: BTreeSet<&'static str> = HiddenColumn::ALL
-                .into_iter()
-                .map(HiddenColumn::name)
-                .filter(|name| !options.hide_internal_columns || parsed.mentions(name))
-                .collect();
-            let words = parsed.words().clone();
-            let mut lookup = |schema: &str, table: &str| {
-                let name = TableName {
-                    schema: schema.to_owned(),
-                    table: table.to_owned(),
-                };
-                let Some(definition) = available.definition(&name)? else {
-                    return Ok(Vec::new());
-                };
-                let hidden = definition
-                    .columns
-                    .iter()
-                    .filter(|column| column.hidden && words.contains(&column.name));
-                let mut shown: BTreeSet<String> = hidden.map(|column| column.name.clone()).collect();
-                let mut excluded: Vec<String> = shown.iter().cloned().collect();
-                shown.extend(mentions.iter().map(|name| (*name).to_owned()));
-                if options.hide_internal_columns {
-                    excluded.extend(mentions.iter().map(|name| (*name).to_owned()));
-                }
-                exposed.insert(name, shown);
-                Ok(excluded)
-            };
-            parsed.rewrite(&schema, &mut lookup)?;
-        }
+        let mut lookup = Lookup::new(&available, &parsed, &options);
+        parsed.rewrite(&options.schema, &mut |schema, table, is_qualified| {
+            lookup.find(schema, table, is_qualified)
+        })?;
+        let Lookup {
+            exposed,
+            scratch,
+            lists_tables,
+            ..
+        } = lookup;
+        let scratch = available.scratch(|name| lists_tables || scratch.contains(name));
         let follow = parsed.follow;
         let StatementKind::Query(ast) = parsed.kind else {
             return Err(EngineError::Internal("a statement that is no query cannot be planned".into()));
@@ -466,8 +413,8 @@ impl Engine {
         let parameters = parsed.parameters.schema(&logical, &plan)?;
         if explain::explained(&plan).is_some() {
             facts.set_kind("explain");
-        } else if inserts {
-            facts.set_kind(INSERT);
+        } else if let Some(kind) = writes {
+            facts.set_kind(kind);
         }
         let schema = result_schema(plan.schema(), &options);
         let tables = pin::scanned(&plan)?;
@@ -483,6 +430,7 @@ impl Engine {
             follow,
             tables,
             named,
+            scratch,
         })
     }
 }

@@ -1,14 +1,15 @@
 //! A session: who, and which options are set.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::consume::{Slot, Transaction};
 use super::error::EngineError;
 use super::options::{OptionError, OptionValue, OptionValues, check_option, find};
+use super::scratch::Space;
 
 /// Unique name of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,6 +45,7 @@ pub struct Session {
     principal: Principal,
     options: RwLock<OptionValues>,
     transaction: Mutex<Option<Slot>>,
+    scratch: OnceLock<Arc<Space>>,
     /// The client can name it again: what is set in it is not forgotten.
     kept: AtomicBool,
 }
@@ -56,6 +58,7 @@ impl Session {
             principal,
             options: RwLock::new(OptionValues::default()),
             transaction: Mutex::default(),
+            scratch: OnceLock::new(),
             kept: AtomicBool::new(true),
         })
     }
@@ -120,6 +123,11 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Its own scratch tables and views.
+    pub(super) fn scratch(&self) -> &OnceLock<Arc<Space>> {
+        &self.scratch
     }
 
     /// Where its transaction is.

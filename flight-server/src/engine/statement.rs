@@ -8,17 +8,32 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::api::PinnedTable;
 use super::facts::ExecutionFacts;
+use super::scratch::Contents;
 use super::statement_options::StatementOptions;
 use super::table::StreamTable;
 
 /// Which tables a statement can name.
 pub(super) enum Tables {
     /// Those of the catalog now, and streams without a definition.
-    Current { streams: Vec<PinnedTable> },
+    Current { streams: Vec<PinnedTable>, scratch: Arc<Contents> },
     /// One that a sample is read of, whoever wants it: the stream was asked about.
     Sampled(PinnedTable),
     /// Those of a ticket, as they were.
-    Pinned { tables: Vec<PinnedTable>, now_ns: i64 },
+    Pinned {
+        tables: Vec<PinnedTable>,
+        scratch: Arc<Contents>,
+        now_ns: i64,
+    },
+}
+
+impl Tables {
+    /// Those of the catalog now.
+    pub(super) fn nothing_else() -> Self {
+        Self::Current {
+            streams: Vec::new(),
+            scratch: Arc::default(),
+        }
+    }
 }
 
 /// For whom a statement is planned.
@@ -44,4 +59,6 @@ pub(super) struct Statement {
     pub(super) tables: Vec<StreamTable>,
     /// Streams that the statement names.
     pub(super) named: Vec<StreamTable>,
+    /// Scratch tables and views that it depends on.
+    pub(super) scratch: Contents,
 }

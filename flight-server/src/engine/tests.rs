@@ -13,6 +13,7 @@ mod insert;
 mod limits;
 mod parameters;
 mod pruning;
+mod scratch;
 mod several_rows;
 mod system;
 mod words;
@@ -146,6 +147,7 @@ impl World {
             definitions,
             access: Arc::new(access),
             admission: AdmissionLimits::default(),
+            scratch: ScratchConfig::default(),
             audit: AuditLog::off(),
         };
         let store = store.unwrap_or_else(|| Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb"))));

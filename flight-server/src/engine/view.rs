@@ -13,7 +13,8 @@ use super::access::Grants;
 use super::api::PinnedTable;
 use super::error::EngineError;
 use super::plan::Tables;
-use super::sql::CATALOG;
+use super::scratch::{self, Contents, ScratchTable, ViewEntry};
+use super::sql::{CATALOG, ViewQuery};
 use super::system;
 use super::table::{StatementScope, StreamTable};
 
@@ -25,15 +26,34 @@ pub(super) struct Available {
     pinned: BTreeMap<TableName, PinnedTable>,
     /// Of who asks; `None`: the one table was asked about already.
     grants: Option<Grants>,
+    /// Scratch tables and views.
+    scratch: Arc<Contents>,
+    /// A ticket says what there was.
+    is_pinned: bool,
+}
+
+/// What a name stands for.
+pub(super) enum Found {
+    /// A table over a stream.
+    Stream(Arc<TableDefinition>),
+    /// A table about the server.
+    OfServer,
+    /// A scratch table.
+    Scratch,
+    /// A view.
+    View(Arc<ViewQuery>),
 }
 
 impl Available {
     pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables, grants: Grants) -> Self {
-        let (tables, grants) = match tables {
-            Tables::Current { streams: tables } | Tables::Pinned { tables, .. } => (tables, Some(grants)),
-            Tables::Sampled(table) => (vec![table], None),
+        let is_pinned = matches!(tables, Tables::Pinned { .. });
+        let (tables, scratch, grants) = match tables {
+            Tables::Current { streams: tables, scratch } | Tables::Pinned { tables, scratch, .. } => (tables, scratch, Some(grants)),
+            Tables::Sampled(table) => (vec![table], Arc::default(), None),
         };
         Self {
+            scratch,
+            is_pinned,
             current: catalog.current(),
             pinned: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
             grants,
@@ -42,6 +62,35 @@ impl Available {
 
     fn pinned(&self, name: &TableName) -> Option<&PinnedTable> {
         self.pinned.get(name)
+    }
+
+    /// What a name stands for. Without a schema that is a table of the current one, else of scratch.
+    pub(super) fn find(&self, name: &TableName, is_qualified: bool) -> Result<Found, EngineError> {
+        if self.scratch.has(&name.table) && (name.schema == scratch::SCHEMA || !is_qualified && !self.hides_scratch(name)?) {
+            return Ok(match self.scratch.view(&name.table) {
+                Some(view) => Found::View(Arc::clone(view.query())),
+                None => Found::Scratch,
+            });
+        }
+        Ok(self.definition(name)?.map_or(Found::OfServer, Found::Stream))
+    }
+
+    /// Whether a name stands for a table that is no scratch table. Where it could stand for both, a ticket says which it was.
+    fn hides_scratch(&self, name: &TableName) -> Result<bool, EngineError> {
+        if self.is_pinned {
+            return Ok(self.pinned.contains_key(name));
+        }
+        let of_server = name.schema == "information_schema" || (name.schema == system::SCHEMA && system::find(&name.table).is_some());
+        let of_stream = self.current.tables.contains_key(name) && self.grants.as_ref().is_some_and(|grants| grants.reads(name, None));
+        match of_server || of_stream {
+            true => Err(scratch::ambiguous(name)),
+            false => Ok(false),
+        }
+    }
+
+    /// What of scratch a statement depends on.
+    pub(super) fn scratch(&self, named: impl Fn(&str) -> bool) -> Contents {
+        self.scratch.only(named)
     }
 
     /// The definition of a table over a stream; `None` for a table about the server.
@@ -105,6 +154,7 @@ impl Available {
             named,
             others: Arc::clone(&self.current),
             grants: self.grants.clone(),
+            scratch: Arc::clone(&self.scratch),
             scope: Arc::clone(scope),
         })
     }
@@ -118,6 +168,7 @@ pub(super) struct Streams {
     others: Arc<CatalogSnapshot>,
     /// Only what they let be read is shown of those.
     grants: Option<Grants>,
+    scratch: Arc<Contents>,
     scope: Arc<StatementScope>,
 }
 
@@ -135,17 +186,28 @@ impl Streams {
 
     fn schemas(&self) -> BTreeSet<String> {
         let names = self.known().map(|name| name.schema.clone());
-        names.chain(["default".to_owned()]).collect()
+        let scratch = (!self.scratch.is_empty()).then(|| scratch::SCHEMA.to_owned());
+        names.chain(["default".to_owned()]).chain(scratch).collect()
     }
 
     fn names(&self, schema: &str) -> BTreeSet<String> {
+        let scratch = self.scratch.names().filter(|_| schema == scratch::SCHEMA).map(str::to_owned);
         self.known()
             .filter(|name| name.schema == schema)
             .map(|name| name.table.clone())
+            .chain(scratch)
             .collect()
     }
 
     fn table(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
+        if name.schema == scratch::SCHEMA {
+            if let Some(version) = self.scratch.version(&name.table) {
+                return Some(Arc::new(ScratchTable::new(&name.table, version)));
+            }
+            if let Some(view) = self.scratch.view(&name.table) {
+                return Some(Arc::new(ViewEntry(Arc::clone(view))));
+            }
+        }
         if let Some(table) = self.named.get(name) {
             return Some(Arc::clone(table) as Arc<dyn TableProvider>);
         }

@@ -47,7 +47,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn cancel(&self, principal: &Principal, query_id: &str) -> CancelOutcome;
 
     /// The tables that a principal may read, for metadata calls, sorted by schema and name.
-    fn tables(&self, principal: &Principal) -> Vec<TableEntry>;
+    fn tables(&self, principal: &Principal, session: Option<&Session>) -> Vec<TableEntry>;
 
     /// Keywords and functions.
     fn words(&self) -> SqlWords;
@@ -93,8 +93,8 @@ impl Backend for Engine {
         self.cancel_query(&principal.0, query_id)
     }
 
-    fn tables(&self, principal: &Principal) -> Vec<TableEntry> {
-        Self::tables(self, principal)
+    fn tables(&self, principal: &Principal, session: Option<&Session>) -> Vec<TableEntry> {
+        Self::tables(self, principal, session)
     }
 
     fn words(&self) -> SqlWords {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::flight_service_server::FlightService as FlightProtocol;
 use arrow_flight::sql::{Command, DoPutUpdateResult};
@@ -109,10 +110,16 @@ impl Inner {
         }
     }
 
-    fn metadata_info(&self, caller: &Caller, command: &Command, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    /// The rows that a metadata command asks for; `None` if it is no metadata command.
+    fn metadata(&self, caller: &Caller, command: &Command) -> Result<Option<RecordBatch>, Status> {
         let principal = self.sessions.principal(caller)?;
-        let batch = metadata::batch(self.backend.as_ref(), &principal, command);
-        let batch = batch.ok_or_else(|| no_command("GetFlightInfo", command))??;
+        metadata::batch(self.backend.as_ref(), &principal, self.sessions.seen(caller).as_deref(), command).transpose()
+    }
+
+    fn metadata_info(&self, caller: &Caller, command: &Command, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        let batch = self
+            .metadata(caller, command)?
+            .ok_or_else(|| no_command("GetFlightInfo", command))?;
         self.sessions.of(caller, None)?;
         let ticket = Ticket::new(descriptor.cmd.clone());
         FlightInfo::new()
@@ -126,9 +133,7 @@ impl Inner {
     }
 
     fn metadata_rows(&self, caller: &Caller, command: &Command) -> Result<Messages<FlightData>, Status> {
-        let principal = self.sessions.principal(caller)?;
-        let batch = metadata::batch(self.backend.as_ref(), &principal, command);
-        let batch = batch.ok_or_else(|| no_command("DoGet", command))??;
+        let batch = self.metadata(caller, command)?.ok_or_else(|| no_command("DoGet", command))?;
         let messages = FlightDataEncoderBuilder::new()
             .with_schema(batch.schema())
             .build(stream::iter([Ok(batch)]));
@@ -239,8 +244,9 @@ impl FlightProtocol for FlightService {
                     .statement_schema(&caller, Sent::Handle(&query.prepared_statement_handle))
                     .await?
             }
-            command => metadata::batch(inner.backend.as_ref(), &inner.sessions.principal(&caller)?, &command)
-                .ok_or_else(|| no_command("GetSchema", &command))??
+            command => inner
+                .metadata(&caller, &command)?
+                .ok_or_else(|| no_command("GetSchema", &command))?
                 .schema(),
         };
         Ok(Response::new(SchemaResult {

@@ -14,18 +14,24 @@ use tonic::Status;
 use super::backend::Backend;
 use super::column_metadata::described;
 use super::{sql_info, status, stream, xdbc};
-use crate::engine::{Principal, TableKind, option_specs};
+use crate::engine::{Principal, Session, TableEntry, TableKind, option_specs};
 
 /// The rows that a metadata command asks for; `None` if it is no metadata command.
-pub(crate) fn batch(backend: &dyn Backend, principal: &Principal, command: &Command) -> Option<Result<RecordBatch, Status>> {
+pub(crate) fn batch(
+    backend: &dyn Backend,
+    principal: &Principal,
+    session: Option<&Session>,
+    command: &Command,
+) -> Option<Result<RecordBatch, Status>> {
+    let listed = || backend.tables(principal, session);
     let batch = match command {
         Command::CommandGetCatalogs(command) => {
             let mut builder = command.into_builder();
             builder.append(default_of("catalog"));
             builder.build()
         }
-        Command::CommandGetDbSchemas(command) => schemas(backend, principal, command.clone()),
-        Command::CommandGetTables(command) => return Some(tables(backend, principal, command.clone())),
+        Command::CommandGetDbSchemas(command) => schemas(&listed(), command.clone()),
+        Command::CommandGetTables(command) => return Some(tables(listed(), command.clone())),
         Command::CommandGetTableTypes(command) => table_types(*command),
         Command::CommandGetSqlInfo(command) => sql_info::batch(command.clone(), &backend.words()),
         Command::CommandGetXdbcTypeInfo(command) => xdbc::batch(*command),
@@ -47,8 +53,7 @@ pub(crate) fn default_of(name: &str) -> &'static str {
     option_specs().iter().find(|spec| spec.name == name).map_or("", |spec| spec.default)
 }
 
-fn schemas(backend: &dyn Backend, principal: &Principal, command: CommandGetDbSchemas) -> Result<RecordBatch, FlightError> {
-    let tables = backend.tables(principal);
+fn schemas(tables: &[TableEntry], command: CommandGetDbSchemas) -> Result<RecordBatch, FlightError> {
     // The default schema is there before its first table is.
     let mut names: BTreeSet<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     names.insert(default_of("schema"));
@@ -59,9 +64,9 @@ fn schemas(backend: &dyn Backend, principal: &Principal, command: CommandGetDbSc
     builder.build()
 }
 
-fn tables(backend: &dyn Backend, principal: &Principal, command: CommandGetTables) -> Result<RecordBatch, Status> {
+fn tables(listed: Vec<TableEntry>, command: CommandGetTables) -> Result<RecordBatch, Status> {
     let mut builder = command.into_builder();
-    for table in backend.tables(principal) {
+    for table in listed {
         // As the rows of `SELECT *` will travel.
         let schema = stream::wire_schema(&table.arrow_schema)?;
         let schema = described(&schema, default_of("catalog"), &table.schema, &table.name);
@@ -74,7 +79,12 @@ fn tables(backend: &dyn Backend, principal: &Principal, command: CommandGetTable
 
 fn table_types(command: CommandGetTableTypes) -> Result<RecordBatch, FlightError> {
     let mut builder = command.into_builder();
-    for kind in [TableKind::BaseTable, TableKind::SystemTable] {
+    for kind in [
+        TableKind::BaseTable,
+        TableKind::SystemTable,
+        TableKind::ScratchTable,
+        TableKind::View,
+    ] {
         builder.append(table_type(kind));
     }
     builder.build()
@@ -85,6 +95,8 @@ fn table_type(kind: TableKind) -> &'static str {
         // The name that Grafana filters by.
         TableKind::BaseTable => "BASE TABLE",
         TableKind::SystemTable => "SYSTEM TABLE",
+        TableKind::ScratchTable => "LOCAL TEMPORARY",
+        TableKind::View => "VIEW",
     }
 }
 

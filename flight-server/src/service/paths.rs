@@ -28,7 +28,7 @@ impl Inner {
         let principal = self.sessions.principal(caller)?;
         let pattern = std::str::from_utf8(&criteria.expression)
             .map_err(|_| Status::invalid_argument("the criteria is a pattern of table names, as text"))?;
-        let tables = self.backend.tables(&principal);
+        let tables = self.backend.tables(&principal, self.sessions.seen(caller).as_deref());
         let wanted = tables
             .into_iter()
             .filter(|table| pattern.is_empty() || is_like(&table.name, pattern));

@@ -131,6 +131,11 @@ impl Sessions {
         self.existing_of(&self.who(caller)?, caller)
     }
 
+    /// The caller's session, for what is as good without one: a session that is gone has nothing of its own.
+    pub(crate) fn seen(&self, caller: &Caller) -> Option<Arc<Session>> {
+        self.existing(caller).ok().flatten()
+    }
+
     fn existing_of(&self, who: &Who, caller: &Caller) -> Result<Option<Arc<Session>>, Status> {
         let Some(token) = &who.shown else {
             let of_connection = caller.connection.0.lock().get(&who.principal).cloned();

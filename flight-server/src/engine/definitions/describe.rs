@@ -30,8 +30,30 @@ fn texts(names: &[&str]) -> SchemaRef {
 }
 
 pub(super) fn statement(definition: &TableDefinition, document: &Mapping) -> Result<DoneResult, EngineError> {
-    let text: ArrayRef = Arc::new(StringArray::from(vec![document::statement(definition, document)?]));
+    shown(document::statement(definition, document)?)
+}
+
+/// The result of `SHOW CREATE TABLE`.
+pub(in super::super) fn shown(text: String) -> Result<DoneResult, EngineError> {
+    let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
     done(statement_schema(), vec![text])
+}
+
+/// The result of `DESCRIBE`: names, types, whether they may be NULL.
+pub(in super::super) fn described(columns: impl Iterator<Item = (String, String, &'static str)>) -> Result<DoneResult, EngineError> {
+    let columns: Vec<(String, String, &str)> = columns.collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(columns.iter().map(|(name, ..)| Some(name.as_str())).collect::<StringArray>()),
+        Arc::new(
+            columns
+                .iter()
+                .map(|(_, data_type, _)| Some(data_type.as_str()))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(columns.iter().map(|(_, _, nullable)| Some(*nullable)).collect::<StringArray>()),
+        Arc::new(columns.iter().map(|_| None::<&str>).collect::<StringArray>()),
+    ];
+    done(description_schema(), columns)
 }
 
 /// The visible columns, with the types that definitions write.

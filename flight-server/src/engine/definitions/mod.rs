@@ -23,6 +23,7 @@ use super::statement_options::StatementOptions;
 use super::system;
 
 pub use allowed::{AllowedStreams, DefinitionRules};
+pub(super) use describe::{described, shown};
 pub(crate) use document::placeholder;
 pub(super) use infer::InferredStreams;
 pub use infer::{DEFAULT_SAMPLE, Proposal};

@@ -6,7 +6,7 @@ use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::DataType;
 
 /// A column in another type, or the row whose value is not one of that type and why.
-pub(super) fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, (usize, String)> {
+pub(in super::super) fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, (usize, String)> {
     if column.data_type() == to {
         return Ok(ArrayRef::clone(column));
     }

@@ -65,7 +65,7 @@ fn column(field: &Field) -> Result<DdlColumn, EngineError> {
 }
 
 /// The type of a definition that takes the values of an Arrow type; `Err` = that type, where there is none.
-fn type_name(data_type: &DataType) -> Result<String, String> {
+pub(in super::super) fn type_name(data_type: &DataType) -> Result<String, String> {
     let plain = |name: &str| Ok(name.to_owned());
     match data_type {
         DataType::Boolean => plain("boolean"),

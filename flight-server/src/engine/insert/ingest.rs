@@ -99,10 +99,8 @@ impl Engine {
                 "there is no catalog `{catalog}`; the catalog is `{CATALOG}`"
             )));
         }
-        if request.temporary {
-            return Err(EngineError::NotSupported(
-                "there are no temporary tables: rows are ingested into streams".into(),
-            ));
+        if let Some(name) = self.scratch_ingest(session, &request, &options.schema)? {
+            return self.ingest_scratch(session, &name, &options.schema, request).await;
         }
         let schema = request.schema.filter(|schema| !schema.is_empty()).unwrap_or(options.schema);
         let name = TableName {

@@ -1,5 +1,7 @@
 //! INSERT and ingest: rows of a query, or of a client, become records of a stream.
 //!
+//! Rows for scratch tables go the same way until they are written.
+//!
 //! They run once, when they are planned. What is written is at least once and in no transaction: a stream takes nothing back.
 
 mod cancelling;
@@ -15,21 +17,25 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
 use self::target::Target;
 use super::access::{Grants, Right};
 use super::api::{DoneResult, Prepared, StatementRequest};
 use super::error::EngineError;
 use super::options::{OptionValue, OptionValues};
-use super::plan::{Asker, Engine, Tables};
+use super::plan::{Asker, Engine};
 use super::queries::Arrival;
+use super::scratch::ScratchTarget;
 use super::session::Session;
 use super::sql::{InsertTarget, ParsedStatement, StatementKind};
 use super::statement_options::StatementOptions;
 
 pub(super) use cancelling::Cancelling;
+pub(super) use cast::cast;
 pub use counts::{WriteCounts, Written};
+pub(super) use create::type_name;
 pub use ingest::{IfExists, IfMissing, IngestRequest};
 
 /// Kind of the statement, for the tables and metrics about statements.
@@ -42,27 +48,56 @@ impl Engine {
         session: &Session,
         request: StatementRequest,
         parsed: ParsedStatement,
-        mut values: OptionValues,
+        values: OptionValues,
         arrival: &mut Arrival,
         cancelling: &Cancelling,
     ) -> Result<DoneResult, EngineError> {
+        if let Some(target) = self.scratch_target(session, &parsed, &values)? {
+            return self.insert_scratch(session, target, request, parsed, values, arrival).await;
+        }
         let target = self.target_of(session, &parsed, &values)?;
         let name = target.name.to_string();
         arrival.tables = vec![name.clone()];
+        let (width, rows) = Box::pin(self.rows_of(session, request, parsed, values, arrival)).await?;
+        arrival.kind = INSERT;
+        if arrival.tables.first() != Some(&name) {
+            arrival.tables.insert(0, name);
+        }
+        target.check_width(width)?;
+        let written = self.write(target, rows, cancelling).await?;
+        tracing::debug!(query_id = %arrival.id, principal = %arrival.principal, records = written.acknowledged, bytes = written.bytes, "inserted");
+        counted(arrival.id.clone(), written.acknowledged)
+    }
+
+    /// The rows of INSERT, and how many columns they have.
+    pub(super) async fn rows_of(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        parsed: ParsedStatement,
+        values: OptionValues,
+        arrival: &mut Arrival,
+    ) -> Result<(usize, Rows), EngineError> {
         if let (Some(rows), Some(columns)) = (&request.parameters, parsed.parameter_columns()) {
             let rows = of_parameters(rows, &columns)?;
-            target.check_width(rows.num_columns())?;
-            let written = self.write(target, stream::iter([Ok(rows)]).boxed(), cancelling).await?;
-            return counted(arrival.id.clone(), written.acknowledged);
+            return Ok((rows.num_columns(), stream::iter([Ok(rows)]).boxed()));
         }
-        // Rows are written as they are, not as they would be shown.
+        let (schema, rows) = self.typed_rows_of(session, request, parsed, values, arrival).await?;
+        Ok((schema.fields().len(), rows))
+    }
+
+    /// The rows of the query in a statement, as they are and not as they would be shown.
+    pub(super) async fn typed_rows_of(
+        &self,
+        session: &Session,
+        request: StatementRequest,
+        parsed: ParsedStatement,
+        mut values: OptionValues,
+        arrival: &mut Arrival,
+    ) -> Result<(SchemaRef, Rows), EngineError> {
         values.insert("timestamp_unit", OptionValue::Text("declared".into()));
         values.remove("flat_types");
-        let principal = arrival.principal.clone();
         let query = Box::pin(self.planned_query(session, request, parsed, values, arrival)).await?;
-        arrival.kind = INSERT;
-        arrival.tables.insert(0, name);
-        target.check_width(query.schema.fields().len())?;
         let engine = self.this();
         let rows = stream::iter(query.parts).then(move |part| {
             let engine = engine.upgrade();
@@ -71,19 +106,20 @@ impl Engine {
                 engine.execute(part).await.map(|execution| execution.batches)
             }
         });
-        let written = self.write(target, rows.try_flatten().boxed(), cancelling).await?;
-        tracing::debug!(query_id = %query.query_id, %principal, records = written.acknowledged, bytes = written.bytes, "inserted");
-        counted(query.query_id, written.acknowledged)
+        Ok((query.schema, rows.try_flatten().boxed()))
     }
 
     /// Checks and types INSERT without reading or writing anything.
     pub(super) async fn prepare_insert(
         &self,
         session: &Session,
-        parsed: ParsedStatement,
+        mut parsed: ParsedStatement,
         values: &OptionValues,
     ) -> Result<Prepared, EngineError> {
-        let target = self.target_of(session, &parsed, values)?;
+        let target = match self.scratch_target(session, &parsed, values)? {
+            Some(target) => AnyTarget::Scratch(target),
+            None => AnyTarget::Stream(self.target_of(session, &parsed, values)?),
+        };
         if let Some(columns) = parsed.parameter_columns() {
             target.check_width(columns.len())?;
             return Ok(Prepared {
@@ -96,8 +132,8 @@ impl Engine {
             query_id: String::new(),
             principal: session.principal().to_string(),
         };
-        let streams = Box::pin(self.stream_tables(&asker.principal, &parsed.streams)).await?;
-        let statement = Box::pin(self.statement(parsed, values, Tables::Current { streams }, asker)).await?;
+        let tables = self.tables_now(session, &mut parsed).await?;
+        let statement = Box::pin(self.statement(parsed, values, tables, asker)).await?;
         target.check_width(statement.schema.fields().len())?;
         Ok(Prepared {
             schema: None,
@@ -131,6 +167,30 @@ impl Engine {
     }
 }
 
+type Rows = BoxStream<'static, Result<RecordBatch, EngineError>>;
+
+/// Where INSERT puts its rows.
+enum AnyTarget {
+    Stream(Target),
+    Scratch(ScratchTarget),
+}
+
+impl AnyTarget {
+    fn check_width(&self, columns: usize) -> Result<(), EngineError> {
+        match self {
+            Self::Stream(target) => target.check_width(columns),
+            Self::Scratch(target) => target.check_width(columns),
+        }
+    }
+
+    fn parameters(&self, columns: &[usize]) -> SchemaRef {
+        match self {
+            Self::Stream(target) => target.parameters(columns),
+            Self::Scratch(target) => target.parameters(columns),
+        }
+    }
+}
+
 /// Rows of values as rows of a table.
 fn of_parameters(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch, EngineError> {
     let wanted = columns.iter().map(|column| column + 1).max().unwrap_or(0);
@@ -149,7 +209,7 @@ fn of_parameters(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch, E
 }
 
 /// The result of a statement that changed so many rows.
-fn counted(query_id: String, affected: u64) -> Result<DoneResult, EngineError> {
+pub(super) fn counted(query_id: String, affected: u64) -> Result<DoneResult, EngineError> {
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("count", DataType::Int64, true)]));
     let count = Int64Array::from(vec![i64::try_from(affected).unwrap_or(i64::MAX)]);
     let batch =

@@ -61,7 +61,7 @@ pub(super) fn definition(catalog: &DirectoryCatalog, name: &TableName, grants: &
     if let Some(definition) = catalog.current().tables.get(name) {
         return Ok(Arc::clone(definition));
     }
-    let available = Available::new(catalog, Tables::Current { streams: Vec::new() }, grants.clone());
+    let available = Available::new(catalog, Tables::nothing_else(), grants.clone());
     Err(EngineError::NotFound(available.missing(name)))
 }
 

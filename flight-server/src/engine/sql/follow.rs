@@ -46,7 +46,7 @@ fn is_word(token: &TokenWithSpan, text: &str) -> bool {
 }
 
 /// Lines and columns count from 1, columns in characters.
-fn byte(sql: &str, at: Location) -> usize {
+pub(super) fn byte(sql: &str, at: Location) -> usize {
     let (mut line, mut column) = (1, 1);
     for (offset, character) in sql.char_indices() {
         if (line, column) >= (at.line, at.column) {

@@ -11,6 +11,7 @@ mod parse;
 mod placeholders;
 mod refuse;
 mod relations;
+mod scratch;
 mod stream_function;
 #[cfg(test)]
 mod tests;
@@ -21,4 +22,6 @@ pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
 pub(super) use insert::InsertTarget;
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use relations::{CATALOG, table_of};
+pub(super) use scratch::{ScratchStatement, ViewQuery};
 pub(super) use stream_function::{STREAM_SCHEMA, StreamCall};
+pub(super) use wildcard::Named;

@@ -16,8 +16,9 @@ use super::call::{self, Call};
 use super::ddl::{self, DdlStatement};
 use super::insert::{self, InsertTarget};
 use super::placeholders::Placeholders;
+use super::scratch::{self, CreateScratch, ScratchStatement, ViewQuery};
 use super::stream_function::StreamCall;
-use super::wildcard::{Exposed, Rewriter};
+use super::wildcard::{Lookup, Rewriter};
 use super::{arrows, follow, hint, literals, refuse, stream_function};
 
 /// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
@@ -71,6 +72,8 @@ pub(crate) enum StatementKind {
     Transaction(TransactionStatement),
     /// Calls a procedure of the server.
     Call(Call),
+    /// Is about scratch tables and views.
+    Scratch(ScratchStatement),
     /// Puts rows into a table.
     Insert {
         /// Where.
@@ -155,11 +158,17 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     }
     let mut kind = kind?;
     let mut streams = BTreeSet::new();
-    if let StatementKind::Query(query) | StatementKind::Insert { source: query, .. } = &mut kind
-        && let Some(query) = innermost(query)
-    {
-        arrows::bind_tightly(query);
-        streams = stream_function::replace(query)?;
+    match &mut kind {
+        StatementKind::Query(query)
+        | StatementKind::Insert { source: query, .. }
+        | StatementKind::Scratch(ScratchStatement::CreateTable(CreateScratch { source: query, .. })) => {
+            if let Some(query) = innermost(query) {
+                arrows::bind_tightly(query);
+                streams = stream_function::replace(query)?;
+            }
+        }
+        StatementKind::Scratch(ScratchStatement::CreateView { text, .. }) => *text = scratch::view_text(&sql, &tokens)?,
+        _ => {}
     }
     Ok(ParsedStatement {
         hint,
@@ -209,6 +218,16 @@ impl ParsedStatement {
         }
     }
 
+    /// Whether it asks which tables there are, without naming one.
+    pub(crate) fn lists_tables(&self) -> bool {
+        match &self.kind {
+            StatementKind::Query(statement) => {
+                matches!(statement.as_ref(), DfStatement::Statement(inner) if !matches!(inner.as_ref(), Statement::Query(_)))
+            }
+            _ => false,
+        }
+    }
+
     /// See [`Self::mentions`].
     pub(crate) fn words(&self) -> &BTreeSet<String> {
         &self.words
@@ -222,20 +241,28 @@ impl ParsedStatement {
         }
     }
 
-    /// Of INSERT the query that gives its rows; any other statement itself.
+    /// Of INSERT, and of CREATE TABLE for a scratch table, the query that gives its rows; any other statement itself.
     pub(crate) fn into_rows(mut self) -> Self {
-        if let StatementKind::Insert { source, .. } = self.kind {
+        if let StatementKind::Insert { source, .. } | StatementKind::Scratch(ScratchStatement::CreateTable(CreateScratch { source, .. })) =
+            self.kind
+        {
             self.kind = StatementKind::Query(source);
         }
         self
     }
 
-    /// Finds the tables and makes wildcards skip the hidden columns that `exposed` names.
-    pub(crate) fn rewrite<'a>(&mut self, current_schema: &'a str, exposed: &'a mut Exposed<'a>) -> Result<(), EngineError> {
+    /// What a view that the statement names mentions, the statement mentions.
+    pub(crate) fn mention(&mut self, view: &ViewQuery) {
+        self.words.extend(view.words.iter().cloned());
+        self.streams.extend(view.streams.iter().cloned());
+    }
+
+    /// Finds the tables, puts the queries of views in their places, and makes wildcards skip the hidden columns that `lookup` names.
+    pub(crate) fn rewrite<'a>(&mut self, current_schema: &str, lookup: &'a mut Lookup<'a>) -> Result<(), EngineError> {
         let StatementKind::Query(statement) = &mut self.kind else {
             return Ok(());
         };
-        let mut rewriter = Rewriter { current_schema, exposed };
+        let mut rewriter = Rewriter::new(current_schema, lookup);
         rewrite(statement, &mut rewriter)
     }
 }
@@ -321,6 +348,16 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
         | Statement::ShowFunctions { .. }
         | Statement::ExplainTable { .. }) => Ok(StatementKind::Query(Box::new(DfStatement::Statement(Box::new(query))))),
         Statement::Insert(statement) => insert::parse(statement),
+        Statement::CreateTable(create) => scratch::create_table(create),
+        Statement::CreateView(create) => scratch::create_view(create),
+        Statement::Drop {
+            object_type,
+            if_exists,
+            names,
+            ..
+        } => scratch::drop_object(object_type, if_exists, names),
+        Statement::Truncate(statement) => scratch::truncate(&statement),
+        Statement::Delete(statement) => scratch::delete(&statement),
         Statement::Call(function) => Ok(StatementKind::Call(call::parse(&function)?)),
         Statement::StartTransaction { .. } => Ok(StatementKind::Transaction(TransactionStatement::Begin)),
         Statement::Commit { chain: false, .. } => Ok(StatementKind::Transaction(TransactionStatement::Commit)),

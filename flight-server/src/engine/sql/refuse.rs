@@ -5,13 +5,13 @@ use datafusion::sql::sqlparser::ast::Statement;
 /// The sentence for a statement that neither queries nor sets an option of ours.
 pub(super) fn reason(statement: &Statement) -> String {
     let text: &str = match statement {
-        Statement::Update { .. } | Statement::Delete(_) | Statement::Merge { .. } | Statement::Truncate { .. } => {
-            "records of a stream cannot be changed or deleted"
+        Statement::Update { .. } | Statement::Merge { .. } => {
+            "records of a stream cannot be changed; rows of a scratch table are replaced by CREATE OR REPLACE TABLE t AS SELECT … FROM t"
         }
-        Statement::CreateTable(_) | Statement::CreateView { .. } | Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } => {
+        Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } => {
             "tables are made by CREATE EXTERNAL TABLE name (…) STORED AS KINESIS LOCATION 'kinesis://stream', or by a definition file in the catalog's directory; a schema is there once a table is in it"
         }
-        Statement::Drop { .. } | Statement::AlterTable { .. } => "of DROP and ALTER there are DROP TABLE and ALTER TABLE … ADD COLUMN",
+        Statement::AlterTable { .. } => "of ALTER there is ALTER TABLE … ADD COLUMN",
         Statement::Commit { .. } | Statement::Rollback { .. } | Statement::Savepoint { .. } | Statement::ReleaseSavepoint { .. } => {
             "of transactions there are BEGIN, COMMIT and ROLLBACK; there are no savepoints, and none is chained to another"
         }

@@ -2,7 +2,7 @@
 
 use datafusion::sql::parser::Statement as DfStatement;
 
-use super::{StatementKind, TransactionStatement, parse};
+use super::{Named, StatementKind, TransactionStatement, parse};
 use crate::engine::EngineError;
 
 #[test]
@@ -16,9 +16,9 @@ fn a_statement_has_a_longest_text() {
 /// Rewrites a statement in which tables `a` and `b` expose `_shard_id`, and gives its text.
 fn rewritten(sql: &str) -> Result<String, EngineError> {
     let mut parsed = parse(sql)?;
-    let mut lookup = |schema: &str, table: &str| match (schema, table) {
-        ("default", "a" | "b") => Ok(vec!["_shard_id".to_owned()]),
-        ("default", "plain") => Ok(Vec::new()),
+    let mut lookup = |schema: &str, table: &str, _: bool| match (schema, table) {
+        ("default", "a" | "b") => Ok(Named::Table(vec!["_shard_id".to_owned()])),
+        ("default", "plain") => Ok(Named::Table(Vec::new())),
         _ => Err(EngineError::NotFound(format!("{schema}.{table}"))),
     };
     parsed.rewrite("default", &mut lookup)?;
@@ -187,11 +187,16 @@ fn other_statements_are_options_or_refused_with_a_reason() {
         "SET datafusion.runtime.memory_limit = '1G'",
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/hostname'",
         "COPY (SELECT 1) TO '/tmp/x.csv'",
-        "CREATE TABLE t AS SELECT 1",
+        "CREATE TABLE t (a bigint PRIMARY KEY)",
+        "CREATE TABLE t (a bigint) WITH (x = 1)",
+        "CREATE TABLE t (a bigint, UNIQUE (a))",
+        "CREATE MATERIALIZED VIEW v AS SELECT 1",
+        "CREATE SCHEMA s",
+        "UPDATE a SET b = 1",
+        "DELETE FROM a WHERE b = 1",
         "INSERT INTO a VALUES (1) RETURNING b",
         "INSERT OVERWRITE a VALUES (1)",
-        "DELETE FROM a",
-        "DROP VIEW a",
+        "DROP SCHEMA a",
         "SAVEPOINT a",
         "ROLLBACK TO SAVEPOINT a",
         "COMMIT AND CHAIN",

@@ -1,24 +1,49 @@
 //! Tables are found, and wildcards skip hidden columns: `*` becomes `rel.* EXCLUDE (…)` for each relation.
 //!
+//! The query of a view stands in the view's place, and is rewritten as if it had been written there.
+//!
 //! A table reference exposes its visible columns and those hidden ones that the statement mentions. With the hidden ones simply in the schema,
 //! a wildcard would show them and NATURAL JOIN would silently match on them.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
 };
 
 use super::super::error::EngineError;
 use super::relations::{normalized, parts, table_of};
+use super::scratch::ViewQuery;
 
-/// Says which hidden columns a table exposes in this statement; an error where there is no such table.
-pub(super) type Exposed<'a> = dyn FnMut(&str, &str) -> Result<Vec<String>, EngineError> + 'a;
+/// What a schema and a name of a table stand for, and whether the schema was written; an error where there is no such table.
+pub(super) type Lookup<'a> = dyn FnMut(&str, &str, bool) -> Result<Named, EngineError> + 'a;
+
+/// What a name in FROM stands for.
+#[derive(Debug)]
+pub(crate) enum Named {
+    /// A table, with the hidden columns that it exposes in this statement.
+    Table(Vec<String>),
+    /// A table of another schema than the current one.
+    Elsewhere {
+        /// That schema.
+        schema: String,
+    },
+    /// A view.
+    View(Arc<ViewQuery>),
+}
+
+/// Views in views, and views in a statement.
+const DEEPEST: usize = 16;
+const MOST_VIEWS: usize = 256;
 
 pub(super) struct Rewriter<'a> {
-    pub(super) current_schema: &'a str,
-    pub(super) exposed: &'a mut Exposed<'a>,
+    current_schema: String,
+    lookup: &'a mut Lookup<'a>,
+    depth: usize,
+    views: usize,
 }
 
 /// A relation of a FROM clause.
@@ -32,7 +57,33 @@ struct Relation {
     gives_columns: bool,
 }
 
-impl Rewriter<'_> {
+impl<'a> Rewriter<'a> {
+    pub(super) fn new(current_schema: &str, lookup: &'a mut Lookup<'a>) -> Self {
+        Self {
+            current_schema: current_schema.to_owned(),
+            lookup,
+            depth: 0,
+            views: 0,
+        }
+    }
+
+    /// The query of a view, rewritten: names in it are not those of the statement's WITH.
+    fn view(&mut self, view: &ViewQuery) -> Result<Query, EngineError> {
+        self.depth += 1;
+        self.views += 1;
+        if self.depth > DEEPEST || self.views > MOST_VIEWS {
+            return Err(EngineError::Invalid(format!(
+                "views name each other in a circle, or are more than {DEEPEST} in each other or {MOST_VIEWS} in a statement"
+            )));
+        }
+        let mut query = view.query.as_ref().clone();
+        let outer = std::mem::replace(&mut self.current_schema, view.schema.clone());
+        self.query(&mut query, &[])?;
+        self.current_schema = outer;
+        self.depth -= 1;
+        Ok(query)
+    }
+
     pub(super) fn query(&mut self, query: &mut Query, outer: &[String]) -> Result<(), EngineError> {
         let mut scope = outer.to_vec();
         if let Some(with) = &mut query.with {
@@ -143,14 +194,18 @@ impl Rewriter<'_> {
         relations: &mut Vec<Relation>,
         natural: &mut bool,
     ) -> Result<(), EngineError> {
-        let mut push = |alias: Option<ObjectName>, exposed| {
-            relations.push(Relation {
-                qualifier: alias,
-                exposed,
-                merged: Vec::new(),
-                gives_columns: true,
-            });
-        };
+        if let Some((view, name, alias)) = self.view_of(factor, scope)? {
+            let query = self.view(&view)?;
+            *factor = TableFactor::Derived {
+                lateral: false,
+                subquery: Box::new(query),
+                alias: Some(alias_of_view(&view, name, alias)),
+                sample: None,
+            };
+            relations.push(Relation::of(factor_alias(factor), Vec::new()));
+            return Ok(());
+        }
+        let mut push = |alias: Option<ObjectName>, exposed| relations.push(Relation::of(alias, exposed));
         match factor {
             TableFactor::Table {
                 name,
@@ -168,15 +223,23 @@ impl Rewriter<'_> {
                 if sample.is_some() {
                     return Err(EngineError::NotSupported("TABLESAMPLE is not supported".into()));
                 }
+                let found = match args {
+                    None => self.named(name, scope)?,
+                    Some(_) => None,
+                };
+                let exposed = match found {
+                    Some((_, Named::Table(exposed))) => exposed,
+                    Some((table, Named::Elsewhere { schema })) => {
+                        alias.get_or_insert_with(|| plain_alias(quoted(&table)));
+                        *name = ObjectName([&schema, &table].map(|part| ObjectNamePart::Identifier(quoted(part))).to_vec());
+                        Vec::new()
+                    }
+                    Some((_, Named::View(_))) | None => Vec::new(),
+                };
                 let qualifier = alias.as_ref().map_or_else(
                     || name.clone(),
                     |alias| ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())]),
                 );
-                let is_cte = matches!(parts(name).as_deref(), Some([single]) if scope.contains(single));
-                let exposed = match table_of(name, self.current_schema)? {
-                    Some((schema, table)) if args.is_none() && !is_cte => (self.exposed)(&schema, &table)?,
-                    _ => Vec::new(),
-                };
                 push(Some(qualifier), exposed);
                 Ok(())
             }
@@ -203,6 +266,41 @@ impl Rewriter<'_> {
         }
     }
 
+    /// What a name in FROM stands for, with the table's own name; `None` if that is a query of WITH.
+    fn named(&mut self, name: &ObjectName, scope: &[String]) -> Result<Option<(String, Named)>, EngineError> {
+        if matches!(parts(name).as_deref(), Some([single]) if scope.contains(single)) {
+            return Ok(None);
+        }
+        let Some((schema, table)) = table_of(name, &self.current_schema)? else {
+            return Ok(None);
+        };
+        let found = (self.lookup)(&schema, &table, name.0.len() > 1)?;
+        Ok(Some((table, found)))
+    }
+
+    /// The view that stands in FROM, with its name and alias there.
+    fn view_of(
+        &mut self,
+        factor: &TableFactor,
+        scope: &[String],
+    ) -> Result<Option<(Arc<ViewQuery>, String, Option<TableAlias>)>, EngineError> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            version: None,
+            sample: None,
+            ..
+        } = factor
+        else {
+            return Ok(None);
+        };
+        Ok(match self.named(name, scope)? {
+            Some((table, Named::View(view))) => Some((view, table, alias.clone())),
+            _ => None,
+        })
+    }
+
     /// Rewrites the queries inside expressions.
     fn nested(&mut self, node: &mut impl VisitMut, scope: &[String]) -> Result<(), EngineError> {
         let mut visitor = Outermost {
@@ -214,6 +312,50 @@ impl Rewriter<'_> {
             ControlFlow::Break(error) => Err(error),
             ControlFlow::Continue(()) => Ok(()),
         }
+    }
+}
+
+impl Relation {
+    fn of(qualifier: Option<ObjectName>, exposed: Vec<String>) -> Self {
+        Self {
+            qualifier,
+            exposed,
+            merged: Vec::new(),
+            gives_columns: true,
+        }
+    }
+}
+
+fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+fn plain_alias(name: Ident) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name,
+        columns: Vec::new(),
+        at: None,
+    }
+}
+
+/// A view goes by its own name and its own names of columns where the statement gives no others.
+fn alias_of_view(view: &ViewQuery, name: String, alias: Option<TableAlias>) -> TableAlias {
+    let mut alias = alias.unwrap_or_else(|| plain_alias(quoted(&name)));
+    if alias.columns.is_empty() {
+        let column = |name: &String| TableAliasColumnDef {
+            name: quoted(name),
+            data_type: None,
+        };
+        alias.columns = view.columns.iter().map(column).collect();
+    }
+    alias
+}
+
+fn factor_alias(factor: &TableFactor) -> Option<ObjectName> {
+    match factor {
+        TableFactor::Derived { alias: Some(alias), .. } => Some(ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())])),
+        _ => None,
     }
 }
 

@@ -182,7 +182,7 @@ async fn lists_hold_what_may_be_read() {
     for (principal, tables) in [(READER, &["t"][..]), (NOBODY, &[]), (OWNER, &[]), (ROOT, &["hidden", "t"])] {
         let sql = "select table_name from information_schema.tables where table_schema = 'default'";
         assert_eq!(asked(&world, principal, sql).await.unwrap(), tables, "{principal}");
-        let listed = world.engine.tables(&Principal(principal.into()));
+        let listed = world.engine.tables(&Principal(principal.into()), None);
         let listed: Vec<String> = listed
             .into_iter()
             .filter(|table| table.schema == "default")

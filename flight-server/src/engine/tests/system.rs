@@ -154,7 +154,7 @@ async fn every_table_is_listed_with_the_columns_that_it_gives() {
     let world = World::with_rows(1, 1);
     let listed: Vec<TableEntry> = world
         .engine
-        .tables(&Principal::anonymous())
+        .tables(&Principal::anonymous(), None)
         .into_iter()
         .filter(|table| table.schema == "system")
         .collect();

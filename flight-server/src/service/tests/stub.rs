@@ -187,6 +187,7 @@ impl Backend for Stub {
                 principal: String::new(),
                 consumption: None,
                 parameters: None,
+                scratch: Default::default(),
             })
             .collect();
         Ok(Planned::Query(PlannedQuery {
@@ -309,7 +310,7 @@ impl Backend for Stub {
         SqlWords::default()
     }
 
-    fn tables(&self, _: &Principal) -> Vec<TableEntry> {
+    fn tables(&self, _: &Principal, _: Option<&Session>) -> Vec<TableEntry> {
         let table = |schema: &str, name: &str, kind, arrow_schema| TableEntry {
             schema: schema.into(),
             name: name.into(),

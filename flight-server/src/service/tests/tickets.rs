@@ -31,6 +31,7 @@ pub(super) fn part() -> Content {
         principal: "anonymous".into(),
         consumption: None,
         parameters: None,
+        scratch: Default::default(),
     })
 }
 

@@ -72,7 +72,7 @@ pub(crate) enum DdlStatement {
         /// Nothing happens where the column exists.
         if_not_exists: bool,
     },
-    /// `SHOW CREATE TABLE name`
+    /// `SHOW CREATE TABLE name`, `SHOW CREATE VIEW name`
     ShowCreate(ObjectName),
     /// `DESCRIBE name`
     Describe(ObjectName),

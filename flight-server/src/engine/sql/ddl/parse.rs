@@ -21,7 +21,7 @@ pub(in super::super) fn parse(tokens: &[TokenWithSpan]) -> Result<Option<DdlStat
         }
     } else if cursor.take_words(&["ALTER", "TABLE"]) {
         add_column(&mut cursor)?
-    } else if cursor.take_words(&["SHOW", "CREATE", "TABLE"]) {
+    } else if cursor.take_words(&["SHOW", "CREATE", "TABLE"]) || cursor.take_words(&["SHOW", "CREATE", "VIEW"]) {
         DdlStatement::ShowCreate(cursor.name()?)
     } else if cursor.take_words(&["DESCRIBE"]) || cursor.take_words(&["DESC"]) {
         cursor.take_words(&["TABLE"]);
