@@ -15,6 +15,7 @@ mod datagen;
 mod demo;
 mod demo_clients;
 mod demo_data;
+mod doctor;
 mod local_engine;
 mod logging;
 mod object_storage;
@@ -63,7 +64,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let level = match cli.command {
-        Command::Sql(_) | Command::Checkpoints(_) | Command::HashPassword => "warn",
+        Command::Sql(_) | Command::Checkpoints(_) | Command::Doctor(_) | Command::HashPassword => "warn",
         _ => "info,aws_config=warn",
     };
     logging::start(cli.log_format, cli.verbose, level)?;
@@ -77,6 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 CatalogCommand::Convert { file } => catalog_convert::run(&file),
                 CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },
+            Command::Doctor(args) => Box::pin(doctor::run(&args)).await,
             Command::HashPassword => password::run(),
             Command::Checkpoints(args) => Box::pin(checkpoints::run(&args)).await,
             Command::Demo(args) => Box::pin(demo::run(&args)).await,
