@@ -8,6 +8,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::datagen::PayloadCompression;
 use super::doctor::DoctorArgs;
+use super::health::HealthArgs;
 use super::sql::login::LoginArgs;
 use super::sql::url::ServerUrl;
 
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Checkpoints(CheckpointsArgs),
     /// Check what a server needs: credentials, permissions, streams, the checkpoint table; and say what reading costs.
     Doctor(DoctorArgs),
+    /// Ask a server of this machine whether it can serve: exit code 0 or 1.
+    Health(HealthArgs),
     /// Hash a password for `auth.users` of a configuration: asked for, or read from stdin.
     HashPassword,
 }

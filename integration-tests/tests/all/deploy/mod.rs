@@ -1,0 +1,4 @@
+//! What is needed to run it: the doctor.
+
+mod aws;
+mod doctor;
