@@ -43,7 +43,15 @@ fn build_linters() -> anyhow::Result<PathBuf> {
         let requirements = directory.join("requirements.txt");
         std::fs::write(&requirements, REQUIREMENTS)?;
         let mut install = Command::new(directory.join("bin/python"));
-        install.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]);
+        install.args([
+            "-m",
+            "pip",
+            "--no-input",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            "--no-deps",
+        ]);
         run(install.arg("--requirement").arg(&requirements), "pip install")?;
         Ok(())
     })?;
@@ -57,7 +65,9 @@ fn build_renderer() -> anyhow::Result<PathBuf> {
     let directory = prepare("chart", &pins, |directory| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("chart");
         let mut build = Command::new("go");
-        build.args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(directory.join("chart"));
+        build
+            .args(["build", "-mod=readonly", "-trimpath", "-o"])
+            .arg(directory.join("chart"));
         run(build.arg(".").current_dir(source), "go build")?;
         Ok(())
     })?;

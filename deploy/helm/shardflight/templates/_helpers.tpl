@@ -40,7 +40,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $_ := set $config "data_dir" "/var/lib/shardflight" -}}
 {{- $_ := set $config "insecure" .Values.insecure -}}
 {{- $catalog := get $config "catalog" | default dict -}}
-{{- if not (hasKey $catalog "path") }}{{ $_ := set $catalog "path" "/etc/shardflight/tables" }}{{ end -}}
+{{- if not (hasKey $catalog "path") -}}
+{{- /* A mounted ConfigMap cannot be written. */ -}}
+{{- $_ := set $catalog "path" "/etc/shardflight/tables" -}}
+{{- $_ := set $catalog "ddl" false -}}
+{{- end -}}
 {{- $_ := set $config "catalog" $catalog -}}
 {{- if .Values.tls.secretName }}{{ $_ := set $config "tls" (dict "cert" "/etc/shardflight/tls/tls.crt" "key" "/etc/shardflight/tls/tls.key") }}{{ end -}}
 {{- if .Values.cluster.enabled -}}

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use shard_reader::{KinesisSettings, SourceError};
 
 use super::clock::ServiceClock;
@@ -43,10 +43,13 @@ where
         Err(error) => error,
     };
     let Some(service) = error.as_service_error() else {
-        return Verdict::Failed(DisplayErrorContext(&error).to_string());
+        return Verdict::Failed(chain(&error));
     };
-    let code = service.code().unwrap_or("error without a code");
-    let text = match service.message() {
+    of_code(service.code().unwrap_or("error without a code"), service.message())
+}
+
+fn of_code(code: &str, message: Option<&str>) -> Verdict {
+    let text = match message {
         Some(message) => format!("{code}: {message}"),
         None => code.to_owned(),
     };
@@ -54,5 +57,37 @@ where
         "DryRunOperationException" => Verdict::Allowed,
         code if code.contains("AccessDenied") || code == "NotAuthorized" => Verdict::Denied(text),
         _ => Verdict::Failed(text),
+    }
+}
+
+/// An error and its causes, each once.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_that_would_have_succeeded_is_an_error_by_name() {
+        assert_eq!(of_code("DryRunOperationException", Some("why")), Verdict::Allowed);
+        let denied = of_code("AccessDeniedException", Some("why"));
+        assert_eq!(denied, Verdict::Denied("AccessDeniedException: why".into()));
+        assert_eq!(
+            of_code("KMSAccessDeniedException", None),
+            Verdict::Denied("KMSAccessDeniedException".into())
+        );
+        let throttled = of_code("ThrottlingException", Some("why"));
+        assert_eq!(throttled, Verdict::Failed("ThrottlingException: why".into()));
     }
 }

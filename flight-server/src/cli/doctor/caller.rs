@@ -5,17 +5,28 @@ use shard_reader::KinesisSettings;
 use super::call::{Verdict, verdict};
 use super::report::{Outcome, Report};
 
-/// Checks the credentials of settings; the answer is the account.
-pub(super) async fn check(settings: &KinesisSettings, about: &str, report: &mut Report) -> Option<String> {
+/// Whose credentials they are, as far as that is known.
+#[derive(Debug, Default)]
+pub(super) struct Caller {
+    pub(super) account: Option<String>,
+    pub(super) region: Option<String>,
+}
+
+/// Checks the credentials of settings.
+pub(super) async fn check(settings: &KinesisSettings, about: &str, report: &mut Report) -> Caller {
     let shared = match settings.with_role("kinesis").await {
         Ok(shared) => shared,
         Err(error) => {
             report.add(about, "credentials", Outcome::Failed, error.to_string());
-            return None;
+            return Caller::default();
         }
     };
-    if let Some(region) = shared.region() {
-        report.add(about, "region", Outcome::Ok, region.to_string());
+    let mut caller = Caller {
+        account: None,
+        region: shared.region().map(ToString::to_string),
+    };
+    if let Some(region) = &caller.region {
+        report.add(about, "region", Outcome::Ok, region);
     }
     let elsewhere = settings
         .endpoint
@@ -24,7 +35,7 @@ pub(super) async fn check(settings: &KinesisSettings, about: &str, report: &mut 
     if let Some(endpoint) = elsewhere {
         let text = format!("not asked for: {endpoint} is no AWS endpoint (AWS_ENDPOINT_URL_STS names an STS beside it)");
         report.add(about, "credentials", Outcome::Unknown, text);
-        return None;
+        return caller;
     }
     let reply = aws_sdk_sts::Client::new(&shared).get_caller_identity().send().await;
     match reply {
@@ -35,14 +46,13 @@ pub(super) async fn check(settings: &KinesisSettings, about: &str, report: &mut 
                 .as_ref()
                 .map_or_else(String::new, |role| format!(" (assumed {role})"));
             report.add(about, "credentials", Outcome::Ok, format!("{arn}{role}"));
-            identity.account().map(str::to_owned)
+            caller.account = identity.account().map(str::to_owned);
         }
         Err(error) => {
-            let (Verdict::Denied(text) | Verdict::Failed(text)) = verdict::<(), _>(Err(error)) else {
-                return None;
-            };
-            report.add(about, "credentials", Outcome::Failed, format!("GetCallerIdentity: {text}"));
-            None
+            if let Verdict::Denied(text) | Verdict::Failed(text) = verdict::<(), _>(Err(error)) {
+                report.add(about, "credentials", Outcome::Failed, format!("GetCallerIdentity: {text}"));
+            }
         }
     }
+    caller
 }

@@ -102,14 +102,23 @@ impl Needs {
         {
             own.push(json!({ "Sid": "TakeRoles", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles }));
         }
-        Ok(held
-            .into_iter()
-            .filter(|(_, statements)| !statements.is_empty())
-            .map(|(holder, statements)| HeldPolicy {
-                holder: holder.unwrap_or_else(|| "the server's own identity".to_owned()),
-                policy: json!({ "Version": "2012-10-17", "Statement": statements }),
+        let partition = self.partition();
+        let policies = held.into_iter().filter(|(_, statements)| !statements.is_empty());
+        policies
+            .map(|(holder, statements)| {
+                let text = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+                Ok(HeldPolicy {
+                    holder: holder.unwrap_or_else(|| "the server's own identity".to_owned()),
+                    policy: serde_json::from_str(&text.replace("\"arn:aws:", &format!("\"arn:{partition}:")))?,
+                })
             })
-            .collect())
+            .collect()
+    }
+
+    /// Where the streams are: `aws`, `aws-cn`, `aws-us-gov`.
+    fn partition(&self) -> &str {
+        let arn = self.streams.values().flatten().next();
+        arn.and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws")
     }
 }
 
@@ -236,6 +245,20 @@ mod tests {
             policies[1].policy["Statement"][1]["Resource"],
             json!([STREAM, format!("{STREAM}/consumer/*")])
         );
+    }
+
+    #[test]
+    fn other_partitions_have_other_names() {
+        let stream = STREAM.replace("arn:aws:", "arn:aws-cn:");
+        let needs = Needs {
+            streams: BTreeMap::from([(None, BTreeSet::from([stream.clone()]))]),
+            segments: Objects::parse("s3://b/p"),
+            ..Needs::default()
+        };
+        let policy = &needs.policies().unwrap()[0].policy;
+        assert_eq!(policy["Statement"][0]["Resource"], json!([stream]));
+        assert_eq!(policy["Statement"][1]["Resource"], "arn:aws-cn:s3:::b");
+        assert_eq!(policy["Statement"][2]["Resource"], "arn:aws-cn:s3:::b/p/*");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use shard_reader::KinesisSettings;
 use super::super::args::KinesisArgs;
 use super::super::serve::settings;
 use super::super::{catalog_files, stdout};
+use super::caller::Caller;
 use super::clock::ServiceClock;
 use super::permissions::{self, Wanted};
 use super::policy::{Needs, Objects};
@@ -64,12 +65,12 @@ pub(crate) async fn run(args: &DoctorArgs) -> anyhow::Result<()> {
         fan_out: config.reader.fan_out.reader_config().is_some(),
         ..Needs::default()
     };
-    let account = caller::check(&settings(&config.kinesis), "configuration", &mut report).await;
+    let caller = caller::check(&settings(&config.kinesis), "configuration", &mut report).await;
     for (settings, name) in &streams {
         Box::pin(check_stream(&config, args.write, settings, name, &mut needs, &mut report)).await;
     }
     table::check(&config, &mut report).await;
-    note_stores(&config, account.as_deref(), &mut needs);
+    note_stores(&config, &caller, &mut needs);
     report.policies = needs.policies()?;
     let text = match args.format {
         Form::Text => report.text()?,
@@ -146,12 +147,16 @@ async fn check_stream(config: &Config, write: bool, settings: &KinesisSettings, 
 }
 
 /// What the configuration keeps elsewhere.
-fn note_stores(config: &Config, account: Option<&str>, needs: &mut Needs) {
+fn note_stores(config: &Config, caller: &Caller, needs: &mut Needs) {
     if let Some(section) = &config.checkpoints.dynamodb {
-        let region = section.region.as_deref().or(config.kinesis.region.as_deref()).unwrap_or("REGION");
+        let region = section.region.as_deref().or(caller.region.as_deref()).unwrap_or("REGION");
         let arn = match section.table.starts_with("arn:") {
             true => section.table.clone(),
-            false => format!("arn:aws:dynamodb:{region}:{}:table/{}", account.unwrap_or("ACCOUNT"), section.table),
+            false => format!(
+                "arn:aws:dynamodb:{region}:{}:table/{}",
+                caller.account.as_deref().unwrap_or("ACCOUNT"),
+                section.table
+            ),
         };
         needs.checkpoints = Some((section.role_arn.clone(), arn, section.create));
     }

@@ -41,7 +41,13 @@ pub(super) async fn look(client: &Client, stream: &str, fan_out: Option<&str>, a
         .send()
         .await;
     let summary = match reply {
-        Ok(reply) => reply.stream_description_summary?,
+        Ok(reply) => match reply.stream_description_summary {
+            Some(summary) => summary,
+            None => {
+                report.add(about, "DescribeStreamSummary", Outcome::Failed, "the reply describes no stream");
+                return None;
+            }
+        },
         Err(error) => {
             match verdict::<(), _>(Err(error)) {
                 Verdict::Denied(text) => report.add(about, "DescribeStreamSummary", Outcome::Failed, text),
