@@ -1,6 +1,7 @@
 //! Shardflight: SQL over Amazon Kinesis Data Streams through Arrow Flight SQL.
 
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod http;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::datagen::PayloadCompression;
+use super::doctor::DoctorArgs;
+use super::health::HealthArgs;
 use super::sql::login::LoginArgs;
 use super::sql::url::ServerUrl;
 
@@ -42,6 +44,10 @@ pub(crate) enum Command {
     Catalog(CatalogArgs),
     /// Look after checkpoints: what named consumers have consumed.
     Checkpoints(CheckpointsArgs),
+    /// Check what a server needs: credentials, permissions, streams, the checkpoint table; and say what reading costs.
+    Doctor(DoctorArgs),
+    /// Ask a server of this machine whether it can serve: exit code 0 or 1.
+    Health(HealthArgs),
     /// Hash a password for `auth.users` of a configuration: asked for, or read from stdin.
     HashPassword,
 }

@@ -15,6 +15,8 @@ mod datagen;
 mod demo;
 mod demo_clients;
 mod demo_data;
+mod doctor;
+mod health;
 mod local_engine;
 mod logging;
 mod object_storage;
@@ -63,7 +65,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let level = match cli.command {
-        Command::Sql(_) | Command::Checkpoints(_) | Command::HashPassword => "warn",
+        Command::Sql(_) | Command::Checkpoints(_) | Command::Doctor(_) | Command::Health(_) | Command::HashPassword => "warn",
         _ => "info,aws_config=warn",
     };
     logging::start(cli.log_format, cli.verbose, level)?;
@@ -77,6 +79,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 CatalogCommand::Convert { file } => catalog_convert::run(&file),
                 CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },
+            Command::Doctor(args) => Box::pin(doctor::run(&args)).await,
+            Command::Health(args) => health::run(&args).await,
             Command::HashPassword => password::run(),
             Command::Checkpoints(args) => Box::pin(checkpoints::run(&args)).await,
             Command::Demo(args) => Box::pin(demo::run(&args)).await,

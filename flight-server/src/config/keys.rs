@@ -155,7 +155,18 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         ]),
     ),
     ("audit", Section(&[("path", Text), ("sql", Plain)])),
-    ("cluster", NotYet),
+    (
+        "cluster",
+        Section(&[
+            ("listen", Text),
+            ("address", Text),
+            ("advertise", Text),
+            ("token", Text),
+            ("peers", Plain),
+            ("dns", Text),
+            ("tls", Section(&[("cert", Text), ("key", Text), ("ca", Text), ("name", Text)])),
+        ]),
+    ),
 ];
 
 /// Finds `name` among `keys`; `prefix` is the dotted path to them. The error is a sentence.

@@ -5,6 +5,7 @@
 
 mod auth;
 mod checkpoints;
+mod cluster;
 mod keys;
 mod load;
 mod model;
@@ -17,6 +18,7 @@ pub use auth::{
     TokenEntry, UserEntry,
 };
 pub use checkpoints::{CheckpointsSection, DynamoDbSection};
+pub use cluster::{ClusterConfig, ClusterSection, ClusterTls, ClusterTlsSection, Peers};
 pub use load::ConfigError;
 pub use model::{
     AllowSection, CatalogSection, Config, FanOutSection, FanOutUse, KinesisSection, MetricsSection, QuerySection, ReaderSection,

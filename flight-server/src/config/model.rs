@@ -8,6 +8,7 @@ use shard_reader::FanOutConfig;
 
 use super::auth::{AuditSection, AuthSection, TlsSection};
 use super::checkpoints::CheckpointsSection;
+use super::cluster::ClusterSection;
 use super::scratch::ScratchSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
@@ -70,6 +71,9 @@ pub struct Config {
     /// What AWS charges for reading.
     #[serde(deserialize_with = "section")]
     pub prices: PricesSection,
+    /// The nodes that share the work; absent: this process is alone.
+    #[serde(deserialize_with = "named")]
+    pub cluster: Option<ClusterSection>,
 }
 
 impl Default for Config {
@@ -94,6 +98,7 @@ impl Default for Config {
             metrics: MetricsSection::default(),
             system: SystemSection::default(),
             prices: PricesSection::default(),
+            cluster: None,
         }
     }
 }
@@ -379,6 +384,7 @@ impl Config {
         }
         self.prices.validate()?;
         self.checkpoints.validate()?;
+        self.cluster()?;
         if self.segments.store.is_some() && self.segments_dir().is_none() {
             return Err("segments.store: what is fetched from there goes to segments.path, which is `none`".to_owned());
         }

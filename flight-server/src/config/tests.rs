@@ -263,7 +263,7 @@ fn dynamodb(config: &mut Config, change: fn(&mut DynamoDbSection)) {
 }
 
 /// Keys that mean nothing without another one.
-const TOGETHER: usize = 1 + 13;
+const TOGETHER: usize = 1 + 13 + 10;
 
 #[test]
 fn every_key_by_file_and_by_variable() {
@@ -374,7 +374,8 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
     );
     let error = from_file("zzz: 1").unwrap_err();
     assert!(error.contains("unknown key `zzz`; known here: listen, http"), "{error}");
-    assert!(!error.contains("cluster"), "what is not supported is not offered: {error}");
+    let error = from_file("reader:\n  zzz: 1").unwrap_err();
+    assert!(!error.contains("warm"), "what is not supported is not offered: {error}");
     let error = from_env(&[("SHARDFLIGHT_LISTN", "x")]).unwrap_err();
     assert_eq!(
         error,
@@ -384,15 +385,15 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_versions_are_refused_as_such() {
-    let error = from_file("cluster: {}").unwrap_err();
-    assert_eq!(error, "FILE:1:1: `cluster` is not supported yet in this version; remove it");
+    let error = from_file("reader: { warm: [] }").unwrap_err();
+    assert_eq!(error, "FILE:1:11: `reader.warm` is not supported yet in this version; remove it");
     for (section, key) in [("reader", "warm"), ("allow", "read"), ("allow", "write")] {
         let error = from_file(&format!("{section}:\n  {key}: 1")).unwrap_err();
         assert!(error.starts_with("FILE:2:3: "), "{error}");
         assert!(error.contains(&format!("`{section}.{key}` is not supported yet")), "{error}");
     }
-    let error = from_env(&[("SHARDFLIGHT_CLUSTER", "x")]).unwrap_err();
-    assert!(error.contains("`cluster` is not supported yet"), "{error}");
+    let error = from_env(&[("SHARDFLIGHT_READER__WARM", "x")]).unwrap_err();
+    assert!(error.contains("`reader.warm` is not supported yet"), "{error}");
 }
 
 #[test]

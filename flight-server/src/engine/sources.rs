@@ -30,7 +30,8 @@ impl KinesisSources {
         }
     }
 
-    fn settings(&self, overrides: Option<&KinesisOverrides>) -> KinesisSettings {
+    /// How a table's stream is reached.
+    pub fn settings(&self, overrides: Option<&KinesisOverrides>) -> KinesisSettings {
         let mut settings = self.base.clone();
         if let Some(own) = overrides {
             let set = |target: &mut Option<String>, value: &Option<String>| {

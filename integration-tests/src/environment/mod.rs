@@ -3,6 +3,7 @@
 //! An environment is keyed by a hash of everything that it is made from, so a change of a pin makes a new one and nothing else does. It is built
 //! under a file lock: test executables that run at the same time wait for the one that builds. What was interrupted is built again.
 
+mod deployment;
 mod go;
 mod java;
 mod node;
@@ -17,6 +18,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
+pub use deployment::{chart_renderer, linters};
 pub use go::grafana;
 pub use java::{Java, java};
 pub use node::{Node, node};

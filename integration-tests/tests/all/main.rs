@@ -8,6 +8,7 @@ mod conformance;
 mod consumers;
 mod definitions;
 mod demo;
+mod deploy;
 mod faults;
 mod follow;
 mod large_record;

@@ -75,7 +75,7 @@ impl KinesisSettings {
     ///
     /// # Errors
     /// `Invalid` when the settings make no sense together or no region is known.
-    pub(crate) async fn with_role(&self, section: &str) -> Result<aws_config::SdkConfig, SourceError> {
+    pub async fn with_role(&self, section: &str) -> Result<aws_config::SdkConfig, SourceError> {
         let invalid = |message: String| SourceError::new(SourceErrorKind::Invalid, message);
         if self.role_arn.is_none() && (self.external_id.is_some() || self.session_name.is_some()) {
             return Err(invalid("external_id and session_name need role_arn".into()));

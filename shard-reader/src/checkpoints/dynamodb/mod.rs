@@ -146,6 +146,14 @@ impl DynamoDbCheckpoints {
         self
     }
 
+    /// The table's state, as the service words it; `None` where there is no such table. Makes none.
+    ///
+    /// # Errors
+    /// Those of DescribeTable; `Invalid` for a table with other keys.
+    pub async fn table_state(&self) -> Result<Option<String>, CheckpointError> {
+        table::state(&self.reads, &self.table).await.map_err(|error| self.told(error))
+    }
+
     fn moment(&self) -> Moment {
         Moment {
             now_ms: self.clock.now_ms(),

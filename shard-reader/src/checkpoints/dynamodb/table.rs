@@ -64,6 +64,15 @@ pub(super) async fn ensure(client: &Client, table: &str) -> Result<(), Checkpoin
     Ok(())
 }
 
+/// The table's state; `None` where it is missing.
+pub(super) async fn state(client: &Client, table: &str) -> Result<Option<String>, CheckpointError> {
+    Ok(match find(client, table).await? {
+        Found::Active => Some(TableStatus::Active.to_string()),
+        Found::Soon(state) => Some(state),
+        Found::Missing => None,
+    })
+}
+
 async fn find(client: &Client, table: &str) -> Result<Found, CheckpointError> {
     let description = match client.describe_table().table_name(table).send().await {
         Ok(reply) => reply.table,

@@ -1,0 +1,12 @@
+//! The nodes that share the work. They are equal: each answers any client, and what a node believes of the others costs speed when it is wrong, never rows.
+//!
+//! ```text
+//! members     which nodes there are, and which of them answer
+//! placement   which of them owns a shard
+//! ```
+
+mod members;
+mod placement;
+
+pub use members::{Members, Node};
+pub use placement::Placement;
