@@ -66,6 +66,7 @@ fn service(source: &MemorySource, directory: &std::path::Path) -> FlightService 
         admission: AdmissionLimits::default(),
         scratch: ScratchConfig::default(),
         audit: AuditLog::off(),
+        nodes: Arc::new(flight_server::engine::Alone),
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(directory.join("checkpoints.redb")));
     let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source.clone())), checkpoints).unwrap();

@@ -13,12 +13,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::ServedEngine;
+use super::cluster::Joined;
 use super::reader_facts::ReaderFacts;
 use super::security::Security;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::engine::{
-    Access, AdmissionLimits, AllowedStreams, AuditLog, DefinitionRules, Engine, EngineConfig, Patterns, ScratchConfig, SourceProvider,
-    parse_option,
+    Access, AdmissionLimits, AllowedStreams, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, Nodes, Patterns, ScratchConfig,
+    SourceProvider, parse_option,
 };
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
@@ -31,6 +33,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(super) struct Listeners {
     pub(super) flight: TcpListener,
     pub(super) http: TcpListener,
+    pub(super) cluster: Option<Joined>,
 }
 
 /// Listens on `address`; `option` is what a user changes if that fails.
@@ -69,12 +72,24 @@ impl Server {
         };
         create(&config.data_dir)?;
         create(&config.spill_dir())?;
-        let key = config.data_dir.join("ticket.key");
-        let sealer = Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?;
+        let cluster = listeners.cluster.as_ref().map(|joined| Arc::clone(&joined.cluster));
+        let sealer = match &cluster {
+            Some(cluster) => Sealer::with_key(cluster.sealing_key()),
+            None => {
+                let key = config.data_dir.join("ticket.key");
+                Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?
+            }
+        };
+        let nodes: Arc<dyn Nodes> = match &cluster {
+            Some(cluster) => Arc::<Cluster>::clone(cluster),
+            None => Arc::new(Alone),
+        };
+        let pace = reader.pace.clone();
         let readers = Readers::new(reader);
         let engine_config = EngineConfig {
             access: Arc::clone(&security.access),
             audit: Arc::clone(&security.audit),
+            nodes,
             ..engine_config(config)?
         };
         let engine = Engine::new(engine_config, Arc::clone(&catalog), Arc::clone(&readers), sources, checkpoints)?;
@@ -91,6 +106,7 @@ impl Server {
             tls: security.tls.clone(),
             access: security.access,
             audit: security.audit,
+            cluster,
             ..ServiceConfig::default()
         };
         let service = FlightService::with_backend(backend, sealer, service_config);
@@ -98,6 +114,15 @@ impl Server {
         let shutdown = CancellationToken::new();
         let (flight, http) = (listeners.flight.local_addr()?, listeners.http.local_addr()?);
         let mut tasks = JoinSet::new();
+        if let Some(Joined { cluster, listener }) = listeners.cluster {
+            let (serving, stop, routes) = (Arc::clone(&cluster), shutdown.clone(), service.node_routes());
+            tasks.spawn(async move { serving.serve(listener, routes, stop, DRAIN).await.map_err(Into::into) });
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                cluster.keep(pace, &stop).await;
+                Ok(())
+            });
+        }
         let stop = shutdown.clone();
         tasks.spawn(async move { service::serve(listeners.flight, service, stop, DRAIN).await.context("Flight SQL") });
         if let Some(tls) = security.tls {
@@ -197,6 +222,7 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             ..config.scratch.limits()
         },
         audit: AuditLog::off(),
+        nodes: Arc::new(Alone),
     })
 }
 
