@@ -1,7 +1,7 @@
 //! The life of a statement up to its endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{DirectoryCatalog, TableName};
@@ -21,6 +21,7 @@ use super::config::EngineConfig;
 use super::consume::{Consumers, Ending};
 use super::cost::{self, Total};
 use super::definitions::{self, InferredStreams};
+use super::distribution::Distribution;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
@@ -59,6 +60,7 @@ pub struct Engine {
     inferred_streams: InferredStreams,
     consumers: Consumers,
     admission: Arc<Admission>,
+    pub(super) distribution: OnceLock<Arc<dyn Distribution>>,
     pub(super) written: Arc<WriteCounts>,
 }
 
@@ -89,6 +91,7 @@ impl Engine {
             inferred_streams: InferredStreams::default(),
             consumers: Consumers::new(checkpoints),
             admission: Admission::new(admission),
+            distribution: OnceLock::new(),
             written: Arc::default(),
         }))
     }
@@ -152,6 +155,10 @@ impl Engine {
 
     pub(super) fn queries(&self) -> &Arc<Queries> {
         &self.queries
+    }
+
+    pub(super) fn errors(&self) -> &Arc<ScanErrors> {
+        &self.errors
     }
 
     /// Bad records met so far: for metrics.
@@ -426,6 +433,7 @@ impl Engine {
             query_id: asker.query_id.into(),
             promises: Arc::clone(&self.promises),
             target_partitions: self.config.target_partitions,
+            least_partitions: if self.distribution.get().is_some() { 2 } else { 1 },
             follow,
         });
         let streams = available.tables(&exposed, &scope)?;
