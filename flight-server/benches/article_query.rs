@@ -90,6 +90,7 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
         access: Arc::new(Access::everything()),
         admission: AdmissionLimits::default(),
         audit: AuditLog::off(),
+        nodes: Arc::new(flight_server::engine::Alone),
         target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(tables.join("checkpoints.redb")));

@@ -64,6 +64,7 @@ fn service(source: &MemorySource, directory: &std::path::Path) -> FlightService 
         access: Arc::new(Access::everything()),
         admission: AdmissionLimits::default(),
         audit: AuditLog::off(),
+        nodes: Arc::new(flight_server::engine::Alone),
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(directory.join("checkpoints.redb")));
     let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source.clone())), checkpoints).unwrap();

@@ -31,7 +31,7 @@ pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind, PutFate};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
-    CacheCounters, EstimateSource, FanOutConfig, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, PinRequest, ReadError,
+    CacheCounters, EstimateSource, FanOutConfig, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, Pace, PinRequest, ReadError,
     ReadErrorKind, ReadEstimate, ReaderConfig, Readers, ScanStart, ScanTotals, SegmentFacts, SegmentSlice, ShardBounds, ShardCounters,
     ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
 };

@@ -93,6 +93,7 @@ impl Demo {
         let listeners = Listeners {
             flight: bind("--listen", flight).await?,
             http: bind("--http", http).await?,
+            cluster: None,
         };
         let tables = data_dir.join("tables");
         std::fs::create_dir_all(&tables).with_context(|| format!("cannot make directory {}", tables.display()))?;

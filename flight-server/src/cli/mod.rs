@@ -11,6 +11,7 @@ mod catalog_files;
 mod catalog_infer;
 mod checkpoint_store;
 mod checkpoints;
+mod cluster;
 mod datagen;
 mod demo;
 mod demo_clients;

@@ -7,6 +7,7 @@ use shard_reader::{KinesisSettings, ReaderConfig};
 use super::args::ServeArgs;
 use super::catalog_files;
 use super::checkpoint_store;
+use super::cluster;
 use super::security::Security;
 use super::segments;
 use super::server::{Listeners, Server, bind};
@@ -24,6 +25,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let listeners = Listeners {
         flight: bind("listen", config.listen.0).await?,
         http: bind("http", config.http.0).await?,
+        cluster: cluster::join(&config).await?,
     };
     let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));
     let reader = ReaderConfig {
@@ -33,12 +35,14 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let checkpoints = checkpoint_store::build(&config).await?;
     let catalog = catalog_files::open(&config).await?;
     let kept = checkpoints.describe();
+    let node = listeners.cluster.as_ref().map(|joined| joined.cluster.members().own().to_string());
     let mut server = Server::start(&config, security.clone(), listeners, catalog, sources, reader, checkpoints)?;
     server.ready();
     tracing::info!(
         flight = %format_args!("{}://{}", if security.tls.is_some() { "grpc+tls" } else { "grpc" }, server.flight),
         http = %format_args!("http://{}", server.http),
         checkpoints = kept,
+        node,
         "serving"
     );
     loop {

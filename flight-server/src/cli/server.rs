@@ -13,11 +13,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::ServedEngine;
+use super::cluster::Joined;
 use super::reader_facts::ReaderFacts;
 use super::security::Security;
+use crate::cluster::Cluster;
+use crate::cluster::distributed::Part;
 use crate::config::Config;
 use crate::engine::{
-    Access, AdmissionLimits, AllowedStreams, AuditLog, DefinitionRules, Engine, EngineConfig, Patterns, SourceProvider, parse_option,
+    Access, AdmissionLimits, AllowedStreams, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, Nodes, Patterns, SourceProvider,
+    parse_option,
 };
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
@@ -30,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(super) struct Listeners {
     pub(super) flight: TcpListener,
     pub(super) http: TcpListener,
+    pub(super) cluster: Option<Joined>,
 }
 
 /// Listens on `address`; `option` is what a user changes if that fails.
@@ -68,15 +73,28 @@ impl Server {
         };
         create(&config.data_dir)?;
         create(&config.spill_dir())?;
-        let key = config.data_dir.join("ticket.key");
-        let sealer = Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?;
+        let cluster = listeners.cluster.as_ref().map(|joined| Arc::clone(&joined.cluster));
+        let sealer = match &cluster {
+            Some(cluster) => Sealer::with_key(cluster.sealing_key()),
+            None => {
+                let key = config.data_dir.join("ticket.key");
+                Sealer::open_or_create(&key).with_context(|| format!("cannot use the ticket key {}", key.display()))?
+            }
+        };
+        let nodes: Arc<dyn Nodes> = match &cluster {
+            Some(cluster) => Arc::<Cluster>::clone(cluster),
+            None => Arc::new(Alone),
+        };
+        let pace = reader.pace.clone();
         let readers = Readers::new(reader);
         let engine_config = EngineConfig {
             access: Arc::clone(&security.access),
             audit: Arc::clone(&security.audit),
+            nodes,
             ..engine_config(config)?
         };
         let engine = Engine::new(engine_config, Arc::clone(&catalog), Arc::clone(&readers), sources, checkpoints)?;
+        let part = cluster.as_ref().map(|cluster| cluster.part(&engine));
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),
@@ -90,6 +108,7 @@ impl Server {
             tls: security.tls.clone(),
             access: security.access,
             audit: security.audit,
+            cluster,
             ..ServiceConfig::default()
         };
         let service = FlightService::with_backend(backend, sealer, service_config);
@@ -97,6 +116,24 @@ impl Server {
         let shutdown = CancellationToken::new();
         let (flight, http) = (listeners.flight.local_addr()?, listeners.http.local_addr()?);
         let mut tasks = JoinSet::new();
+        if let Some(Joined { cluster, listener }) = listeners.cluster {
+            let (serving, stop) = (Arc::clone(&cluster), shutdown.clone());
+            let plans = part.as_ref().map(Part::routes).unwrap_or_default();
+            let routes = service.node_routes().merge(plans);
+            tasks.spawn(async move { serving.serve(listener, routes, stop, DRAIN).await.map_err(Into::into) });
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                cluster.keep(pace, &stop).await;
+                Ok(())
+            });
+        }
+        if let Some(part) = part {
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                part.keep(&stop).await;
+                Ok(())
+            });
+        }
         let stop = shutdown.clone();
         tasks.spawn(async move { service::serve(listeners.flight, service, stop, DRAIN).await.context("Flight SQL") });
         if let Some(tls) = security.tls {
@@ -192,6 +229,7 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             queue_timeout: config.query.queue_timeout,
         },
         audit: AuditLog::off(),
+        nodes: Arc::new(Alone),
     })
 }
 

@@ -9,6 +9,7 @@ use super::admission::AdmissionLimits;
 use super::audit::AuditLog;
 use super::cost::Prices;
 use super::definitions::DefinitionRules;
+use super::nodes::Nodes;
 use super::runtime::SystemLimits;
 
 /// What the engine may use.
@@ -36,4 +37,6 @@ pub struct EngineConfig {
     pub admission: AdmissionLimits,
     /// Where statements are taken down.
     pub audit: Arc<AuditLog>,
+    /// The servers that share the work.
+    pub nodes: Arc<dyn Nodes>,
 }

@@ -162,3 +162,53 @@ impl Attempts {
 pub(crate) fn register_functions(state: &mut SessionState) -> DfResult<()> {
     functions::register_physical(state)
 }
+
+#[cfg(test)]
+mod tests {
+    use catalog::TableName;
+    use shard_reader::{Position, ScanTotals, ShardPin, ShardRange, StatementMeter, TipKind};
+
+    use super::*;
+
+    #[test]
+    fn tasks_together_read_no_more_than_the_statement_may() {
+        let facts = || ExecutionFacts::new("q".into(), StatementMeter::new(100, None), OnLimit::Fail);
+        let table = TableName {
+            schema: "default".into(),
+            table: "t".into(),
+        };
+        let pin = ShardPin {
+            range: ShardRange {
+                shard: "shardId-000000000000".into(),
+                start: Position::TrimHorizon,
+                end: Position::TrimHorizon,
+            },
+            shard_start: None,
+            shard_end: None,
+            hash_range: None,
+            tip: TipKind::Reached,
+            bytes_cached: 0,
+        };
+        // each within the limit
+        let said = |bytes_read| {
+            let task = facts();
+            let slot = task.begin(&table, &pin);
+            task.done(
+                slot,
+                Position::TrimHorizon,
+                ScanTotals {
+                    bytes_read,
+                    ..ScanTotals::default()
+                },
+            );
+            task.carried()
+        };
+        for (first, second, fits) in [(60, 40, true), (60, 41, false)] {
+            let elsewhere = FactsElsewhere::default();
+            elsewhere.add(&said(first));
+            elsewhere.add(&said(second));
+            let settled = elsewhere.settle(&facts());
+            assert_eq!(settled.is_ok(), fits, "{first} and {second}: {settled:?}");
+        }
+    }
+}

@@ -447,6 +447,7 @@ impl Engine {
                 errors: Arc::clone(&self.errors),
                 grants,
                 promises: Arc::clone(&self.promises),
+                nodes: Arc::clone(&self.config.nodes),
                 checkpoints: Arc::clone(self.consumers.store()),
             },
         );

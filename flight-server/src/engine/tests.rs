@@ -145,6 +145,7 @@ impl World {
             access: Arc::new(access),
             admission: AdmissionLimits::default(),
             audit: AuditLog::off(),
+            nodes: Arc::new(crate::engine::Alone),
         };
         let store = store.unwrap_or_else(|| Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb"))));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source))), store).unwrap();

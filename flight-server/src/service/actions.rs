@@ -119,10 +119,10 @@ impl Inner {
                 };
                 one(&CloseSessionResult { status: status.into() })
             }
-            CANCEL => one(&self.cancel_flight(caller, decode(kind, &action.body)?)?),
+            CANCEL => one(&self.cancel_flight(caller, decode(kind, &action.body)?).await?),
             CANCEL_QUERY => {
                 let request: ActionCancelQueryRequest = unpack(kind, &action.body)?;
-                Ok(vec![self.cancel_query(caller, &request)?])
+                Ok(vec![self.cancel_query(caller, &request).await?])
             }
             RENEW => one(&self.renew(caller, decode(kind, &action.body)?)?),
             BEGIN => {

@@ -135,7 +135,7 @@ fn text<'a>(headers: &'a MetadataMap, name: &str) -> Option<&'a str> {
 }
 
 /// The token of `Bearer …`. Other schemes name no session.
-fn bearer(authorization: &str) -> Option<&str> {
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -24,6 +24,7 @@ use super::authentication::AuthenticationLayer;
 use super::backend::Backend;
 use super::caller::Caller;
 use super::parameters::BoundLately;
+use super::relay::RelayLayer;
 use super::sealing::Sealer;
 use super::sessions::Sessions;
 use super::statements::{Planning, Sent, schema_message};
@@ -73,6 +74,16 @@ impl FlightService {
     /// Asks who sends a request.
     pub(crate) fn authentication_layer(&self) -> AuthenticationLayer {
         AuthenticationLayer::new(Arc::clone(&self.inner.config.authentication), Arc::clone(&self.inner.sealer))
+    }
+
+    /// Sends calls to the nodes that hold their sessions.
+    pub(crate) fn relay_layer(&self) -> RelayLayer {
+        RelayLayer::new(self.inner.config.cluster.clone(), Arc::clone(&self.inner.sealer))
+    }
+
+    /// What all calls share.
+    pub(crate) fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.inner)
     }
 
     /// Certificates, where connections have TLS.

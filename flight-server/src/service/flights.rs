@@ -13,7 +13,6 @@ use super::actions::command;
 use super::caller::Caller;
 use super::flight::Inner;
 use super::ticket::{open_ticket, renew_ticket};
-use crate::engine::CancelOutcome;
 
 /// A ticket is renewed up to this age; or to the lifetime of one that was not, if that is longer. A stream keeps records for 24 hours unless it
 /// is told otherwise.
@@ -21,24 +20,24 @@ const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 
 impl Inner {
     /// CancelFlightInfo, by any session of the same principal.
-    pub(crate) fn cancel_flight(&self, caller: &Caller, request: CancelFlightInfoRequest) -> Result<CancelFlightInfoResult, Status> {
+    pub(crate) async fn cancel_flight(&self, caller: &Caller, request: CancelFlightInfoRequest) -> Result<CancelFlightInfoResult, Status> {
         let info = request
             .info
             .ok_or_else(|| Status::invalid_argument("CancelFlightInfo: the request has no FlightInfo"))?;
-        Ok(CancelFlightInfoResult::new(self.cancelled(caller, info)?))
+        Ok(CancelFlightInfoResult::new(self.cancelled(caller, info).await?))
     }
 
     /// CancelQuery: the same, as clients did before there was CancelFlightInfo.
-    pub(crate) fn cancel_query(&self, caller: &Caller, request: &ActionCancelQueryRequest) -> Result<Bytes, Status> {
+    pub(crate) async fn cancel_query(&self, caller: &Caller, request: &ActionCancelQueryRequest) -> Result<Bytes, Status> {
         let info = FlightInfo::decode(&*request.info)
             .map_err(|error| Status::invalid_argument(format!("CancelQuery: the FlightInfo cannot be read: {error}")))?;
         // the numbers of both enumerations are the same
-        let result = i32::from(self.cancelled(caller, info)?);
+        let result = i32::from(self.cancelled(caller, info).await?);
         Ok(ActionCancelQueryResult { result }.as_any().encode_to_vec().into())
     }
 
     /// The tickets in the FlightInfo say which query, and that the caller may cancel it. What runs no more is not cancellable.
-    fn cancelled(&self, caller: &Caller, info: FlightInfo) -> Result<CancelStatus, Status> {
+    async fn cancelled(&self, caller: &Caller, info: FlightInfo) -> Result<CancelStatus, Status> {
         let principal = self.sessions.principal(caller)?;
         if info.endpoint.is_empty() {
             return Err(Status::invalid_argument("the FlightInfo has no endpoint, so it names no query"));
@@ -59,7 +58,7 @@ impl Inner {
         queries.dedup();
         let mut cancelled = false;
         for query in queries {
-            cancelled |= self.backend.cancel(&principal, &query) == CancelOutcome::Cancelled;
+            cancelled |= self.cancel_everywhere(&principal, &query).await;
         }
         Ok(if cancelled {
             CancelStatus::Cancelled

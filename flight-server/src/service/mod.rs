@@ -23,6 +23,7 @@
 //! ([`Authentication`]) takes every one for the anonymous principal, and accepts Basic credentials unread.
 
 mod actions;
+mod among_nodes;
 mod authentication;
 mod backend;
 mod caller;
@@ -37,6 +38,7 @@ mod parameters;
 mod paths;
 mod poll;
 mod reflection;
+mod relay;
 mod reply;
 mod sealing;
 mod server;
@@ -65,6 +67,7 @@ pub use sealing::{SealError, SealKind, Sealer};
 pub use server::{ServeError, serve};
 pub use tls::{Tls, TlsError, TlsFiles};
 
+use crate::cluster::Cluster;
 use crate::engine::{Access, AuditLog};
 
 /// A prepared handle holds nothing but its statement, and pools keep them for long: this only bounds what an old key can still open.
@@ -89,6 +92,8 @@ pub struct ServiceConfig {
     pub access: Arc<Access>,
     /// Where sessions are taken down.
     pub audit: Arc<AuditLog>,
+    /// The nodes that this server is one of.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Default for ServiceConfig {
@@ -102,6 +107,7 @@ impl Default for ServiceConfig {
             tls: None,
             access: Arc::new(Access::everything()),
             audit: AuditLog::off(),
+            cluster: None,
         }
     }
 }

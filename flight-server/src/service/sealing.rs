@@ -30,6 +30,8 @@ pub enum SealKind {
     Session,
     /// Descriptor of the next poll.
     Poll,
+    /// Who calls, from one node to another.
+    Relayed,
 }
 
 impl SealKind {
@@ -39,6 +41,7 @@ impl SealKind {
             Self::Prepared => 2,
             Self::Session => 3,
             Self::Poll => 4,
+            Self::Relayed => 5,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::reply::ReplyLayer;
 use super::{health, reflection};
 
 /// Largest message a client may send. tonic's own limit of 4 MiB is too small for bulk data.
-const LARGEST_REQUEST: usize = 64 << 20;
+pub(super) const LARGEST_REQUEST: usize = 64 << 20;
 
 /// HTTP/2 pings on a connection, and how long a peer may take to answer one before it counts as gone.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub async fn serve(listener: TcpListener, service: FlightService, shutdown: Canc
     let cut = CancellationToken::new();
     let _cut_on_drop = cut.clone().drop_guard();
     let stopping = service.stopping();
-    let (authentication, tls) = (service.authentication_layer(), service.tls());
+    let (authentication, relay, tls) = (service.authentication_layer(), service.relay_layer(), service.tls());
     let service = FlightServiceServer::new(service)
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(usize::MAX);
@@ -45,6 +45,7 @@ pub async fn serve(listener: TcpListener, service: FlightService, shutdown: Canc
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .layer(ReplyLayer)
+        .layer(relay)
         .layer(authentication)
         .add_service(service)
         .add_service(health_service)

@@ -9,6 +9,8 @@
 //! Behind a proxy a connection is nobody's. A call that comes through one and names no session gets one, too, but can set nothing in it: that
 //! is for calls that name it.
 //!
+//! In a cluster a session has a home, the node that opened it; other nodes relay its calls there (`relay`).
+//!
 //! A token says who logged in and how. It is good for a while after its last use, no longer than what was shown for it, and only as long as
 //! the server knows that login.
 
@@ -29,6 +31,7 @@ use super::caller::Caller;
 use super::connection::ConnectionSession;
 use super::sealing::{SealError, SealKind, Sealer};
 use super::{ServiceConfig, status};
+use crate::cluster::Node;
 use crate::engine::{Access, AuditEvent, AuditLog, Principal, Session, SessionId};
 
 /// Where nobody is asked who he is a token is good for as long as its session; this only bounds what an old key can still open.
@@ -52,6 +55,9 @@ struct Token {
     /// When that is good no more, seconds since the epoch.
     #[serde(default)]
     until: Option<u64>,
+    /// The node that holds the session; none, if a server is alone.
+    #[serde(default)]
+    home: Option<String>,
 }
 
 fn nobody_asked() -> Method {
@@ -80,6 +86,7 @@ pub(crate) struct Sessions {
     authentication: Arc<Authentication>,
     access: Arc<Access>,
     audit: Arc<AuditLog>,
+    home: Option<String>,
     entries: Mutex<Entries>,
 }
 
@@ -98,6 +105,16 @@ pub(crate) fn is_session_token(sealer: &Sealer, text: &str) -> bool {
     sealed.is_ok_and(|sealed| matches!(sealer.open(SealKind::Session, &sealed), Ok(_) | Err(SealError::Expired)))
 }
 
+/// The node that holds the session of a token; `None` if it is none, or good no more.
+pub(crate) fn home_in(sealer: &Sealer, text: &str) -> Option<Node> {
+    let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let opened = sealer.open(SealKind::Session, &sealed).ok()?;
+    let token: Token = ciborium::from_reader(opened.as_slice()).ok()?;
+    Some(Node {
+        url: token.home?.parse().ok()?,
+    })
+}
+
 impl Sessions {
     /// No sessions yet.
     pub(crate) fn new(sealer: Arc<Sealer>, config: &ServiceConfig) -> Self {
@@ -108,6 +125,7 @@ impl Sessions {
             authentication: Arc::clone(&config.authentication),
             access: Arc::clone(&config.access),
             audit: Arc::clone(&config.audit),
+            home: config.cluster.as_ref().map(|cluster| cluster.members().own().to_string()),
             entries: Mutex::new(Entries {
                 by_id: HashMap::new(),
                 swept: Instant::now(),
@@ -273,6 +291,7 @@ impl Sessions {
             issued: seconds(now),
             method: who.method,
             until: who.until.map(seconds),
+            home: self.home.clone(),
         };
         let mut bytes = Vec::new();
         ciborium::into_writer(&token, &mut bytes).map_err(|error| status::internal("session token", &error))?;

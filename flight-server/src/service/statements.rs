@@ -109,10 +109,15 @@ impl Inner {
             .try_with_schema(&*wire_schema(&planned.schema)?)
             .map_err(|error| status::internal("encoding the schema", &error))?;
         for content in planned.contents {
+            let locations = match &content {
+                Content::Part(part) => self.locations(part),
+                Content::Parked(_) => Vec::new(),
+            };
             let ticket = seal_ticket(&self.sealer, content, session.principal(), expires)?;
-            let endpoint = FlightEndpoint::new()
+            let mut endpoint = FlightEndpoint::new()
                 .with_ticket(ticket)
                 .with_expiration_time(Timestamp::from(expires));
+            endpoint.location = locations;
             info = info.with_endpoint(endpoint);
         }
         Ok(info)

@@ -165,5 +165,6 @@ async fn the_listener_of_nodes_hears_nobody_without_their_token() {
     let address = nodes.cluster.addresses[1].parse().unwrap();
     let mut client = Client::connect(address, Mode::Single).await.unwrap();
     let error = client.plan("select 1").await.unwrap_err();
-    assert!(format!("{error:#}").contains("shows no token"), "{error:#}");
+    let refused = format!("{error:#}");
+    assert!(refused.contains("401"), "{refused}");
 }

@@ -116,7 +116,7 @@ impl Actor {
         shard.take_up();
         let tail = shard.state.lock().tail;
         let mut actor = Self {
-            rate: Rate::new(config.calls_per_second, config.bytes_per_second),
+            rate: Rate::new(config.calls_per_second, config.bytes_per_second, config.pace.clone()),
             tail: tail.map_or(Tail::Cold { step: 0 }, |position| Tail::Live(Run::at(position))),
             push: Push::new(),
             runs: Vec::new(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::rate::Pace;
 use crate::SegmentStore;
 
 /// Settings of all readers of a process.
@@ -15,6 +16,8 @@ pub struct ReaderConfig {
     pub calls_per_second: Option<f64>,
     /// Bytes per second and shard. 2 MB belong to all consumers of the account. `None` = no budget.
     pub bytes_per_second: Option<u64>,
+    /// The part of these budgets that may be used now.
+    pub pace: Pace,
     /// A shard's task ends after so long without a statement.
     pub idle_stop: Duration,
     /// A statement fails, naming a shard, when for so long no shard's tip was reached. (A stream of thousands of shards may take longer as a whole.)
@@ -51,6 +54,7 @@ impl Default for ReaderConfig {
             memory_bytes: 1 << 30,
             calls_per_second: Some(2.0),
             bytes_per_second: Some(1_000_000),
+            pace: Pace::default(),
             idle_stop: Duration::from_secs(600),
             pin_timeout: Duration::from_secs(10),
             scan_timeout: Duration::from_secs(60),

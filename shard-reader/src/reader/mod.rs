@@ -68,6 +68,7 @@ pub use incarnation::recreated;
 pub use inventory::SegmentFacts;
 pub use meter::{ScanTotals, StatementMeter};
 pub use newest::NewestScan;
+pub use rate::Pace;
 pub use readers::Readers;
 pub use scan::{SegmentSlice, ShardScan};
 pub use snapshot::{Freshness, PinRequest, ScanStart, ShardBounds, ShardPin, ShardRange, Snapshot, TipKind};

@@ -113,7 +113,7 @@ impl StreamContext {
 
     /// Lists the shards, trying again until the deadline.
     pub(super) async fn list_until(&self, after: Instant, deadline: Instant) -> Result<(), ReadError> {
-        let mut backoff = super::rate::Rate::new(None, None);
+        let mut backoff = super::rate::Rate::new(None, None, super::rate::Pace::default());
         loop {
             let error = match tokio::time::timeout_at(deadline, self.list(after)).await {
                 Ok(Ok(())) => return Ok(()),

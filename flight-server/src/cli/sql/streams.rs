@@ -50,6 +50,7 @@ impl Local {
         let listeners = Listeners {
             flight: bind("--stream", loopback).await?,
             http: bind("--stream", loopback).await?,
+            cluster: None,
         };
         let catalog = catalog_files::open(&config).await?;
         let sources = Arc::new(KinesisSources::new(settings(&config.kinesis)));

@@ -27,7 +27,9 @@ use super::peers::Peers;
 use super::spreading::Spreading;
 use super::worker::worker;
 use super::*;
-use crate::cluster::{Members, Node, listener};
+use crate::cluster::serving;
+use crate::cluster::trust::Trust;
+use crate::cluster::{Members, Node};
 use crate::engine::{
     Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal,
     Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
@@ -35,8 +37,8 @@ use crate::engine::{
 
 const TOKEN: &str = "a token of thirty-two characters";
 
-fn credential(token: &'static str) -> Credential {
-    Credential::new(http::header::AUTHORIZATION, http::HeaderValue::from_static(token))
+fn credential(token: &str) -> Credential {
+    Credential::new(http::header::AUTHORIZATION, Trust::of_token(token).credential())
 }
 
 const TABLE: &str = "
@@ -163,8 +165,9 @@ struct Cluster {
 
 /// Serves a worker until `stop`, and gives its address.
 async fn serve(listener: TcpListener, worker: Worker, stop: CancellationToken, serving: &mut JoinSet<()>) {
+    let trust = Arc::new(Trust::of_token(TOKEN));
     serving.spawn(async move {
-        let served = listener::serve(listener, part::routes(worker), credential(TOKEN), None, stop, Duration::ZERO);
+        let served = serving::serve(listener, part::routes(worker), trust, None, stop, Duration::ZERO);
         served.await.expect("it serves");
     });
 }

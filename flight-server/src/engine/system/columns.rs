@@ -14,6 +14,10 @@ pub(super) fn number_field(name: &str) -> Field {
     Field::new(name, DataType::Int64, true)
 }
 
+pub(super) fn flag_field(name: &str) -> Field {
+    Field::new(name, DataType::Boolean, true)
+}
+
 pub(super) fn time_field(name: &str) -> Field {
     Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true)
 }

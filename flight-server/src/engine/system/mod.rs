@@ -6,6 +6,7 @@ mod catalog_errors;
 mod checkpoints;
 mod columns;
 mod iterations;
+mod nodes;
 mod promises;
 mod queries;
 mod scan_errors;
@@ -29,6 +30,7 @@ use shard_reader::{Readers, StreamReader};
 
 use super::access::Grants;
 use super::error::EngineError;
+use super::nodes::Nodes;
 use super::promises::BrokenPromises;
 use super::queries::Queries;
 use super::scan_errors::ScanErrors;
@@ -41,6 +43,7 @@ pub(super) static TABLES: &[&dyn SystemTable] = &[
     &catalog_errors::CatalogErrors,
     &checkpoints::Checkpoints,
     &iterations::Iterations,
+    &nodes::NodesTable,
     &promises::Promises,
     &queries::QueriesTable,
     &scan_errors::ScanErrorsTable,
@@ -81,6 +84,7 @@ pub(super) struct Facts {
     pub(super) queries: Arc<Queries>,
     pub(super) errors: Arc<ScanErrors>,
     pub(super) checkpoints: Arc<dyn CheckpointStore>,
+    pub(super) nodes: Arc<dyn Nodes>,
     /// Of who asks: the tables show no more than it may see.
     pub(super) grants: Grants,
 }

@@ -165,6 +165,7 @@ async fn every_table_is_listed_with_the_columns_that_it_gives() {
             "catalog_errors",
             "checkpoints",
             "iterations",
+            "nodes",
             "promises",
             "queries",
             "scan_errors",

@@ -76,17 +76,3 @@ async fn a_node_of_another_version_gets_no_part_of_a_plan() {
     assert_eq!(asked.rows("select count(*) from t").await.unwrap(), ["100"]);
     assert!(other.engine.readers().streams().is_empty(), "it read nothing");
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_together_read_no_more_than_a_statement_may() {
-    let cluster = Cluster::with_rows(2, 8, 800).await;
-    let sql = "select sum(n) from t";
-    let (_, facts) = Lone::new(&cluster.source).run(sql).await.unwrap();
-    let read = facts["bytes_read"].as_u64().unwrap();
-    // less than both nodes read, and more than each
-    let error = cluster.first().rows(&format!("/*+ max_bytes={} */ {sql}", read - 1)).await;
-    match error {
-        Err(error) => assert_eq!(error.category(), ErrorCategory::ResourceExhausted, "{error}"),
-        Ok(rows) => panic!("{rows:?}, {facts}"),
-    }
-}

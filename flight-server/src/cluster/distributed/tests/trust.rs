@@ -17,15 +17,15 @@ use super::*;
 async fn a_call_without_the_token_is_refused() {
     let cluster = Cluster::with_rows(1, 1, 1).await;
     let url = &cluster.members[0].node.url;
-    for (token, expected) in [(TOKEN, true), ("another token of thirty-two bytes", false), ("", false)] {
+    for (token, expected) in [(TOKEN, true), ("another token of thirty-two bytes", false)] {
         let channels = Channels::new(credential(token), None);
         let answer = channels.to(url).unwrap().get_worker_info(GetWorkerInfoRequest {}).await;
         match answer {
             Ok(info) => assert!(expected && info.version == env!("CARGO_PKG_VERSION"), "token `{token}`"),
             Err(error) => {
                 let error = EngineError::from(error).to_string();
-                assert!(!expected && error.contains("token") && error.contains(url.as_str()), "{error}");
-                assert!(token.is_empty() || !error.contains(token), "{error}");
+                assert!(!expected && error.contains(url.as_str()), "{error}");
+                assert!(!error.contains(token), "{error}");
             }
         }
     }
