@@ -10,5 +10,6 @@ pub mod http;
 pub mod kinesis;
 pub mod process;
 pub mod server;
+pub mod spread;
 pub mod stand_in;
 pub mod tables;

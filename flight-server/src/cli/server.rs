@@ -17,6 +17,7 @@ use super::cluster::Joined;
 use super::reader_facts::ReaderFacts;
 use super::security::Security;
 use crate::cluster::Cluster;
+use crate::cluster::distributed::Part;
 use crate::config::Config;
 use crate::engine::{
     Access, AdmissionLimits, AllowedStreams, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, Nodes, Patterns, ScratchConfig,
@@ -93,6 +94,7 @@ impl Server {
             ..engine_config(config)?
         };
         let engine = Engine::new(engine_config, Arc::clone(&catalog), Arc::clone(&readers), sources, checkpoints)?;
+        let part = cluster.as_ref().map(|cluster| cluster.part(&engine));
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),
@@ -115,11 +117,20 @@ impl Server {
         let (flight, http) = (listeners.flight.local_addr()?, listeners.http.local_addr()?);
         let mut tasks = JoinSet::new();
         if let Some(Joined { cluster, listener }) = listeners.cluster {
-            let (serving, stop, routes) = (Arc::clone(&cluster), shutdown.clone(), service.node_routes());
+            let (serving, stop) = (Arc::clone(&cluster), shutdown.clone());
+            let plans = part.as_ref().map(Part::routes).unwrap_or_default();
+            let routes = service.node_routes().merge(plans);
             tasks.spawn(async move { serving.serve(listener, routes, stop, DRAIN).await.map_err(Into::into) });
             let stop = shutdown.clone();
             tasks.spawn(async move {
                 cluster.keep(pace, &stop).await;
+                Ok(())
+            });
+        }
+        if let Some(part) = part {
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                part.keep(&stop).await;
                 Ok(())
             });
         }

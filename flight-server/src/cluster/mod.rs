@@ -9,11 +9,13 @@
 //! budget       half the pace while they may disagree
 //! connections  one to each of them; trust is what they know each other by
 //! serving      the listener that is theirs alone
+//! distributed  plans over several of them
 //! ```
 
 mod budget;
 mod connections;
 mod discovery;
+pub(crate) mod distributed;
 mod error;
 mod facts;
 mod members;

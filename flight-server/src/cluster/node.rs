@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use shard_reader::{Pace, ShardId};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::budget;
 use super::connections::Connections;
 use super::discovery::{self, SystemResolver};
+use super::distributed::{Credential, Part};
 use super::error::ClusterError;
 use super::facts::{self, NodeFacts};
 use super::members::{Members, Node};
@@ -19,7 +21,7 @@ use super::serving::{self, ServerTls};
 use super::trust::Trust;
 use super::watch::Watch;
 use crate::config::ClusterConfig;
-use crate::engine::{NodeState, Nodes};
+use crate::engine::{Engine, NodeState, Nodes};
 
 /// After so long without an answer a node is not waited for: what it held is gone.
 const GIVEN_UP: Duration = Duration::from_secs(30);
@@ -90,6 +92,12 @@ impl Cluster {
     /// The key of what servers seal: the same on all nodes.
     pub fn sealing_key(&self) -> [u8; 32] {
         self.trust.seals()
+    }
+
+    /// This node's part in the plans of an engine, which are spread over the nodes from now on.
+    pub(crate) fn part(&self, engine: &Engine) -> Part {
+        let credential = Credential::new(AUTHORIZATION, self.trust.credential());
+        Part::new(engine, Arc::clone(&self.members), credential, self.trust.tls())
     }
 
     /// Serves other nodes: what they ask about this one, and `routes`.

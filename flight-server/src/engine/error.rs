@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use serde::{Deserialize, Serialize};
 use shard_reader::checkpoints::{CheckpointError, CheckpointErrorKind};
 use shard_reader::{ReadError, ReadErrorKind, SourceError, SourceErrorKind};
 
+use super::carried;
 use super::options::OptionError;
 
 /// The category of an error: what a protocol needs to pick a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorCategory {
     /// The statement or an option is wrong; the same request can never work.
     InvalidArgument,
@@ -118,6 +120,14 @@ pub enum EngineError {
         /// That, and what was written before.
         message: String,
     },
+    /// A node that does a part of the statement is gone, or does not answer.
+    #[error("{message}; the same statement may work now")]
+    NodeLost {
+        /// Where it was.
+        node: String,
+        /// That, and why it counts as gone.
+        message: String,
+    },
     /// The query engine refused or failed.
     #[error("{message}")]
     Query {
@@ -140,7 +150,7 @@ impl EngineError {
             Self::NotSupported(_) => ErrorCategory::NotSupported,
             Self::Denied(_) => ErrorCategory::PermissionDenied,
             Self::Exists(_) => ErrorCategory::AlreadyExists,
-            Self::Unavailable(_) => ErrorCategory::Unavailable,
+            Self::Unavailable(_) | Self::NodeLost { .. } => ErrorCategory::Unavailable,
             Self::FailedPrecondition(_) => ErrorCategory::FailedPrecondition,
             Self::Read(error) => read_category(error),
             Self::Source(error) => source_category(error.kind),
@@ -224,6 +234,10 @@ impl EngineError {
             && let Some(found) = find_ours(inner.as_ref())
         {
             return found;
+        }
+        // what an operator of another node met came as text
+        if let Some(carried) = carried::found(error) {
+            return carried;
         }
         let category = match error {
             DataFusionError::SQL(..)

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::physical_plan::execute_stream;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::api::{Execution, QueryPart};
@@ -19,7 +18,7 @@ use super::queries::{Arrival, PartGuard};
 use super::result::fit;
 use super::sql::parse;
 
-type Batches = BoxStream<'static, Result<RecordBatch, EngineError>>;
+pub(super) type Batches = BoxStream<'static, Result<RecordBatch, EngineError>>;
 
 impl Engine {
     /// Runs what a ticket carried. Needs no session: the part holds all that its rows depend on.
@@ -36,6 +35,7 @@ impl Engine {
         }
         let running = self.admit(&part.principal, &part.query_id).await?;
         let delivered = DeliveredPart::of(&part);
+        let whole = part.parts == 1 && part.consumption.is_none();
         let asker = Asker {
             query_id: part.query_id.clone(),
             principal: part.principal.clone(),
@@ -64,8 +64,8 @@ impl Engine {
         };
         let follow = statement.follow;
         let guard = self.queries().begin(arrival, &part.query_id, part.part, &facts);
-        let rows = execute_stream(physical, statement.state.task_ctx())?;
-        let rows = self.explained(rows.map_err(EngineError::from).boxed(), statement);
+        let rows = self.rows(physical, &statement, whole)?;
+        let rows = self.explained(rows, statement, whole);
         let (counted, sent) = (Arc::clone(&facts), Arc::clone(&schema));
         let batches = rows.map(move |batch| {
             let _until_the_stream_is_dropped = &running;
@@ -103,13 +103,14 @@ impl Engine {
     }
 
     /// The rows, and if they are a plan, what it reads.
-    fn explained(&self, rows: Batches, statement: Statement) -> Batches {
+    fn explained(&self, rows: Batches, statement: Statement, whole: bool) -> Batches {
         let facts = Arc::clone(&statement.facts);
         match explain::explained(&statement.plan) {
             None => rows,
             Some(Explained::Plan { plan, json }) => {
                 let prices = self.config().prices;
-                let more = async move { explain::snapshot_rows(&statement, &plan, json, &prices).await };
+                let distribution = self.distribution_of(&statement, whole).map(Arc::clone);
+                let more = async move { explain::snapshot_rows(&statement, &plan, json, &prices, distribution.as_deref()).await };
                 rows.chain(stream::once(more)).boxed()
             }
             Some(Explained::Run { json }) => rows.chain(stream::once(async move { explain::read_rows(&facts, json) })).boxed(),

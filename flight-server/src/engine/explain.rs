@@ -11,6 +11,7 @@ use futures::stream;
 use serde_json::{Map, Value, json};
 
 use super::cost::{self, Prices, ShardReading, Total};
+use super::distribution::Distribution;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::plan::Statement;
@@ -49,6 +50,7 @@ pub(super) async fn snapshot_rows(
     plan: &LogicalPlan,
     json: bool,
     prices: &Prices,
+    distribution: Option<&dyn Distribution>,
 ) -> Result<RecordBatch, EngineError> {
     let state = &statement.state;
     let physical = state.query_planner().create_physical_plan(plan, state).await?;
@@ -68,6 +70,11 @@ pub(super) async fn snapshot_rows(
         all.insert("limit".into(), refused.to_string().into());
     }
     rows.push(("snapshot_total", all));
+    if let Some(distribution) = distribution
+        && let Some(spread) = distribution.spread(physical, state, Arc::default()).await?
+    {
+        rows.push(("distributed_plan", distribution.explained(&spread).into()));
+    }
     batch(&rows, json)
 }
 
@@ -158,7 +165,13 @@ fn batch(rows: &[(&str, Value)], json: bool) -> Result<RecordBatch, EngineError>
     let kinds: StringArray = rows.iter().map(|(kind, _)| Some(*kind)).collect();
     let plans: StringArray = rows
         .iter()
-        .map(|(_, row)| Some(if json { row.to_string() } else { in_words(row.as_object()) }))
+        .map(|(_, row)| {
+            Some(match row {
+                Value::String(text) if !json => text.clone(),
+                row if json => row.to_string(),
+                row => in_words(row.as_object()),
+            })
+        })
         .collect();
     RecordBatch::try_from_iter([("plan_type", Arc::new(kinds) as ArrayRef), ("plan", Arc::new(plans) as ArrayRef)])
         .map_err(|error| EngineError::Internal(error.to_string()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use catalog::TableName;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shard_reader::{Gap, Position, ReadError, ReadErrorKind, ScanTotals, ShardPin, ShardRange, StatementMeter};
 use tokio::time::Instant;
@@ -22,28 +23,28 @@ const SHARDS_NAMED: usize = 3;
 #[derive(Debug)]
 pub struct ExecutionFacts {
     query_id: String,
-    meter: Arc<StatementMeter>,
+    pub(super) meter: Arc<StatementMeter>,
     on_limit: OnLimit,
     kind: OnceLock<&'static str>,
     rows: AtomicU64,
-    outside_event_time: Arc<AtomicU64>,
+    pub(super) outside_event_time: Arc<AtomicU64>,
     started: Instant,
     planned: OnceLock<Duration>,
     first_row: OnceLock<Duration>,
-    scans: Mutex<Vec<ScanFact>>,
+    pub(super) scans: Mutex<Vec<ScanFact>>,
     /// The limit at which the first scan ended early.
     limit: OnceLock<ReadError>,
 }
 
 /// One scan of one shard.
-#[derive(Debug)]
-struct ScanFact {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ScanFact {
     table: TableName,
     range: ShardRange,
     to: Position,
     complete: bool,
     reason: String,
-    totals: ScanTotals,
+    pub(super) totals: ScanTotals,
     /// What of it was found gone.
     gaps: Vec<String>,
 }

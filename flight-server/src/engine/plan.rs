@@ -1,6 +1,6 @@
 //! The life of a statement up to its endpoints.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::DirectoryCatalog;
@@ -21,6 +21,7 @@ use super::config::EngineConfig;
 use super::consume::{Consumers, Ending};
 use super::cost::{self, Total};
 use super::definitions::{self, InferredStreams};
+use super::distribution::Distribution;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
@@ -61,6 +62,7 @@ pub struct Engine {
     consumers: Consumers,
     admission: Arc<Admission>,
     scratch: Scratch,
+    pub(super) distribution: OnceLock<Arc<dyn Distribution>>,
     pub(super) written: Arc<WriteCounts>,
 }
 
@@ -93,6 +95,7 @@ impl Engine {
             consumers: Consumers::new(checkpoints),
             admission: Admission::new(admission),
             scratch,
+            distribution: OnceLock::new(),
             written: Arc::default(),
         }))
     }
@@ -160,6 +163,10 @@ impl Engine {
 
     pub(super) fn queries(&self) -> &Arc<Queries> {
         &self.queries
+    }
+
+    pub(super) fn errors(&self) -> &Arc<ScanErrors> {
+        &self.errors
     }
 
     /// Bad records met so far: for metrics.
@@ -383,6 +390,7 @@ impl Engine {
             query_id: asker.query_id.into(),
             promises: Arc::clone(&self.promises),
             target_partitions: self.config.target_partitions,
+            least_partitions: if self.distribution.get().is_some() { 2 } else { 1 },
             follow,
         });
         let streams = available.tables(&exposed, &scope)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use catalog::{BadRecords, Start};
+use serde::{Deserialize, Serialize};
 use shard_reader::OnGap;
 use shard_reader::checkpoints::{CheckpointName, IterationNumber};
 
@@ -45,7 +46,7 @@ pub enum OnLimit {
 }
 
 /// What happens to KPL aggregates of which a user record's hash key lies outside the range of the shard that holds them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KplDedup {
     /// They are rows like any other.
     #[default]

@@ -42,6 +42,8 @@ pub(super) struct StatementScope {
     pub(super) query_id: Arc<str>,
     pub(super) promises: Arc<BrokenPromises>,
     pub(super) target_partitions: usize,
+    /// Scans have at least so many partitions.
+    pub(super) least_partitions: usize,
     /// Streams are read on and on.
     pub(super) follow: bool,
 }
@@ -195,6 +197,7 @@ impl TableProvider for StreamTable {
             errors: Arc::clone(&self.scope.errors),
             query_id: Arc::clone(&self.scope.query_id),
             target_partitions: self.scope.target_partitions,
+            least_partitions: self.scope.least_partitions,
             promises: self.scope.promises.count(&self.name, self.scope.facts.outside_event_time()),
             follow: self.scope.follow,
             on_gap: self.scope.options.on_gap,

@@ -1,5 +1,6 @@
 //! The cases of `integration-tests/sql`, run against the real program: once with one endpoint a statement, once with one a shard.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -16,19 +17,38 @@ use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
 use integration_tests::kinesis;
 use integration_tests::server::{self, Server};
+use integration_tests::spread::Cluster;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner, strict_column_validator};
 
 fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")
 }
 
-/// A server over streams that hold the cases' records.
-struct Fixture {
-    server: Server,
-    _kinesis: Running,
+/// Streams that hold the cases' records, and their definitions.
+struct Streams {
+    kinesis: Running,
+    directory: PathBuf,
 }
 
-static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+/// What is asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    flight: SocketAddr,
+    /// One of several nodes: what the cases mark as one process's alone is left out.
+    is_node: bool,
+    mode: Mode,
+}
+
+const PACE: &str = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    let directory = STREAMS.directory.join("alone");
+    std::fs::create_dir_all(&directory).unwrap();
+    let catalog = format!("path: \"{}\"", STREAMS.directory.join("tables").display());
+    Server::with_catalog(&directory, &STREAMS.kinesis.endpoint, &catalog, PACE).unwrap()
+});
+
+static STREAMS: LazyLock<Streams> = LazyLock::new(|| {
     let kinesis = Backend::Embedded.start().unwrap();
     let directory = scratch_directory("sql-cases").unwrap();
     let tables = directory.join("tables");
@@ -64,11 +84,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         &kinesis.endpoint,
     ];
     server::run(&arguments, Duration::from_secs(240)).unwrap();
-    let pace = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
-    Fixture {
-        server: Server::start(&directory, &kinesis.endpoint, pace).unwrap(),
-        _kinesis: kinesis,
-    }
+    Streams { kinesis, directory }
 });
 
 async fn fill(kinesis: &Running, stream: &str, shards: i32) {
@@ -170,8 +186,7 @@ fn cell(column: &ArrayRef, row: usize) -> Result<String, ArrowError> {
     Ok(if text.is_empty() { "(empty)".to_owned() } else { text })
 }
 
-fn run_all(mode: Mode) {
-    LazyLock::force(&FIXTURE);
+fn run_all(asked: Asked, output: impl Fn() -> String) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -186,11 +201,12 @@ fn run_all(mode: Mode) {
     for file in files {
         // A file is a session of its own; `connection NAME` in it opens further ones.
         let mut runner = Runner::new(move || async move {
-            Client::connect(FIXTURE.server.flight, mode)
-                .await
-                .map(Program)
-                .map_err(ProgramError)
+            let client = Client::connect(asked.flight, asked.mode).await;
+            client.map(Program).map_err(ProgramError)
         });
+        if asked.is_node {
+            runner.add_label("cluster");
+        }
         runner.with_column_validator(strict_column_validator);
         for record in sqllogictest::parse_file::<DefaultColumnType>(&file).unwrap() {
             cases += usize::from(matches!(
@@ -205,19 +221,63 @@ fn run_all(mode: Mode) {
     let failed = failures.len();
     assert!(
         failures.is_empty(),
-        "{}\n{failed} of {cases} cases fail with {mode:?}:\n{}",
-        FIXTURE.server.process.output(),
+        "{}\n{failed} of {cases} cases fail with {:?}:\n{}",
+        output(),
+        asked.mode,
         failures.join("\n\n")
     );
-    println!("{cases} cases with {mode:?}");
+    println!("{cases} cases with {:?}", asked.mode);
+}
+
+fn run_alone(mode: Mode) {
+    let asked = Asked {
+        flight: SERVER.flight,
+        is_node: false,
+        mode,
+    };
+    run_all(asked, || SERVER.process.output());
+}
+
+/// Asks one of several nodes.
+fn run_on(nodes: usize) {
+    let directory = scratch_directory(&format!("sql-cases-{nodes}")).unwrap();
+    let tables = directory.join("tables");
+    std::fs::create_dir_all(&tables).unwrap();
+    for entry in std::fs::read_dir(STREAMS.directory.join("tables")).unwrap() {
+        let file = entry.unwrap().path();
+        std::fs::copy(&file, tables.join(file.file_name().unwrap())).unwrap();
+    }
+    let cluster = Cluster::start(nodes, &directory, &STREAMS.kinesis.endpoint, PACE).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // which node owns which shard is chance, as ports are; that 14 shards leave more than one node of four without any is too unlikely to happen
+    let all = ["nasahttp", "orders", "customers", "trouble", "vacant", "packed"].map(|table| format!("select count(*) from {table}"));
+    let all = all.join(" union all ");
+    let plan = runtime.block_on(cluster.wait_until_spread(0, &all, nodes.min(3))).unwrap();
+    assert!(plan.contains("NetworkCoalesceExec"), "{plan}");
+    let asked = Asked {
+        flight: cluster.nodes[0].flight,
+        is_node: true,
+        mode: Mode::Single,
+    };
+    run_all(asked, || cluster.nodes.iter().map(|node| node.process.output()).collect());
 }
 
 #[test]
 fn with_one_endpoint_a_statement() {
-    run_all(Mode::Single);
+    run_alone(Mode::Single);
 }
 
 #[test]
 fn with_one_endpoint_a_shard() {
-    run_all(Mode::PerShard);
+    run_alone(Mode::PerShard);
+}
+
+#[test]
+fn on_two_nodes() {
+    run_on(2);
+}
+
+#[test]
+fn on_four_nodes() {
+    run_on(4);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// Shared by all scans of a statement.
@@ -17,7 +18,7 @@ pub struct StatementMeter {
 }
 
 /// What one scan handed out, and the calls that it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanTotals {
     /// Records.
     pub records: u64,
@@ -79,12 +80,25 @@ impl StatementMeter {
         if cached { &self.cached } else { &self.read }.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that the statement may read from Kinesis.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Counts what another process read for the statement, within a limit of its own.
+    pub fn add_elsewhere(&self, totals: &ScanTotals) {
+        self.cached.fetch_add(totals.bytes_cached, Ordering::Relaxed);
+        self.new.fetch_add(totals.bytes_read, Ordering::Relaxed);
+        self.calls.fetch_add(totals.calls, Ordering::Relaxed);
+    }
+
     /// The limit, if it is exceeded.
     pub(crate) fn exceeded(&self) -> Option<u64> {
         (self.read.load(Ordering::Relaxed) > self.max_bytes).then_some(self.max_bytes)
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// When reading must have ended.
+    pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 }

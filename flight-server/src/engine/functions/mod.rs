@@ -14,6 +14,13 @@ use datafusion::logical_expr::ScalarUDF;
 
 pub(super) use as_text::union_text;
 
+/// Those of physical plans: there the functions for bytes have been replaced by those of text.
+pub(super) fn register_physical(state: &mut SessionState) -> DfResult<()> {
+    state.register_udf(Arc::new(ScalarUDF::from(sequence_number::SequenceNumberText::new())))?;
+    datafusion_functions_json::register_all(state)?;
+    json_by_path::register(state)
+}
+
 /// Registers them.
 pub(super) fn register(state: &mut SessionState) -> DfResult<()> {
     state.register_udf(Arc::new(ScalarUDF::from(sequence_number::SequenceNumberText::new())))?;

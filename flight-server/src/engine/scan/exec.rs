@@ -13,7 +13,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, conjunction};
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::execution_plan::{EmissionType, SchedulingType};
 use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -31,6 +31,7 @@ use super::super::table::ColumnSource;
 use super::event_time::PromiseWatch;
 use super::follow;
 use super::order::{ArrivalSlack, ReadFrom, Reading, is_newest_first};
+use super::partitions::{boundedness, limited, partition, partition_count};
 use super::prune::Pruning;
 use super::reach::Reach;
 use super::rows::{Produced, RowPlan};
@@ -54,42 +55,81 @@ pub(crate) struct ScanRequest {
     pub(crate) query_id: Arc<str>,
     /// At most so many partitions.
     pub(crate) target_partitions: usize,
+    /// At least so many, of which some may be empty.
+    pub(crate) least_partitions: usize,
     pub(crate) promises: PromiseCount,
     /// The stream is read on and on, in one partition.
     pub(crate) follow: bool,
     pub(crate) on_gap: OnGap,
 }
 
+/// What a scan was made of, as far as its rows do not say.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) columns: Vec<ColumnSource>,
+    pub(super) projection: Vec<usize>,
+    /// Over the columns of the table.
+    pub(super) filters: Vec<Arc<dyn PhysicalExpr>>,
+}
+
 /// Scans the shards of a snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardScanExec {
-    rows: Arc<RowPlan>,
-    partitions: Arc<Vec<Vec<ShardPin>>>,
+    pub(super) asked: Arc<Asked>,
+    pub(super) rows: Arc<RowPlan>,
+    pub(super) partitions: Arc<Vec<Vec<ShardPin>>>,
     /// Shards of the snapshot that cannot hold a row.
     pruned: usize,
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// An operator above wants the newest rows.
-    newest_first: bool,
+    pub(super) newest_first: bool,
     /// A column counts the records of the range from its start.
     counts_records: bool,
-    follow: bool,
-    on_gap: OnGap,
-    reader: Arc<StreamReader>,
-    meter: Arc<StatementMeter>,
-    facts: Arc<ExecutionFacts>,
+    pub(super) follow: bool,
+    pub(super) on_gap: OnGap,
+    pub(super) reader: Arc<StreamReader>,
+    pub(super) meter: Arc<StatementMeter>,
+    pub(super) facts: Arc<ExecutionFacts>,
     metrics: ExecutionPlanMetricsSet,
-    properties: Arc<PlanProperties>,
+    pub(super) properties: Arc<PlanProperties>,
 }
 
 impl ShardScanExec {
-    pub(crate) fn try_new(
+    pub(in crate::engine) fn try_new(
         request: ScanRequest,
         snapshot: &Snapshot,
         reader: Arc<StreamReader>,
         meter: Arc<StatementMeter>,
         facts: Arc<ExecutionFacts>,
     ) -> DfResult<Self> {
+        let (follow, target, least) = (request.follow, request.target_partitions, request.least_partitions);
+        let place = |pruning: &Pruning, counts_records: bool| {
+            // shards that are yet to come are pruned when they come
+            let pins = if counts_records || follow {
+                snapshot.shards.clone()
+            } else {
+                pruning.shards(&snapshot.shards)
+            };
+            let count = if follow { 1 } else { partition_count(pins.len(), target, least) };
+            (snapshot.shards.len() - pins.len(), partition(pins, count))
+        };
+        Self::assemble(request, place, reader, meter, facts)
+    }
+
+    /// `place` gives the partitions, and the number of shards that it left out.
+    pub(super) fn assemble(
+        request: ScanRequest,
+        place: impl FnOnce(&Pruning, bool) -> (usize, Vec<Vec<ShardPin>>),
+        reader: Arc<StreamReader>,
+        meter: Arc<StatementMeter>,
+        facts: Arc<ExecutionFacts>,
+    ) -> DfResult<Self> {
         let output: Vec<usize> = request.projection.unwrap_or_else(|| (0..request.columns.len()).collect());
+        let asked = Asked {
+            columns: request.columns.clone(),
+            projection: output.clone(),
+            filters: request.filters.clone(),
+        };
         let mut read = output.clone();
         for column in request.filters.iter().flat_map(collect_columns) {
             if !read.contains(&column.index()) {
@@ -108,14 +148,7 @@ impl ShardScanExec {
         predicate_columns.sort_unstable();
         let sources: Vec<ColumnSource> = read.iter().map(|&index| request.columns[index]).collect();
         let counts_records = sources.contains(&ColumnSource::Hidden(HiddenColumn::SegmentCount));
-        // shards that are yet to come are pruned when they come
-        let pins = if counts_records || request.follow {
-            snapshot.shards.clone()
-        } else {
-            pruning.shards(&snapshot.shards)
-        };
-        let pruned = snapshot.shards.len() - pins.len();
-        let partitions = partition(pins, if request.follow { 1 } else { request.target_partitions });
+        let (pruned, partitions) = place(&pruning, counts_records);
         let watch = PromiseWatch::new(&request.definition, &sources, request.promises);
         let rows = RowPlan {
             table: request.table,
@@ -142,6 +175,7 @@ impl ShardScanExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Ok(Self {
+            asked: Arc::new(asked),
             rows: Arc::new(rows),
             partitions: Arc::new(partitions),
             pruned,
@@ -266,28 +300,6 @@ impl Drop for ShardRows {
             self.facts.left(self.slot, self.reading.position(), self.reading.totals());
         }
     }
-}
-
-/// A limit ends what has no end.
-fn boundedness(follow: bool, limit: Option<usize>) -> Boundedness {
-    if follow && limit.is_none() {
-        Boundedness::Unbounded {
-            requires_infinite_memory: false,
-        }
-    } else {
-        Boundedness::Bounded
-    }
-}
-
-/// Neighbours share a partition; at least one partition, so that a plan over an empty snapshot still runs.
-fn partition(pins: Vec<ShardPin>, target: usize) -> Vec<Vec<ShardPin>> {
-    let count = target.clamp(1, pins.len().max(1));
-    let mut partitions: Vec<Vec<ShardPin>> = vec![Vec::new(); count];
-    let total = pins.len().max(1);
-    for (index, pin) in pins.into_iter().enumerate() {
-        partitions[index * count / total].push(pin);
-    }
-    partitions
 }
 
 impl DisplayAs for ShardScanExec {
@@ -455,24 +467,4 @@ impl ExecutionPlan for ShardScanExec {
         node.rows = Arc::new(rows);
         Ok(FilterPushdownPropagation::with_parent_pushdown_result(answers).with_updated_node(Arc::new(node) as Arc<dyn ExecutionPlan>))
     }
-}
-
-fn limited(
-    rows: impl futures::Stream<Item = DfResult<RecordBatch>> + Send + Unpin + 'static,
-    limit: usize,
-) -> impl futures::Stream<Item = DfResult<RecordBatch>> + Send {
-    stream::try_unfold((rows, limit), |(mut rows, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        match rows.next().await {
-            None => Ok(None),
-            Some(Err(error)) => Err(error),
-            Some(Ok(batch)) => {
-                let batch = if batch.num_rows() > left { batch.slice(0, left) } else { batch };
-                let left = left - batch.num_rows();
-                Ok(Some((batch, (rows, left))))
-            }
-        }
-    })
 }

@@ -7,12 +7,16 @@ mod event_time;
 mod exec;
 mod follow;
 mod order;
+mod partitions;
 mod prune;
 mod reach;
 mod rows;
+mod shipped;
 
 pub(super) use conditions::{Clues, KnownShard};
-pub(super) use exec::{ScanRequest, ShardScanExec};
+pub(super) use exec::ScanRequest;
+pub(crate) use exec::ShardScanExec;
 pub(super) use order::ArrivalSlack;
 pub(super) use prune::can_evaluate;
 pub(super) use reach::Reach;
+pub(crate) use shipped::{SCAN_FACTS, ScanOrder, ShippedScanExec, Workplace};

@@ -15,6 +15,7 @@ use std::time::Duration;
 use catalog::TableDefinition;
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_plan::expressions::Column;
+use serde::{Deserialize, Serialize};
 use shard_reader::{Gap, NewestScan, Position, ReadError, ScanTotals, SegmentSlice, ShardScan};
 
 use super::super::hidden::HiddenColumn;
@@ -22,7 +23,7 @@ use super::conditions::EventColumn;
 use super::reach::Reach;
 
 /// How far out of order arrival times may be: so much earlier reading starts than a lower bound on them, and so much later it ends than an upper one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArrivalSlack {
     /// `None`: no time says anything about another.
     ms: Option<i64>,

@@ -1,0 +1,117 @@
+//! Several servers that share their work.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::flight::{Client, Mode};
+use crate::process::free_port;
+use crate::server::Server;
+use crate::stand_in::StandIn;
+use crate::tables::RunningTables;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// How long nodes may take to find each other, on a busy machine.
+const TOGETHER: Duration = Duration::from_secs(60);
+
+/// Nodes over one Kinesis, with checkpoints in one table.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The servers, each with files of its own.
+    pub nodes: Vec<Server>,
+    /// `HOST:PORT` of each on the cluster's own listener.
+    pub addresses: Vec<String>,
+    settings: String,
+    endpoint: String,
+    #[expect(dead_code, reason = "held: dropping it ends the service")]
+    checkpoints: RunningTables,
+}
+
+impl Cluster {
+    /// Starts nodes that serve the tables of `directory`, which also holds their files; `settings` are further lines of the configuration.
+    pub fn start(nodes: usize, directory: &Path, endpoint: &str, settings: &str) -> anyhow::Result<Self> {
+        let checkpoints = StandIn::Ministack.start_tables()?;
+        let addresses = (0..nodes)
+            .map(|_| Ok(format!("127.0.0.1:{}", free_port()?)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let settings = format!(
+            "{settings}checkpoints: {{ dynamodb: {{ table: shardflight, create: true, region: us-east-1, endpoint: \"{}\" }} }}\n",
+            checkpoints.endpoint
+        );
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            addresses,
+            settings,
+            endpoint: endpoint.to_owned(),
+            checkpoints,
+        };
+        for number in 0..nodes {
+            let server = cluster.start_node(number, directory)?;
+            cluster.nodes.push(server);
+        }
+        Ok(cluster)
+    }
+
+    /// Starts a node, again if it ended.
+    pub fn start_node(&self, number: usize, directory: &Path) -> anyhow::Result<Server> {
+        let own = directory.join(format!("node-{number}"));
+        std::fs::create_dir_all(&own)?;
+        let peers: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        let settings = format!(
+            "{}cluster: {{ listen: \"{}\", token: \"{TOKEN}\", peers: [{}] }}\n",
+            self.settings,
+            self.addresses[number],
+            peers.join(", ")
+        );
+        let catalog = format!("path: \"{}\"", directory.join("tables").display());
+        Server::with_catalog(&own, &self.endpoint, &catalog, &settings)
+    }
+
+    /// Waits until the plan of a statement, asked for at node `asked`, runs on at least so many nodes.
+    pub async fn wait_until_spread(&self, asked: usize, sql: &str, nodes: usize) -> anyhow::Result<String> {
+        let deadline = Instant::now() + TOGETHER;
+        loop {
+            let plan = self.plan(asked, sql).await?;
+            let tasks = plan
+                .split("tasks=")
+                .skip(1)
+                .filter_map(|rest| rest.split(',').next()?.parse::<usize>().ok());
+            if tasks.max().is_some_and(|most| most >= nodes) {
+                return Ok(plan);
+            }
+            if Instant::now() > deadline {
+                let output: String = self.nodes.iter().map(|node| node.process.output()).collect();
+                bail!("the plan does not run on {nodes} nodes:\n{plan}\n{output}");
+            }
+            // nodes tell nobody when they found each other; a plan shows it
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What EXPLAIN says of where a statement runs.
+    pub async fn plan(&self, asked: usize, sql: &str) -> anyhow::Result<String> {
+        let mut client = Client::connect(self.nodes[asked].flight, Mode::Single).await?;
+        let answer = client.query(&format!("explain {sql}")).await?;
+        let mut plan = String::new();
+        for batch in &answer.batches {
+            let text = |column: usize| -> anyhow::Result<_> {
+                let column = arrow::compute::cast(batch.column(column), &arrow::datatypes::DataType::Utf8)?;
+                let texts = column
+                    .as_any()
+                    .downcast_ref::<arrow::array::StringArray>()
+                    .context("no text")?
+                    .clone();
+                Ok(texts)
+            };
+            let (kinds, plans) = (text(0)?, text(1)?);
+            for (kind, text) in kinds.iter().zip(plans.iter()) {
+                if kind == Some("distributed_plan") {
+                    plan.push_str(text.unwrap_or_default());
+                }
+            }
+        }
+        Ok(plan)
+    }
+}

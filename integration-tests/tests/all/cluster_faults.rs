@@ -1,0 +1,170 @@
+//! Nodes of a cluster that are killed, stopped and restarted while a statement runs on them.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Int64Type;
+use arrow_flight::error::FlightError;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use futures::TryStreamExt as _;
+use integration_tests::backends::{Backend, Running};
+use integration_tests::environment::scratch_directory;
+use integration_tests::flight::{Client, Mode};
+use integration_tests::kinesis;
+use integration_tests::spread::Cluster;
+use tonic::Code;
+
+/// A lost node is known within 5 s; the rest is for a busy machine.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+/// As many shards that the chance of a node without any is nil.
+const SHARDS: i32 = 16;
+const RECORDS: i64 = 4000;
+
+const GROUPED: &str = "select n % 10 as k, count(*) as c, sum(n) as s from many group by n % 10 order by k";
+/// Sixteen million pairs: rows enough to be on the way for as long as a test needs.
+const PAIRS: &str = "select a.n as a, b.n as b from many a join many b on a.one = b.one";
+/// The same, counted after a comparison that no hash shortens: no row leaves before the end.
+const COUNTED: &str = "select count(*) from many a join many b on a.n < b.n";
+
+struct Nodes {
+    cluster: Cluster,
+    directory: PathBuf,
+    _kinesis: Running,
+}
+
+impl Nodes {
+    async fn start(nodes: usize) -> Self {
+        let kinesis = Backend::Embedded.start().unwrap();
+        let client = kinesis::client(&kinesis.endpoint);
+        client.create_stream().stream_name("many").shard_count(SHARDS).send().await.unwrap();
+        let numbers: Vec<i64> = (0..RECORDS).collect();
+        for chunk in numbers.chunks(500) {
+            let records = chunk.iter().map(|n| {
+                PutRecordsRequestEntry::builder()
+                    .partition_key(format!("key-{n}"))
+                    .data(Blob::new(format!("{{\"n\":{n},\"one\":1}}")))
+                    .build()
+                    .unwrap()
+            });
+            let put = client.put_records().stream_name("many").set_records(Some(records.collect()));
+            assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
+        }
+        let directory = scratch_directory("cluster-faults").unwrap();
+        define(&directory);
+        let cluster = Cluster::start(
+            nodes,
+            &directory,
+            &kinesis.endpoint,
+            "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n",
+        )
+        .unwrap();
+        let nodes = Self {
+            cluster,
+            directory,
+            _kinesis: kinesis,
+        };
+        nodes.together().await;
+        nodes
+    }
+
+    /// Until all nodes share the work.
+    async fn together(&self) {
+        self.cluster.wait_until_spread(0, GROUPED, self.cluster.nodes.len()).await.unwrap();
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.cluster.nodes[0].flight, Mode::Single).await.unwrap()
+    }
+
+    /// The next statement is answered, and right.
+    async fn answers(&self) {
+        let answer = self.client().await.query(GROUPED).await.unwrap();
+        let mut rows = Vec::new();
+        for batch in &answer.batches {
+            let column = |at: usize| batch.column(at).as_primitive::<Int64Type>();
+            rows.extend((0..batch.num_rows()).map(|row| (column(0).value(row), column(1).value(row), column(2).value(row))));
+        }
+        // of the numbers k, k + 10, ... below 4000 there are 400, and their sum is 400 k + 10 (0 + ... + 399)
+        let expected: Vec<_> = (0..10).map(|k| (k, 400, 400 * k + 798_000)).collect();
+        assert_eq!(rows, expected);
+    }
+
+    /// What a statement whose rows are on their way ends with, and how long that took after `harm`.
+    async fn broken_by(&self, harm: impl FnOnce()) -> (FlightError, Duration) {
+        let mut rows = self.client().await.stream(PAIRS).await.unwrap();
+        let first = rows.try_next().await.unwrap().unwrap();
+        assert!(first.num_rows() > 0);
+        harm();
+        let started = Instant::now();
+        loop {
+            match rows.try_next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the statement ended as if nothing had happened"),
+                Err(error) => return (error, started.elapsed()),
+            }
+        }
+    }
+}
+
+fn define(directory: &Path) {
+    let tables = directory.join("tables");
+    std::fs::create_dir_all(&tables).unwrap();
+    let table = "table: many\nstream: many\ncolumns:\n  - { name: n, path: n, type: bigint }\n  - { name: one, path: one, type: bigint }\n";
+    std::fs::write(tables.join("many.yaml"), table).unwrap();
+}
+
+fn assert_lost(error: &FlightError, took: Duration, address: &str) {
+    let FlightError::Tonic(status) = error else { panic!("{error}") };
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.message().contains(address), "{status}");
+    assert!(took < KNOWN_WITHIN, "known after {took:?}");
+    println!("known after {took:?}: {}", status.message());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_killed_while_rows_are_on_their_way() {
+    let nodes = Nodes::start(2).await;
+    let victim = &nodes.cluster.nodes[1].process;
+    let (error, took) = nodes.broken_by(|| victim.signal("KILL").unwrap()).await;
+    assert_lost(&error, took, &nodes.cluster.addresses[1]);
+    nodes.answers().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_stopped_while_rows_are_on_their_way_and_goes_on_later() {
+    let nodes = Nodes::start(2).await;
+    let victim = &nodes.cluster.nodes[1].process;
+    let (error, took) = nodes.broken_by(|| victim.signal("STOP").unwrap()).await;
+    assert_lost(&error, took, &nodes.cluster.addresses[1]);
+    nodes.answers().await;
+    victim.signal("CONT").unwrap();
+    nodes.together().await;
+    nodes.answers().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_without_rows_yet_is_begun_again_without_the_lost_node() {
+    let mut nodes = Nodes::start(3).await;
+    let mut client = nodes.client().await;
+    let mut rows = client.stream(COUNTED).await.unwrap();
+    nodes.cluster.nodes[2].process.signal("KILL").unwrap();
+    let batch = rows.try_next().await.unwrap().unwrap();
+    // pairs of different numbers, each in one of its two orders
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), RECORDS * (RECORDS - 1) / 2);
+    nodes.answers().await;
+    nodes.cluster.nodes[2] = nodes.cluster.start_node(2, &nodes.directory).unwrap();
+    nodes.together().await;
+    nodes.answers().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_listener_of_nodes_hears_nobody_without_their_token() {
+    let nodes = Nodes::start(2).await;
+    let address = nodes.cluster.addresses[1].parse().unwrap();
+    let mut client = Client::connect(address, Mode::Single).await.unwrap();
+    let error = client.plan("select 1").await.unwrap_err();
+    let refused = format!("{error:#}");
+    assert!(refused.contains("401"), "{refused}");
+}
