@@ -4,8 +4,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::DirectoryCatalog;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -16,11 +14,11 @@ use uuid::Uuid;
 
 use super::access::{Access, Grants};
 use super::admission::Admission;
-use super::api::{Planned, PlannedQuery, Prepared, QueryPart, SourceProvider, StatementRequest};
+use super::api::{Planned, PlannedQuery, QueryPart, SourceProvider, StatementRequest};
 use super::config::EngineConfig;
 use super::consume::{Consumers, Ending};
 use super::cost::{self, Total};
-use super::definitions::{self, InferredStreams};
+use super::definitions::InferredStreams;
 use super::distribution::Distribution;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
@@ -39,7 +37,7 @@ use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use super::statement::{Asker, Statement, Tables};
 use super::statement_options::StatementOptions;
 use super::table::StatementScope;
-use super::{commands, explain, parameters, physical, pin, procedures, runtime, split, system, view};
+use super::{commands, explain, parameters, physical, pin, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
 const UNPLANNED: &str = "unplanned";
