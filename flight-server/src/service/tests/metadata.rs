@@ -57,7 +57,7 @@ async fn catalogs_schemas_and_types() {
     command.catalog = Some("other".into());
     assert_eq!(rows(&mut client, &command).await.num_rows(), 0);
     let types = rows(&mut client, &CommandGetTableTypes {}).await;
-    assert_eq!(texts(&types, 0), ["BASE TABLE", "SYSTEM TABLE", "LOCAL TEMPORARY", "VIEW"]);
+    assert_eq!(texts(&types, 0), ["BASE TABLE", "LOCAL TEMPORARY", "SYSTEM TABLE", "VIEW"]);
 }
 
 #[tokio::test]
