@@ -4,6 +4,7 @@
 
 mod checkpoint_stores;
 mod clients;
+mod cluster;
 mod conformance;
 mod consumers;
 mod definitions;
