@@ -106,11 +106,12 @@ class Together:
                 checks.equal(read(connection), list(range(200)), url)
 
     def check_consumption_in_transactions_call_by_call(self):
+        # moto loses one of two updates of an item that come at once, such as the notes of endpoints that end together
         for name, how in [("cookies", COOKIES), ("login", LOGIN)]:
             done = 200
             for round_number in range(2):
                 with connect(self.url, how) as connection:
-                    options(connection, checkpoint_name=name, checkpoint_mode="consume", start="trim_horizon")
+                    options(connection, checkpoint_name=name, checkpoint_mode="consume", endpoints="single", start="trim_horizon")
                     wanted = read(connection)
                     checks.equal(read(connection), wanted, "the range is fixed")
                     connection.rollback()
@@ -124,7 +125,7 @@ class Together:
                         checks.equal(wanted, [2000 + round_number], "what came since")
                 put(self.kinesis, [2001 + round_number])
             with connect(self.url, how) as connection:
-                options(connection, checkpoint_name=name, checkpoint_mode="consume")
+                options(connection, checkpoint_name=name, checkpoint_mode="consume", endpoints="single")
                 checks.equal(read(connection), [2002], "the last one")
                 connection.commit()
 
