@@ -3,7 +3,8 @@
 import pyarrow.flight as flight
 
 
-def _field(number, payload):
+def field(number, payload):
+    """A field of a protobuf message."""
     length, size = bytearray(), len(payload)
     while True:
         length.append((size & 0x7F) | (0x80 if size > 0x7F else 0))
@@ -16,7 +17,7 @@ def _field(number, payload):
 def statement(sql):
     """The descriptor of CommandStatementQuery."""
     url = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
-    return flight.FlightDescriptor.for_command(_field(1, url) + _field(2, _field(1, sql.encode())))
+    return flight.FlightDescriptor.for_command(field(1, url) + field(2, field(1, sql.encode())))
 
 
 def with_headers(**headers):

@@ -3,7 +3,9 @@
 //! The tests are in `tests/all`, one executable.
 
 pub mod backends;
+pub mod balancer;
 pub mod buckets;
+pub mod cluster;
 pub mod environment;
 pub mod flight;
 pub mod http;

@@ -49,6 +49,8 @@ pub struct Demo {
     pub kinesis: String,
     /// `http://127.0.0.1:port` of health and metrics.
     pub http: String,
+    /// Directory of its definitions.
+    pub tables: String,
 }
 
 impl Demo {
@@ -75,6 +77,7 @@ impl Demo {
         };
         let (flight, kinesis, http) = (value("flight")?, value("kinesis")?, value("http")?);
         Ok(Self {
+            tables: value("tables")?,
             process,
             flight,
             kinesis,
@@ -101,7 +104,7 @@ impl Server {
         Self::with_catalog(directory, endpoint, &catalog, settings)
     }
 
-    /// As [`Self::start`], with keys of the configuration's `catalog`.
+    /// As [`Self::start`], with keys of the configuration's `catalog`. `@FLIGHT_PORT@` in the settings is the port where Flight SQL is served.
     pub fn with_catalog(directory: &Path, endpoint: &str, catalog: &str, settings: &str) -> anyhow::Result<Self> {
         let configuration = directory.join("shardflight.yaml");
         let data = directory.join("data");
@@ -113,6 +116,7 @@ impl Server {
                 "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{http_port}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
                  catalog: {{ {catalog}, refresh: 1s }}\ndata_dir: \"{data}\"\n{settings}",
                 data = data.display(),
+                settings = settings.replace("@FLIGHT_PORT@", &port.to_string()),
             );
             std::fs::write(&configuration, text)?;
             let mut command = command(&["serve", "--config"])?;

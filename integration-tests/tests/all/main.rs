@@ -4,6 +4,7 @@
 
 mod checkpoint_stores;
 mod clients;
+mod cluster;
 mod cluster_faults;
 mod conformance;
 mod consumers;
