@@ -30,9 +30,4 @@ impl Record {
     pub(crate) fn users(&self) -> u32 {
         self.content.as_ref().map_or(1, Content::users)
     }
-
-    /// What it counts against the limits.
-    pub(crate) fn size(&self) -> usize {
-        self.key.len() + self.data.len()
-    }
 }

@@ -31,8 +31,8 @@ use crate::cluster::serving;
 use crate::cluster::trust::Trust;
 use crate::cluster::{Members, Node};
 use crate::engine::{
-    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal,
-    Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
+    Access, AdmissionLimits, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal,
+    ScratchConfig, Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
 };
 
 const TOKEN: &str = "a token of thirty-two characters";
@@ -94,6 +94,8 @@ impl Lone {
             access: Arc::new(Access::everything()),
             admission: AdmissionLimits::default(),
             audit: AuditLog::off(),
+            scratch: ScratchConfig::default(),
+            nodes: Arc::new(Alone),
         };
         let store = Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb")));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source))), store).unwrap();

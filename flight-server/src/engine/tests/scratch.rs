@@ -164,7 +164,7 @@ async fn rows_of_parameters_are_put_all_at_once_or_not_at_all() {
     world.all(&["create table s (a integer not null, b varchar(10))"]).await;
     let prepared = world
         .engine
-        .prepare(&world.session, "insert into s values (?, ?)", &OptionValues::default())
+        .prepare(&world.session, "insert into s values (?, ?)", &OptionValues::default(), None)
         .await
         .unwrap();
     assert!(prepared.is_update && prepared.schema.is_none());
