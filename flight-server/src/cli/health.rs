@@ -25,16 +25,20 @@ pub(crate) struct HealthArgs {
 
 /// Fails unless `/readyz` answers 200.
 pub(super) async fn run(args: &HealthArgs) -> anyhow::Result<()> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let address = match args.http {
-        Some(address) => address,
-        None => reachable(Config::load(args.config.as_deref(), variables)?.http.0),
-    };
+    let address = address(args)?;
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().context("a client")?;
     let url = format!("http://{address}/readyz");
     let reply = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
     anyhow::ensure!(reply.status().is_success(), "{url} answers {}", reply.status());
     Ok(())
+}
+
+fn address(args: &HealthArgs) -> anyhow::Result<SocketAddr> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(match args.http {
+        Some(address) => address,
+        None => reachable(Config::load(args.config.as_deref(), variables)?.http.0),
+    })
 }
 
 /// Who listens everywhere is asked on this machine.

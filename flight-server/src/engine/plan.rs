@@ -185,7 +185,9 @@ impl Engine {
         };
         let planning = self.queries.planning(&arrival);
         let cancelling = Cancelling::new(planning.token());
-        let planned = cancelling.run(self.planned(session, request, &mut arrival, &cancelling)).await;
+        let planned = cancelling
+            .run(Box::pin(self.planned(session, request, &mut arrival, &cancelling)))
+            .await;
         planning.end();
         match &planned {
             Ok(Planned::Query(_)) => self.queries.planned(arrival),

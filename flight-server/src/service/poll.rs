@@ -99,7 +99,7 @@ impl Inner {
             if let Command::TicketStatementQuery(ticket) = command(&ticket.ticket)?
                 && let Content::Part(part) = open_ticket(&self.sealer, &ticket.statement_handle, principal)?
             {
-                parts.push(part);
+                parts.push(*part);
             }
         }
         Ok(parts)

@@ -77,7 +77,7 @@ impl Inner {
             Planned::Query(query) => Endpoints {
                 query_id: query.query_id,
                 schema: query.schema,
-                contents: query.parts.into_iter().map(Content::Part).collect(),
+                contents: query.parts.into_iter().map(|part| Content::Part(Box::new(part))).collect(),
                 facts: query.facts,
             },
             Planned::Done(done) => Endpoints {
@@ -217,7 +217,7 @@ impl Inner {
         };
         let rows = match content {
             Content::Part(part) => {
-                let execution = timely(caller, self.backend.execute(part)).await?;
+                let execution = timely(caller, self.backend.execute(*part)).await?;
                 RowStream::execution(execution, &terms)?
             }
             Content::Parked(parked) => RowStream::done(parked.open()?, &terms)?,

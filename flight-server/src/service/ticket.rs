@@ -29,7 +29,7 @@ const HANDLE: &str = "prepared statement handle";
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Content {
     /// Rows that the engine reads.
-    Part(QueryPart),
+    Part(Box<QueryPart>),
     /// Rows of a statement that ran already.
     Parked(Parked),
 }

@@ -182,7 +182,7 @@ async fn each_record_is_told_with_its_place_and_aggregates_count_their_records()
     let source: Arc<dyn ShardSource> = Arc::new(memory.clone());
     let told = Arc::new(Told::default());
     let receipts: Arc<dyn Receipts> = Arc::<Told>::clone(&told);
-    let mut writer = Writer::with_receipts(&source, "s", WriterOptions::default(), Some(receipts)).unwrap();
+    let mut writer = Writer::with_receipts(&source, "s", WriterOptions::default(), Some(&receipts)).unwrap();
     for number in 0..1200_u32 {
         let record = OutgoingRecord {
             user_records: number % 3,

@@ -121,7 +121,7 @@ impl Writer {
         source: &Arc<dyn ShardSource>,
         stream: &str,
         options: WriterOptions,
-        receipts: Option<Arc<dyn Receipts>>,
+        receipts: Option<&Arc<dyn Receipts>>,
     ) -> Result<Self, SourceError> {
         if source.writing().is_none() {
             return Err(cannot_be_written(stream));
@@ -137,7 +137,7 @@ impl Writer {
                 stream: Arc::clone(&stream),
                 options,
                 progress: Arc::clone(&progress),
-                receipts: receipts.clone(),
+                receipts: receipts.cloned(),
                 stop: stop.clone(),
             };
             lanes.spawn(lane.run(batches));

@@ -50,7 +50,7 @@ impl Destination {
             ..self.options
         };
         Ok(Deliveries {
-            writer: Writer::with_receipts(&source, &self.stream, options, receipts)?,
+            writer: Writer::with_receipts(&source, &self.stream, options, receipts.as_ref())?,
             ledger,
             pushed: 0,
         })

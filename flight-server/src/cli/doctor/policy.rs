@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn each_role_has_its_own_and_the_server_may_take_them() {
-        let role = Some("arn:aws:iam::9:role/reader".to_owned());
+        let reader = "arn:aws:iam::9:role/reader".to_owned();
+        let role = Some(reader.clone());
         let needs = Needs {
             streams: BTreeMap::from([(role.clone(), BTreeSet::from([STREAM.to_owned()]))]),
             keys: BTreeMap::from([(role.clone(), BTreeSet::from([("1234-ab".to_owned(), STREAM.to_owned())]))]),
@@ -235,7 +236,7 @@ mod tests {
         );
         assert_eq!(policies[0].policy["Statement"][2]["Resource"], "arn:aws:s3:::b/tables/*");
         assert_eq!(policies[0].policy["Statement"][4]["Resource"], "arn:aws:s3:::b/*");
-        assert_eq!(policies[1].holder, role.unwrap());
+        assert_eq!(policies[1].holder, reader);
         assert_eq!(sids(&policies[1].policy), ["ReadStreams", "FanOut", "Write", "UseKey"]);
         assert_eq!(
             policies[1].policy["Statement"][3]["Resource"],

@@ -148,8 +148,8 @@ mod tests {
         assert_eq!(reading.bytes, Some(8 << 30));
         assert!((reading.dollars.unwrap() - 0.32).abs() < 1e-9);
         // 3 GiB at 1 MB/s and at 2 MB/s
-        assert!((reading.seconds.unwrap() - 3221.225_472).abs() < 1e-6);
-        assert!((reading.least_seconds.unwrap() - 1610.612_736).abs() < 1e-6);
+        assert!((reading.seconds.unwrap() - 3_221.225_472).abs() < 1e-6);
+        assert!((reading.least_seconds.unwrap() - 1_610.612_736).abs() < 1e-6);
         assert!((reading.stream_dollars_per_hour - 0.04).abs() < 1e-9);
     }
 

@@ -166,7 +166,7 @@ struct Cluster {
 }
 
 /// Serves a worker until `stop`, and gives its address.
-async fn serve(listener: TcpListener, worker: Worker, stop: CancellationToken, serving: &mut JoinSet<()>) {
+fn serve(listener: TcpListener, worker: Worker, stop: CancellationToken, serving: &mut JoinSet<()>) {
     let trust = Arc::new(Trust::of_token(TOKEN));
     serving.spawn(async move {
         let served = serving::serve(listener, part::routes(worker), trust, None, stop, Duration::ZERO);
@@ -193,7 +193,7 @@ impl Cluster {
             let peers = Peers::new(Arc::new(Members::new(node.clone(), urls.clone())), Arc::clone(&channels));
             lone.engine.set_distribution(Spreading::new(Arc::clone(&peers)));
             let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
-            serve(listener, worker(&lone.engine, channels), stop.clone(), &mut serving).await;
+            serve(listener, worker(&lone.engine, channels), stop.clone(), &mut serving);
             members.push(Member {
                 lone,
                 node: node.clone(),

@@ -355,7 +355,7 @@ fn sql_kind(statement: Statement) -> Result<StatementKind, EngineError> {
             if_exists,
             names,
             ..
-        } => scratch::drop_object(object_type, if_exists, names),
+        } => scratch::drop_object(object_type, if_exists, &names),
         Statement::Truncate(statement) => scratch::truncate(&statement),
         Statement::Delete(statement) => scratch::delete(&statement),
         Statement::Call(function) => Ok(StatementKind::Call(call::parse(&function)?)),

@@ -123,7 +123,7 @@ pub(super) fn create_table(create: CreateTable) -> Result<StatementKind, EngineE
         .if_not_exists(create.if_not_exists)
         .columns(create.columns.clone())
         .query(create.query.clone())
-        .on_commit(create.on_commit.clone().filter(|then| *then == OnCommit::PreserveRows))
+        .on_commit(create.on_commit.filter(|then| *then == OnCommit::PreserveRows))
         .hive_formats(create.hive_formats.clone().filter(|formats| *formats == Default::default()))
         .build();
     if create != plain {
@@ -261,8 +261,8 @@ pub(super) fn view_text(sql: &str, tokens: &[TokenWithSpan]) -> Result<String, E
 }
 
 /// `DROP VIEW`.
-pub(super) fn drop_object(object_type: ObjectType, if_exists: bool, names: Vec<ObjectName>) -> Result<StatementKind, EngineError> {
-    match (object_type, names.as_slice()) {
+pub(super) fn drop_object(object_type: ObjectType, if_exists: bool, names: &[ObjectName]) -> Result<StatementKind, EngineError> {
+    match (object_type, names) {
         (ObjectType::View, [name]) => Ok(StatementKind::Scratch(ScratchStatement::DropView {
             name: name.clone(),
             if_exists,

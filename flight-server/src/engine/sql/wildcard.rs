@@ -194,12 +194,12 @@ impl<'a> Rewriter<'a> {
         relations: &mut Vec<Relation>,
         natural: &mut bool,
     ) -> Result<(), EngineError> {
-        if let Some((view, name, alias)) = self.view_of(factor, scope)? {
+        if let Some((view, alias)) = self.view_of(factor, scope)? {
             let query = self.view(&view)?;
             *factor = TableFactor::Derived {
                 lateral: false,
                 subquery: Box::new(query),
-                alias: Some(alias_of_view(&view, name, alias)),
+                alias: Some(alias),
                 sample: None,
             };
             relations.push(Relation::of(factor_alias(factor), Vec::new()));
@@ -278,12 +278,8 @@ impl<'a> Rewriter<'a> {
         Ok(Some((table, found)))
     }
 
-    /// The view that stands in FROM, with its name and alias there.
-    fn view_of(
-        &mut self,
-        factor: &TableFactor,
-        scope: &[String],
-    ) -> Result<Option<(Arc<ViewQuery>, String, Option<TableAlias>)>, EngineError> {
+    /// The view that stands in FROM, and what it goes by there.
+    fn view_of(&mut self, factor: &TableFactor, scope: &[String]) -> Result<Option<(Arc<ViewQuery>, TableAlias)>, EngineError> {
         let TableFactor::Table {
             name,
             alias,
@@ -296,7 +292,10 @@ impl<'a> Rewriter<'a> {
             return Ok(None);
         };
         Ok(match self.named(name, scope)? {
-            Some((table, Named::View(view))) => Some((view, table, alias.clone())),
+            Some((table, Named::View(view))) => {
+                let alias = alias_of_view(&view, &table, alias.clone());
+                Some((view, alias))
+            }
             _ => None,
         })
     }
@@ -340,8 +339,8 @@ fn plain_alias(name: Ident) -> TableAlias {
 }
 
 /// A view goes by its own name and its own names of columns where the statement gives no others.
-fn alias_of_view(view: &ViewQuery, name: String, alias: Option<TableAlias>) -> TableAlias {
-    let mut alias = alias.unwrap_or_else(|| plain_alias(quoted(&name)));
+fn alias_of_view(view: &ViewQuery, name: &str, alias: Option<TableAlias>) -> TableAlias {
+    let mut alias = alias.unwrap_or_else(|| plain_alias(quoted(name)));
     if alias.columns.is_empty() {
         let column = |name: &String| TableAliasColumnDef {
             name: quoted(name),

@@ -20,7 +20,7 @@ fn ticket(handle: Vec<u8>) -> Ticket {
 }
 
 pub(super) fn part() -> Content {
-    Content::Part(QueryPart {
+    Content::Part(Box::new(QueryPart {
         query_id: "query".into(),
         sql: "numbers".into(),
         options: OptionValues::default(),
@@ -32,7 +32,7 @@ pub(super) fn part() -> Content {
         consumption: None,
         parameters: None,
         scratch: Default::default(),
-    })
+    }))
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_node_of_another_version_gets_no_part_of_a_plan() {
     };
     let old = worker(&other.engine, Channels::new(credential(TOKEN), None)).with_version("0.0.1");
     let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
-    serve(listener, old, stop, &mut serving).await;
+    serve(listener, old, stop, &mut serving);
     let own = &cluster.members[0];
     let nodes = vec![cluster.members[1].node.clone(), node.clone()];
     let peers = Peers::new(
