@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::common::Result as DfResult;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
+use super::carried;
 use super::error::{EngineError, ErrorCategory};
 use super::execute::Batches;
 use super::facts::ExecutionFacts;
@@ -22,18 +25,41 @@ use super::statement_options::OnLimit;
 /// How often a statement of which no row was sent yet is begun again because a node was lost.
 const ATTEMPTS: usize = 3;
 
-/// What other tasks of a statement have read, as they say it: text that only the engine understands.
+/// What is heard of the tasks of a statement.
 #[derive(Debug, Default)]
-pub struct FactsElsewhere(Mutex<Vec<String>>);
+pub struct FactsElsewhere {
+    /// What they have read, as they say it: text that only the engine understands.
+    said: Mutex<Vec<String>>,
+    /// A node that a task ran on is lost, and why.
+    lost: watch::Sender<Option<(String, String)>>,
+}
 
 impl FactsElsewhere {
     /// A task has ended, and says so.
     pub fn add(&self, said: &str) {
-        self.0.lock().push(said.to_owned());
+        self.said.lock().push(said.to_owned());
+    }
+
+    /// A task's node speaks no more. The rows that came from it before may be many, so that its end among them would be met late.
+    pub fn failed(&self, error: &DataFusionError) {
+        if let Some(EngineError::NodeLost { node, message }) = carried::found(error) {
+            self.lost.send_replace(Some((node, message)));
+        }
+    }
+
+    /// As soon as a node is lost.
+    async fn lost(&self) -> EngineError {
+        let mut lost = self.lost.subscribe();
+        let known = lost.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
+        match known {
+            Some((node, message)) => EngineError::NodeLost { node, message },
+            // the sender is this one's own, so it is never gone
+            None => std::future::pending().await,
+        }
     }
 
     fn settle(&self, facts: &ExecutionFacts) -> Result<(), EngineError> {
-        let said = std::mem::take(&mut *self.0.lock());
+        let said = std::mem::take(&mut *self.said.lock());
         said.iter().try_for_each(|said| facts.add_carried(said))?;
         // each task stopped at the limit for itself
         let (read, most) = (facts.meter().bytes_read(), facts.meter().max_bytes());
@@ -132,7 +158,11 @@ impl Attempts {
                 break;
             };
             let mut rows = execute_stream(spread.plan, spread.context)?;
-            let first = rows.next().await.map(|first| first.map_err(EngineError::from));
+            let first = tokio::select! {
+                biased;
+                error = elsewhere.lost() => Some(Err(error)),
+                first = rows.next() => first.map(|first| first.map_err(EngineError::from)),
+            };
             if let Some(Err(EngineError::NodeLost { node, message })) = &first {
                 self.distribution.lost(node);
                 if attempt < ATTEMPTS {
@@ -144,7 +174,7 @@ impl Attempts {
                 }
             }
             let distribution = self.distribution;
-            let rest = rows.map_err(EngineError::from).inspect_err(move |error| {
+            let rest = until_lost(rows, Arc::clone(&elsewhere)).inspect_err(move |error| {
                 if let EngineError::NodeLost { node, .. } = error {
                     distribution.lost(node);
                 }
@@ -156,6 +186,24 @@ impl Attempts {
         let rows = execute_stream(physical, self.state.task_ctx())?;
         Ok(rows.map_err(EngineError::from).boxed())
     }
+}
+
+/// Rows as long as no node is lost; that is told before rows that wait.
+fn until_lost(
+    rows: SendableRecordBatchStream,
+    elsewhere: Arc<FactsElsewhere>,
+) -> impl Stream<Item = Result<RecordBatch, EngineError>> + Send {
+    stream::unfold(Some(rows), move |rows| {
+        let elsewhere = Arc::clone(&elsewhere);
+        async move {
+            let mut rows = rows?;
+            tokio::select! {
+                biased;
+                error = elsewhere.lost() => Some((Err(error), None)),
+                next = rows.next() => Some((next?.map_err(EngineError::from), Some(rows))),
+            }
+        }
+    })
 }
 
 /// The functions that plans of other nodes can name, as a physical plan knows them.

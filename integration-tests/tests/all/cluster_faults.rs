@@ -123,11 +123,14 @@ async fn first_with_rows(rows: &mut FlightRecordBatchStream) -> RecordBatch {
     }
 }
 
+/// Five seconds are promised; a machine that is busy with other tests gets twice that.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+
 fn assert_lost(error: &FlightError, took: Duration, address: &str) {
     let FlightError::Tonic(status) = error else { panic!("{error}") };
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains(address), "{status}");
-    println!("known after {took:?}: {}", status.message());
+    assert!(took < KNOWN_WITHIN, "known after {took:?} only: {}", status.message());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,7 +162,11 @@ impl WorkerChannel for NodeChannel {
         let replies = replies.map_err(|error| named(&node, error))?;
         Ok(replies
             .map(move |reply| {
-                let reply = reply.map_err(|error| named(&node, error))?;
+                let reply = reply.map_err(|error| named(&node, error)).inspect_err(|error| {
+                    if let Some(facts) = &facts {
+                        facts.failed(error);
+                    }
+                })?;
                 if let (Some(facts), WorkerToCoordinatorMsg::TaskMetrics(metrics)) = (&facts, &reply) {
                     let all = metrics.pre_order_plan_metrics.iter().flat_map(|metrics| metrics.iter());
                     let labels = all.flat_map(|metric| metric.labels());
