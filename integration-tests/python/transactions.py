@@ -245,7 +245,8 @@ def read_imported(url, endpoint, file):
     checks.equal(len(behind) + len(whole) + 3, 40, "records")
     for name, rows in {"old_job": behind, "kcl": sorted(behind + whole)}.items():
         with flight_sql.connect(url) as connection:
-            options(connection, checkpoint_name=name, checkpoint_mode="consume")
+            # one endpoint: of deliveries that end at once, each an ADD to one item, moto loses some
+            options(connection, checkpoint_name=name, checkpoint_mode="consume", endpoints="single")
             checks.equal(read(connection), rows, name)
             connection.commit()
             checks.equal(read(connection), [], f"{name} again")

@@ -173,7 +173,9 @@ async fn what_presto_and_kcl_kept_is_taken_over() {
 /// One server opens an iteration, another one over the same table of checkpoints goes on with it.
 async fn another_server_goes_on(service: StandIn) {
     let running = Backend::Embedded.start().unwrap();
-    stream(&running.endpoint, 2).await;
+    // of the deliveries of several endpoints that end at once, each an ADD to one item, moto loses some
+    let shards = if matches!(service, StandIn::Moto) { 1 } else { 2 };
+    stream(&running.endpoint, shards).await;
     let tables = service.start_tables().unwrap();
     let checkpoints = format!(
         "checkpoints: {{ dynamodb: {{ endpoint: \"{}\", region: us-east-1 }} }}\n",
