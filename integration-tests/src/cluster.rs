@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::environment::scratch_directory;
-use crate::process::free_port;
+use crate::process::lasting_port;
 use crate::server::Server;
 use crate::stand_in::StandIn;
 use crate::tables::RunningTables;
@@ -43,7 +43,7 @@ impl Cluster {
     /// Starts so many nodes over a Kinesis endpoint and a directory of table definitions; `name` is of the test.
     pub fn start(name: &str, count: usize, told: Told, kinesis: &str, definitions: &std::path::Path) -> anyhow::Result<Self> {
         let tables = StandIn::Moto.start_tables()?;
-        let ports = (0..count).map(|_| free_port()).collect::<anyhow::Result<Vec<u16>>>()?;
+        let ports = (0..count).map(|_| lasting_port()).collect::<anyhow::Result<Vec<u16>>>()?;
         let peers: Vec<String> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let plan = |(index, port): (usize, &u16)| {
             let told = match told {

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -264,6 +265,25 @@ pub fn free_port() -> anyhow::Result<u16> {
         .context("looking for a free port")?
         .local_addr()?
         .port())
+}
+
+/// A loopback port that was free a moment ago and that systems do not hand out by themselves (the ports of connections and of port 0 begin at 32768 on
+/// Linux, RFC 6335 has them from 49152): to listen on later, and again after a restart.
+pub fn lasting_port() -> anyhow::Result<u16> {
+    const FIRST: u32 = 18_000;
+    const COUNT: u32 = 14_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        // processes beside each other begin at different places
+        let number = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT)?;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port from {FIRST} on is free")
 }
 
 /// Takes the caller's AWS settings away from a child, so that no test depends on, or reaches, anybody's account.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::flight::{Client, Mode};
-use crate::process::free_port;
+use crate::process::lasting_port;
 use crate::server::Server;
 use crate::stand_in::StandIn;
 use crate::tables::RunningTables;
@@ -34,7 +34,7 @@ impl Cluster {
     pub fn start(nodes: usize, directory: &Path, endpoint: &str, settings: &str) -> anyhow::Result<Self> {
         let checkpoints = StandIn::Ministack.start_tables()?;
         let addresses = (0..nodes)
-            .map(|_| Ok(format!("127.0.0.1:{}", free_port()?)))
+            .map(|_| Ok(format!("127.0.0.1:{}", lasting_port()?)))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let settings = format!(
             "{settings}checkpoints: {{ dynamodb: {{ table: shardflight, create: true, region: us-east-1, endpoint: \"{}\" }} }}\n",
