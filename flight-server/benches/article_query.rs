@@ -6,7 +6,6 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use catalog::{DirectoryCatalog, KinesisOverrides};
@@ -15,14 +14,13 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_server::engine::{
-    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, PlannedQuery, Prices,
-    Principal, ScratchConfig, Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
+    DefinitionRules, Engine, EngineConfig, EngineError, Planned, PlannedQuery, Principal, Session, SessionId, SourceProvider,
+    StatementRequest,
 };
 use futures::TryStreamExt;
 use shard_reader::checkpoints::LocalCheckpoints;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
 
 const ARTICLE: &str =
     "select host, sum(bytes) as total_bytes from kinesis.default.nasahttp group by host order by total_bytes desc limit 2";
@@ -81,18 +79,8 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
     });
     let config = EngineConfig {
         query_memory: 1 << 30,
-        spill: tables.to_path_buf(),
-        spill_disk: 1 << 30,
-        query_timeout: Duration::from_secs(600),
-        system: SystemLimits::default(),
-        prices: Prices::default(),
         definitions: DefinitionRules::default(),
-        access: Arc::new(Access::everything()),
-        admission: AdmissionLimits::default(),
-        scratch: ScratchConfig::default(),
-        audit: AuditLog::off(),
-        nodes: Arc::new(flight_server::engine::Alone),
-        target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+        ..EngineConfig::new(tables.to_path_buf())
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(tables.join("checkpoints.redb")));
     Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source))), checkpoints).unwrap()
@@ -101,12 +89,8 @@ fn engine(source: &Arc<MemorySource>, tables: &std::path::Path) -> Arc<Engine> {
 async fn planned(engine: &Engine, sql: &str, per_shard: bool) -> PlannedQuery {
     let session = Session::new(SessionId("bench".into()), Principal::anonymous());
     let request = StatementRequest {
-        sql: sql.to_owned(),
-        overrides: OptionValues::default(),
         per_shard,
-        transaction: None,
-        parameters: None,
-        arrived: Instant::now(),
+        ..StatementRequest::new(sql)
     };
     let Planned::Query(query) = engine.plan(&session, request).await.unwrap() else {
         panic!("no query")

@@ -9,7 +9,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 use shard_reader::Readers;
-use tokio::time::Instant;
 
 use super::args::{CheckpointsArgs, CheckpointsCommand};
 use super::serve::{readers, settings};
@@ -17,7 +16,7 @@ use super::server::engine_config;
 use super::sql::output::Printer;
 use super::{catalog_files, checkpoint_store, stdout};
 use crate::config::Config;
-use crate::engine::{Engine, KinesisSources, OptionValues, Planned, Principal, Session, SessionId, StatementRequest};
+use crate::engine::{Engine, KinesisSources, Planned, Principal, Session, SessionId, StatementRequest};
 
 /// Runs the command as the statement that a server would be sent.
 pub(super) async fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
@@ -58,14 +57,7 @@ fn os_user() -> Principal {
 
 async fn answer(engine: &Arc<Engine>, sql: String) -> anyhow::Result<(SchemaRef, Vec<RecordBatch>)> {
     let session = Session::new(SessionId("checkpoints".into()), os_user());
-    let request = StatementRequest {
-        sql,
-        overrides: OptionValues::default(),
-        per_shard: false,
-        transaction: None,
-        parameters: None,
-        arrived: Instant::now(),
-    };
+    let request = StatementRequest::new(sql);
     match engine.plan(&session, request).await? {
         Planned::Done(done) => Ok((done.schema, done.batches)),
         Planned::Query(query) => {

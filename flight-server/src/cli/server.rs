@@ -20,8 +20,8 @@ use crate::cluster::Cluster;
 use crate::cluster::distributed::Part;
 use crate::config::Config;
 use crate::engine::{
-    Access, AdmissionLimits, AllowedStreams, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, Nodes, Patterns, ScratchConfig,
-    SourceProvider, parse_option,
+    AdmissionLimits, AllowedStreams, Alone, DefinitionRules, Engine, EngineConfig, Nodes, Patterns, ScratchConfig, SourceProvider,
+    parse_option,
 };
 use crate::http::{self, Metrics, Readiness};
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
@@ -211,18 +211,15 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
     let streams = AllowedStreams::new(&config.allow.streams).map_err(|error| anyhow::anyhow!("allow.streams: {error}"))?;
     Ok(EngineConfig {
         query_memory: usize::try_from(config.query.memory.resolve()).unwrap_or(usize::MAX),
-        spill: config.spill_dir(),
         spill_disk: config.query.spill_disk.0,
         query_timeout: config.query.timeout,
         system: config.system.limits(),
         prices: config.prices.prices(),
-        target_partitions: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
         definitions: DefinitionRules {
             changes: config.ddl(),
             streams,
             roles: Patterns::new(&config.allow.roles).map_err(|error| anyhow::anyhow!("allow.roles: {error}"))?,
         },
-        access: Arc::new(Access::everything()),
         admission: AdmissionLimits {
             max_concurrent: config.query.max_concurrent,
             queue: config.query.queue,
@@ -232,8 +229,7 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             ticket_ttl: config.tickets.ttl,
             ..config.scratch.limits()
         },
-        audit: AuditLog::off(),
-        nodes: Arc::new(Alone),
+        ..EngineConfig::new(config.spill_dir())
     })
 }
 

@@ -36,6 +36,20 @@ pub struct StatementRequest {
     pub arrived: Instant,
 }
 
+impl StatementRequest {
+    /// A statement that arrives now, without options, values or a transaction, from a client that reads one endpoint.
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            overrides: OptionValues::default(),
+            per_shard: false,
+            transaction: None,
+            parameters: None,
+            arrived: Instant::now(),
+        }
+    }
+}
+
 /// What a statement became.
 #[derive(Debug)]
 pub enum Planned {

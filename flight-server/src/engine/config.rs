@@ -1,5 +1,6 @@
 //! What the engine runs with.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::admission::AdmissionLimits;
 use super::audit::AuditLog;
 use super::cost::Prices;
 use super::definitions::DefinitionRules;
-use super::nodes::Nodes;
+use super::nodes::{Alone, Nodes};
 use super::runtime::SystemLimits;
 use super::scratch::ScratchConfig;
 
@@ -42,4 +43,25 @@ pub struct EngineConfig {
     pub audit: Arc<AuditLog>,
     /// The servers that share the work.
     pub nodes: Arc<dyn Nodes>,
+}
+
+impl EngineConfig {
+    /// A server of its own, which lets everybody do everything within 256 MiB of memory and 1 GiB of spill.
+    pub fn new(spill: PathBuf) -> Self {
+        Self {
+            query_memory: 256 << 20,
+            spill,
+            spill_disk: 1 << 30,
+            query_timeout: Duration::from_secs(600),
+            target_partitions: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            system: SystemLimits::default(),
+            prices: Prices::default(),
+            definitions: DefinitionRules::all(),
+            access: Arc::new(Access::everything()),
+            admission: AdmissionLimits::default(),
+            scratch: ScratchConfig::default(),
+            audit: AuditLog::off(),
+            nodes: Arc::new(Alone),
+        }
+    }
 }

@@ -214,8 +214,9 @@ pub(crate) fn register_functions(state: &mut SessionState) -> DfResult<()> {
 #[cfg(test)]
 mod tests {
     use catalog::TableName;
-    use shard_reader::{Position, ScanTotals, ShardPin, ShardRange, StatementMeter, TipKind};
+    use shard_reader::{Position, ScanTotals, StatementMeter};
 
+    use super::super::facts_elsewhere::tests::pin;
     use super::*;
 
     #[test]
@@ -225,18 +226,7 @@ mod tests {
             schema: "default".into(),
             table: "t".into(),
         };
-        let pin = ShardPin {
-            range: ShardRange {
-                shard: "shardId-000000000000".into(),
-                start: Position::TrimHorizon,
-                end: Position::TrimHorizon,
-            },
-            shard_start: None,
-            shard_end: None,
-            hash_range: None,
-            tip: TipKind::Reached,
-            bytes_cached: 0,
-        };
+        let pin = pin("shardId-000000000000");
         // each within the limit
         let said = |bytes_read| {
             let task = facts();

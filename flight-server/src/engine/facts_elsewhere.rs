@@ -20,7 +20,8 @@ impl ExecutionFacts {
             scans: self.scans.lock().clone(),
             outside_event_time: self.outside_event_time.load(Ordering::Relaxed),
         };
-        serde_json::to_string(&carried).unwrap_or_default()
+        // an error as text is none that the other node understands, and so an error there
+        serde_json::to_string(&carried).unwrap_or_else(|error| error.to_string())
     }
 
     /// Adds what another node, or another task of this one, has read.
@@ -37,7 +38,7 @@ impl ExecutionFacts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use catalog::TableName;
@@ -50,7 +51,7 @@ mod tests {
         ExecutionFacts::new("q".into(), StatementMeter::new(1 << 30, None), OnLimit::Fail)
     }
 
-    fn pin(shard: &str) -> ShardPin {
+    pub(in crate::engine) fn pin(shard: &str) -> ShardPin {
         ShardPin {
             range: ShardRange {
                 shard: shard.into(),

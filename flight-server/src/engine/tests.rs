@@ -71,6 +71,19 @@ impl SourceProvider for InMemory {
 }
 
 impl World {
+    /// The same world with another configuration of its server.
+    fn reconfigured(self, config: EngineConfig) -> Self {
+        let engine = Engine::new(
+            config,
+            Arc::clone(self.engine.catalog()),
+            Arc::clone(self.engine.readers()),
+            Arc::new(InMemory(Arc::clone(&self.source))),
+            Arc::clone(self.engine.consumers().store()),
+        )
+        .unwrap();
+        Self { engine, ..self }
+    }
+
     fn new(shards: usize) -> Self {
         Self::over(Arc::new(MemorySource::new(shards)))
     }
@@ -137,19 +150,11 @@ impl World {
             ..ReaderConfig::default()
         }));
         let config = EngineConfig {
-            query_memory: 256 << 20,
-            spill: directory.path().to_path_buf(),
             spill_disk: 1 << 20,
-            query_timeout: Duration::from_secs(600),
             target_partitions: 2,
-            system: SystemLimits::default(),
-            prices: Prices::default(),
             definitions,
             access: Arc::new(access),
-            admission: AdmissionLimits::default(),
-            scratch: ScratchConfig::default(),
-            audit: AuditLog::off(),
-            nodes: Arc::new(crate::engine::Alone),
+            ..EngineConfig::new(directory.path().to_path_buf())
         };
         let store = store.unwrap_or_else(|| Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb"))));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(&source))), store).unwrap();
@@ -179,12 +184,8 @@ impl World {
 
     async fn plan(&self, sql: &str, per_shard: bool) -> Result<PlannedQuery, EngineError> {
         let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
             per_shard,
-            transaction: None,
-            parameters: None,
-            arrived: Instant::now(),
+            ..StatementRequest::new(sql)
         };
         match self.engine.plan(&self.session, request).await? {
             Planned::Query(query) => Ok(query),

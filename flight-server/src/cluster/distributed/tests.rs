@@ -18,7 +18,6 @@ use shard_reader::checkpoints::LocalCheckpoints;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -30,10 +29,7 @@ use super::*;
 use crate::cluster::serving;
 use crate::cluster::trust::Trust;
 use crate::cluster::{Members, Node};
-use crate::engine::{
-    Access, AdmissionLimits, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, OptionValues, Planned, Prices, Principal,
-    ScratchConfig, Session, SessionId, SourceProvider, StatementRequest, SystemLimits,
-};
+use crate::engine::{Engine, EngineConfig, EngineError, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest};
 
 const TOKEN: &str = "a token of thirty-two characters";
 
@@ -83,19 +79,9 @@ impl Lone {
             ..ReaderConfig::default()
         });
         let config = EngineConfig {
-            query_memory: 256 << 20,
-            spill: directory.path().to_path_buf(),
             spill_disk: 1 << 20,
-            query_timeout: Duration::from_secs(600),
             target_partitions: 2,
-            system: SystemLimits::default(),
-            prices: Prices::default(),
-            definitions: DefinitionRules::all(),
-            access: Arc::new(Access::everything()),
-            admission: AdmissionLimits::default(),
-            audit: AuditLog::off(),
-            scratch: ScratchConfig::default(),
-            nodes: Arc::new(Alone),
+            ..EngineConfig::new(directory.path().to_path_buf())
         };
         let store = Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb")));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(Arc::clone(source))), store).unwrap();
@@ -108,14 +94,7 @@ impl Lone {
 
     /// Rows as text, in the order in which they came, and the final facts.
     async fn run(&self, sql: &str) -> Result<(Vec<String>, serde_json::Value), EngineError> {
-        let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
-            per_shard: false,
-            transaction: None,
-            parameters: None,
-            arrived: Instant::now(),
-        };
+        let request = StatementRequest::new(sql);
         let Planned::Query(query) = self.engine.plan(&self.session, request).await? else {
             panic!("{sql} is no query");
         };

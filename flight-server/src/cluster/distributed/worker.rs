@@ -41,9 +41,7 @@ impl WorkerSessionBuilder for Sessions {
             .take()
             .unwrap_or_default()
             .with_distributed_option_extension_from_headers::<StatementSettings>(&context.headers)?;
-        let settings = config.options().extensions.get::<StatementSettings>().cloned().unwrap_or_default();
-        let config = settings
-            .applied(config)
+        let config = StatementSettings::applied(config)?
             .with_distributed_user_codec(ScanCodec::running(Arc::clone(&self.workplace)))
             .with_distributed_channel_resolver(Resolver(Arc::clone(&self.channels)))
             .with_distributed_worker_plan_rewrite_handler(check);

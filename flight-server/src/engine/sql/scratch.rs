@@ -245,7 +245,7 @@ pub(super) fn view_text(sql: &str, tokens: &[TokenWithSpan]) -> Result<String, E
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),
             Token::Word(word) if depth == 0 && word.quote_style.is_none() && word.value.eq_ignore_ascii_case("as") => {
-                let text = sql.get(byte(sql, token.span.end)..).unwrap_or_default();
+                let text = sql.get(byte(sql, token.span.end)..).ok_or_else(no_query)?;
                 let text = text.trim().trim_end_matches(';').trim_end().to_owned();
                 if text.len() > LONGEST_VIEW {
                     return Err(EngineError::Invalid(format!(
@@ -257,7 +257,11 @@ pub(super) fn view_text(sql: &str, tokens: &[TokenWithSpan]) -> Result<String, E
             _ => {}
         }
     }
-    Err(EngineError::Internal("a view without a query".into()))
+    Err(no_query())
+}
+
+fn no_query() -> EngineError {
+    EngineError::Internal("a view without a query".into())
 }
 
 /// `DROP VIEW`.

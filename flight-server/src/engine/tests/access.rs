@@ -57,14 +57,7 @@ fn session(principal: &str) -> Arc<Session> {
 
 /// A statement, to its last row.
 async fn asked_in(world: &World, session: &Session, sql: &str) -> Result<Vec<String>, EngineError> {
-    let request = StatementRequest {
-        sql: sql.to_owned(),
-        overrides: OptionValues::default(),
-        per_shard: false,
-        transaction: None,
-        parameters: None,
-        arrived: Instant::now(),
-    };
+    let request = StatementRequest::new(sql);
     match world.engine.plan(session, request).await? {
         Planned::Done(done) => Ok(texts(&done.batches)),
         Planned::Query(query) => {
@@ -236,14 +229,7 @@ async fn a_right_that_was_withdrawn_ends_what_was_planned_with_it() {
     let before = World::governed(Arc::clone(&source), TABLE, |config| config, DefinitionRules::all(), None, rules());
     before.put(&before.source.shard_ids()[0], "{\"n\":1}");
     let session = session(READER);
-    let request = StatementRequest {
-        sql: "select n from t".to_owned(),
-        overrides: OptionValues::default(),
-        per_shard: false,
-        transaction: None,
-        parameters: None,
-        arrived: Instant::now(),
-    };
+    let request = StatementRequest::new("select n from t");
     let Planned::Query(query) = before.engine.plan(&session, request).await.unwrap() else {
         panic!("no query")
     };

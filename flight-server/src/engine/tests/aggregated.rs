@@ -11,12 +11,8 @@ async fn rows_are_aggregated_for_their_shards_and_read_again() {
     let insert =
         "/*+ kpl_aggregation=true, partition_key='word' */ insert into t select value, 'w' || (value % 40) from generate_series(1, 2000)";
     let request = StatementRequest {
-        sql: insert.to_owned(),
-        overrides: OptionValues::default(),
         per_shard: true,
-        transaction: None,
-        parameters: None,
-        arrived: Instant::now(),
+        ..StatementRequest::new(insert)
     };
     let Planned::Done(done) = world.engine.plan(&world.session, request).await.unwrap() else {
         panic!("INSERT is no query")

@@ -27,14 +27,7 @@ impl World {
     }
 
     async fn call(&self, session: &Session, sql: &str) -> Result<Vec<String>, EngineError> {
-        let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
-            per_shard: false,
-            transaction: None,
-            parameters: None,
-            arrived: Instant::now(),
-        };
+        let request = StatementRequest::new(sql);
         match self.engine.plan(session, request).await? {
             Planned::Done(done) => Ok(done.batches[0]
                 .columns()

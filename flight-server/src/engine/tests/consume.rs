@@ -57,12 +57,9 @@ impl World {
 impl Client<'_> {
     fn request(&self, sql: &str, transaction: Option<&str>) -> StatementRequest {
         StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
             per_shard: true,
             transaction: transaction.map(str::to_owned),
-            parameters: None,
-            arrived: Instant::now(),
+            ..StatementRequest::new(sql)
         }
     }
 

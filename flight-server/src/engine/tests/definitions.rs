@@ -7,14 +7,7 @@ use super::*;
 impl World {
     /// Runs a statement that gives its rows when it is planned.
     async fn run_now(&self, sql: &str) -> Result<Vec<String>, EngineError> {
-        let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
-            per_shard: false,
-            transaction: None,
-            parameters: None,
-            arrived: Instant::now(),
-        };
+        let request = StatementRequest::new(sql);
         match self.engine.plan(&self.session, request).await? {
             Planned::Done(done) => Ok(texts(&done.batches)),
             Planned::Query(_) => panic!("{sql} is a query"),

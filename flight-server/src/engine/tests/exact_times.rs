@@ -15,12 +15,10 @@ impl World {
     /// Seconds of the minute that a condition finds.
     async fn found(&self, condition: &str, parameter: Option<ArrayRef>) -> Vec<i64> {
         let request = StatementRequest {
-            sql: format!("select cast(date_part('second', at) as bigint) as s from t where {condition} order by s"),
-            overrides: OptionValues::default(),
-            per_shard: false,
-            transaction: None,
             parameters: parameter.map(|value| RecordBatch::try_from_iter([("p", value)]).unwrap()),
-            arrived: Instant::now(),
+            ..StatementRequest::new(format!(
+                "select cast(date_part('second', at) as bigint) as s from t where {condition} order by s"
+            ))
         };
         let Planned::Query(query) = self.engine.plan(&self.session, request).await.expect(condition) else {
             panic!("{condition} is no query")

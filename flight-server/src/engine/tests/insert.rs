@@ -14,12 +14,9 @@ impl World {
 
     async fn done_with(&self, sql: &str, parameters: Option<RecordBatch>) -> Result<DoneResult, EngineError> {
         let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
             per_shard: true,
-            transaction: None,
             parameters,
-            arrived: Instant::now(),
+            ..StatementRequest::new(sql)
         };
         match self.engine.plan(&self.session, request).await? {
             Planned::Done(done) => Ok(done),
@@ -208,15 +205,7 @@ async fn a_principal_needs_the_right_to_write() {
         access: Arc::new(Access::new(vec![rule])),
         ..world.engine.config().clone()
     };
-    let engine = Engine::new(
-        config,
-        Arc::clone(world.engine.catalog()),
-        Arc::clone(world.engine.readers()),
-        Arc::new(InMemory(Arc::clone(&world.source))),
-        Arc::clone(world.engine.consumers().store()),
-    )
-    .unwrap();
-    let world = World { engine, ..world };
+    let world = world.reconfigured(config);
     let error = world.done("insert into t values (1, 'a')").await.unwrap_err();
     assert_eq!(error.category(), ErrorCategory::PermissionDenied);
     let error = world

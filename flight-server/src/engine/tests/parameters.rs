@@ -29,12 +29,9 @@ fn text(value: &str) -> ArrayRef {
 impl World {
     async fn bound(&self, sql: &str, rows: Option<RecordBatch>, per_shard: bool) -> Result<PlannedQuery, EngineError> {
         let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
             per_shard,
-            transaction: None,
             parameters: rows,
-            arrived: Instant::now(),
+            ..StatementRequest::new(sql)
         };
         match self.engine.plan(&self.session, request).await? {
             Planned::Query(query) => Ok(query),

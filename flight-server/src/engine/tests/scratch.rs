@@ -22,18 +22,6 @@ impl World {
         self.reconfigured(config)
     }
 
-    fn reconfigured(self, config: EngineConfig) -> Self {
-        let engine = Engine::new(
-            config,
-            Arc::clone(self.engine.catalog()),
-            Arc::clone(self.engine.readers()),
-            Arc::new(InMemory(Arc::clone(&self.source))),
-            Arc::clone(self.engine.consumers().store()),
-        )
-        .unwrap();
-        Self { engine, ..self }
-    }
-
     /// Another session of the same server.
     fn another(&self, session: Arc<Session>) -> Self {
         Self {
@@ -46,12 +34,8 @@ impl World {
 
     async fn asked(&self, sql: &str, parameters: Option<RecordBatch>) -> Result<Option<u64>, EngineError> {
         let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
-            per_shard: false,
-            transaction: None,
             parameters,
-            arrived: Instant::now(),
+            ..StatementRequest::new(sql)
         };
         match self.engine.plan(&self.session, request).await? {
             Planned::Done(done) => Ok(done.affected),
@@ -76,14 +60,7 @@ impl World {
     }
 
     async fn asked_or_planned(&self, sql: &str) -> Result<(), EngineError> {
-        let request = StatementRequest {
-            sql: sql.to_owned(),
-            overrides: OptionValues::default(),
-            per_shard: false,
-            transaction: None,
-            parameters: None,
-            arrived: Instant::now(),
-        };
+        let request = StatementRequest::new(sql);
         self.engine.plan(&self.session, request).await.map(drop)
     }
 

@@ -101,14 +101,8 @@ async fn queries_are_known_while_they_run_and_afterwards() {
         ["cancelled"]
     );
     let other = Session::new(SessionId("other".into()), Principal("somebody else".into()));
-    let request = StatementRequest {
-        sql: "select count(*), count(sql), count(error) from kinesis.system.queries where principal = 'anonymous'".into(),
-        overrides: OptionValues::default(),
-        per_shard: false,
-        transaction: None,
-        parameters: None,
-        arrived: Instant::now(),
-    };
+    let request =
+        StatementRequest::new("select count(*), count(sql), count(error) from kinesis.system.queries where principal = 'anonymous'");
     let Planned::Query(query) = world.engine.plan(&other, request).await.unwrap() else {
         panic!("a query")
     };

@@ -183,14 +183,7 @@ async fn tables_and_views_are_described() {
     let shown = |sql: &'static str| {
         let world = &world;
         async move {
-            let request = StatementRequest {
-                sql: sql.to_owned(),
-                overrides: OptionValues::default(),
-                per_shard: false,
-                transaction: None,
-                parameters: None,
-                arrived: Instant::now(),
-            };
+            let request = StatementRequest::new(sql);
             match world.engine.plan(&world.session, request).await.unwrap() {
                 Planned::Done(done) => texts(&done.batches),
                 Planned::Query(_) => panic!("{sql} is a query"),
