@@ -2,6 +2,7 @@
 
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{CsvSource, FileScanConfigBuilder};
+use datafusion::config::{ConfigExtension, ExtensionOptions};
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::ExecutionPlan;
@@ -11,6 +12,7 @@ use datafusion_distributed::{DistributedExt, GetWorkerInfoRequest, MaybeEncoded,
 use http::HeaderMap;
 use uuid::Uuid;
 
+use super::super::settings::StatementSettings;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,8 +52,16 @@ async fn sent(url: &Url, plan: Arc<dyn ExecutionPlan>) -> Result<(), EngineError
     let context = Arc::new(TaskContext::default().with_session_config(config));
     let mut channel = channels.to(url).unwrap();
     let messages = Box::pin(futures::stream::empty());
+    let mut headers = HeaderMap::new();
+    for entry in StatementSettings::of(&SessionConfig::new()).entries() {
+        let name = format!("x-datafusion-distributed-config-{}.{}", StatementSettings::PREFIX, entry.key);
+        headers.insert(
+            http::HeaderName::try_from(name).unwrap(),
+            entry.value.expect("each is set").parse().unwrap(),
+        );
+    }
     let replies = channel
-        .coordinator_channel(HeaderMap::new(), request, messages, ExecutionPlanMetricsSet::new(), &context)
+        .coordinator_channel(headers, request, messages, ExecutionPlanMetricsSet::new(), &context)
         .await?;
     replies.try_collect::<Vec<_>>().await?;
     Ok(())
