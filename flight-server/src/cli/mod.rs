@@ -45,6 +45,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
+    crate::tls_provider::settle();
     let cli = match Cli::try_parse_from(argv::rewrite(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

@@ -48,6 +48,7 @@ pub(super) async fn serve(
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .tcp_nodelay(true);
     if let Some(ServerTls { cert, key, ca }) = tls {
+        crate::tls_provider::settle();
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(cert, key))
             .client_ca_root(Certificate::from_pem(ca));

@@ -1,8 +1,8 @@
 //! Who may have plans run, and which.
 
+use datafusion::config::{ConfigExtension, ExtensionOptions};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{CsvSource, FileScanConfigBuilder};
-use datafusion::config::{ConfigExtension, ExtensionOptions};
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::ExecutionPlan;

@@ -1,0 +1,13 @@
+//! Rows of a stream in the files of a lake: written once, published at once, read back up to the position.
+//!
+//! - [`LakeSpec`]: which table, for which job; [`LakeTable`] is what can be done with it.
+//! - [`Mark`]: the iteration that a publication carries, with the position of every shard.
+//! - [`LakeSnapshot`]: a table as it was at one publication, to be scanned.
+//!
+//! This room knows no gRPC, and no statement: rows come in, and a table goes out.
+
+mod error;
+mod model;
+
+pub use error::{LakeError, LakeErrorKind};
+pub use model::{Cleaned, Compacted, JobName, JobNameError, LakeFormat, LakeSnapshot, LakeSpec, LakeTable, Mark, Published, WrittenFile};
