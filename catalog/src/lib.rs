@@ -12,9 +12,10 @@ mod infer;
 pub use compression::{Codec, Compression, MOST_INFLATED};
 pub use decode::{BadRecord, DecodeError, Decoded, Decoder, MOST_INFLATED_IN_ALL};
 pub use definition::{
-    AvroFormat, AvroFraming, BadRecords, ColumnDefinition, ColumnType, Compat, CsvFormat, DEFAULT_SCHEMA, DefinitionError, Endian,
-    EventTime, FieldFormat, Fingerprint, Format, HIDDEN_COLUMNS, JsonFormat, JsonRows, KinesisOverrides, LogLines, Partitioning,
-    ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows, Start, TableDefinition, TableName, UTC,
+    AvroFormat, AvroFraming, BadRecords, ColumnDefinition, ColumnType, Compat, CsvFiles, CsvFormat, DEFAULT_SCHEMA, Definition,
+    DefinitionError, Endian, EventTime, FieldFormat, FileColumn, FileTable, Fingerprint, Format, HIDDEN_COLUMNS, JsonFormat, JsonRows,
+    KinesisOverrides, LogLines, Partitioning, ProtobufFormat, ProtobufFraming, RawEncoding, RawField, RawFormat, RegexFormat, RegexRows,
+    Start, StoredAs, TableDefinition, TableName, UTC,
 };
 pub use directory::{CatalogError, CatalogSnapshot, CatalogWriteError, DirectoryCatalog, Existing, FetchSchemas};
 pub use encode::{EncodeError, Encoder};

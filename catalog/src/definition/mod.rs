@@ -7,6 +7,8 @@ mod column_syntax;
 mod column_type;
 mod compiled;
 mod cursor;
+mod either;
+mod files;
 mod fingerprint;
 mod format;
 mod format_syntax;
@@ -36,6 +38,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use beside::Beside;
 pub use check::HIDDEN_COLUMNS;
 pub use column_type::{ColumnType, UTC};
+pub use either::Definition;
+pub use files::{CsvFiles, FileColumn, FileTable, StoredAs};
 pub use fingerprint::Fingerprint;
 pub use format::{
     AvroFormat, AvroFraming, Compat, CsvFormat, Endian, FieldFormat, Format, JsonFormat, JsonRows, LogLines, ProtobufFormat,

@@ -20,7 +20,7 @@ pub(crate) use self::registries::Fetched;
 use self::registries::Registries;
 pub use self::write::{CatalogWriteError, Existing};
 use crate::definition::Beside;
-use crate::{DefinitionError, TableDefinition, TableName};
+use crate::{Definition, DefinitionError, FileTable, TableDefinition, TableName};
 
 /// A file changed that recently may change again within the same tick of its modification time, so it is read at every refresh.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -41,10 +41,36 @@ pub struct CatalogError {
 /// The catalog at one moment. Cheap to hold: statements keep the one they were planned with.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogSnapshot {
-    /// Usable definitions.
+    /// Usable definitions of tables over streams.
     pub tables: BTreeMap<TableName, Arc<TableDefinition>>,
+    /// Usable definitions of tables over files.
+    pub files: BTreeMap<TableName, Arc<FileTable>>,
     /// Files that are not.
     pub errors: Vec<CatalogError>,
+}
+
+impl CatalogSnapshot {
+    /// Whether there is a table of the name.
+    pub fn has(&self, name: &TableName) -> bool {
+        self.tables.contains_key(name) || self.files.contains_key(name)
+    }
+
+    /// The definition of a table.
+    pub fn get(&self, name: &TableName) -> Option<Definition> {
+        let stream = self.tables.get(name).map(|table| Definition::Stream(Arc::clone(table)));
+        stream.or_else(|| self.files.get(name).map(|table| Definition::Files(Arc::clone(table))))
+    }
+
+    fn insert(&mut self, definition: &Definition) {
+        match definition {
+            Definition::Stream(table) => {
+                self.tables.insert(table.name.clone(), Arc::clone(table));
+            }
+            Definition::Files(table) => {
+                self.files.insert(table.name.clone(), Arc::clone(table));
+            }
+        }
+    }
 }
 
 /// Definitions in a directory (`*.yaml`, `*.yml`, and as in Presto all whose name ends in `json`; not recursive, no dot files).
@@ -87,7 +113,7 @@ struct FileState {
     /// URLs that it names, each with the version of what was there.
     urls: Vec<(String, u64)>,
     content: Result<String, DefinitionError>,
-    outcome: Result<Arc<TableDefinition>, DefinitionError>,
+    outcome: Result<Definition, DefinitionError>,
     since: SystemTime,
 }
 
@@ -300,10 +326,10 @@ impl DirectoryCatalog {
         changed
     }
 
-    fn parse(&self, path: &Path, text: &str, beside: &Beside) -> Result<Arc<TableDefinition>, DefinitionError> {
+    fn parse(&self, path: &Path, text: &str, beside: &Beside) -> Result<Definition, DefinitionError> {
         match is_json(path) {
-            true => TableDefinition::from_presto_json(text, &self.default_schema),
-            false => TableDefinition::from_yaml_beside(text, &self.default_schema, beside),
+            true => TableDefinition::from_presto_json(text, &self.default_schema).map(Definition::Stream),
+            false => Definition::from_yaml_beside(text, &self.default_schema, beside),
         }
     }
 
@@ -373,16 +399,16 @@ fn assemble(state: &State) -> CatalogSnapshot {
     for (path, file) in &state.files {
         let error = match &file.outcome {
             Err(error) => error.clone(),
-            Ok(definition) => match owners.get(&definition.name) {
+            Ok(definition) => match owners.get(definition.name()) {
                 None => {
-                    owners.insert(&definition.name, path);
-                    snapshot.tables.insert(definition.name.clone(), Arc::clone(definition));
+                    owners.insert(definition.name(), path);
+                    snapshot.insert(definition);
                     continue;
                 }
                 Some(first) => DefinitionError {
                     line: None,
                     column: None,
-                    message: format!("table {} is already defined by {}", definition.name, first.display()),
+                    message: format!("table {} is already defined by {}", definition.name(), first.display()),
                 },
             },
         };
@@ -403,7 +429,12 @@ fn log_changes(before: &CatalogSnapshot, after: &CatalogSnapshot) {
             Some(_) => {}
         }
     }
-    for name in before.tables.keys().filter(|name| !after.tables.contains_key(name)) {
+    for (name, definition) in &after.files {
+        if before.files.get(name) != Some(definition) {
+            tracing::info!(table = %name, location = %definition.location, "table over files added or changed");
+        }
+    }
+    for name in before.tables.keys().chain(before.files.keys()).filter(|name| !after.has(name)) {
         tracing::info!(table = %name, "table removed");
     }
     for bad in after.errors.iter().filter(|bad| !before.errors.contains(bad)) {

@@ -70,14 +70,14 @@ impl DirectoryCatalog {
             .map_err(CatalogWriteError::Definition)?;
         let _turn = self.turn.lock().await;
         let known = self.listed().await?;
-        if known.tables.contains_key(&definition.name) && existing == Existing::Refuse {
-            return Err(CatalogWriteError::Exists(definition.name.clone()));
+        if known.has(definition.name()) && existing == Existing::Refuse {
+            return Err(CatalogWriteError::Exists(definition.name().clone()));
         }
-        let files = self.files_of(&definition.name);
+        let files = self.files_of(definition.name());
         let own = files.iter().find(|file| !is_json(file));
         match own {
             Some(own) => self.write(own, text, true).await?,
-            None => self.write(&self.new_file(&definition.name), text, false).await?,
+            None => self.write(&self.new_file(definition.name()), text, false).await?,
         }
         for other in files.iter().filter(|file| Some(*file) != own) {
             self.remove_file(other).await?;
@@ -124,7 +124,7 @@ impl DirectoryCatalog {
         let defines = state
             .files
             .iter()
-            .filter(|(_, file)| file.outcome.as_ref().is_ok_and(|definition| definition.name == *name));
+            .filter(|(_, file)| file.outcome.as_ref().is_ok_and(|definition| definition.name() == name));
         defines.map(|(path, _)| path.clone()).collect()
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use catalog::{DefinitionError, TableDefinition};
+use catalog::{Definition, DefinitionError, TableDefinition};
 
 use super::stdout;
 
@@ -25,28 +25,26 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let judged = if is_json {
-            TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA)
+            TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA).map(Definition::Stream)
         } else {
-            TableDefinition::from_yaml_file(&text, DEFAULT_SCHEMA, file.parent().unwrap_or(Path::new(".")))
+            Definition::from_yaml_file(&text, DEFAULT_SCHEMA, file.parent().unwrap_or(Path::new(".")))
         };
-        let judged = judged.and_then(|definition| match owners.insert(definition.name.clone(), file) {
+        let judged = judged.and_then(|definition| match owners.insert(definition.name().clone(), file) {
             None => Ok(definition),
             Some(first) => Err(DefinitionError {
                 line: None,
                 column: None,
-                message: format!("table {} is already defined by {}", definition.name, first.display()),
+                message: format!("table {} is already defined by {}", definition.name(), first.display()),
             }),
         });
         match judged {
             Ok(definition) => {
-                writeln!(
-                    report,
-                    "{}: ok: kinesis.{} over stream {}, {} columns",
-                    file.display(),
-                    definition.name,
-                    definition.stream,
-                    definition.columns.len()
-                )?;
+                let (over, columns) = match &definition {
+                    Definition::Stream(table) => (format!("stream {}", table.stream), table.columns.len()),
+                    Definition::Files(table) => (format!("files in {}", table.location), table.columns.len()),
+                };
+                let (file, name) = (file.display(), definition.name());
+                writeln!(report, "{file}: ok: kinesis.{name} over {over}, {columns} columns")?;
             }
             Err(error) => {
                 bad += 1;

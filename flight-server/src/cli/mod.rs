@@ -17,6 +17,7 @@ mod demo;
 mod demo_clients;
 mod demo_data;
 mod doctor;
+mod file_stores;
 mod health;
 mod local_engine;
 mod logging;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::ServedEngine;
 use super::cluster::Joined;
+use super::file_stores;
 use super::reader_facts::ReaderFacts;
 use super::security::Security;
 use crate::cluster::Cluster;
@@ -213,6 +214,7 @@ pub(super) fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
         query_memory: usize::try_from(config.query.memory.resolve()).unwrap_or(usize::MAX),
         spill_disk: config.query.spill_disk.0,
         query_timeout: config.query.timeout,
+        files: file_stores::access(config)?,
         system: config.system.limits(),
         prices: config.prices.prices(),
         definitions: DefinitionRules {

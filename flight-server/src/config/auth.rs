@@ -134,6 +134,9 @@ pub struct AccessEntry {
     /// Streams that statements may name themselves.
     #[serde(default)]
     pub streams: Vec<String>,
+    /// Locations of files that COPY may write to.
+    #[serde(default)]
+    pub locations: Vec<String>,
     /// What they may do there.
     pub may: BTreeSet<RightName>,
     /// How much of it.
@@ -198,7 +201,7 @@ impl AccessEntry {
         };
         let rule = AccessRule::new(&self.principal, self.may.iter().copied().map(Right::from))?;
         let rule = rule.on_tables(&self.tables)?.on_checkpoints(&self.checkpoints)?;
-        Ok(rule.on_streams(&self.streams)?.within(limits))
+        Ok(rule.on_streams(&self.streams)?.on_locations(&self.locations)?.within(limits))
     }
 }
 
@@ -277,8 +280,10 @@ impl AuthSection {
             if entry.may.is_empty() {
                 return Err(format!("{place}: `may` names no right"));
             }
-            if entry.tables.is_empty() && entry.checkpoints.is_empty() && entry.streams.is_empty() {
-                return Err(format!("{place}: names no tables, checkpoints or streams; \"*\" is all of them"));
+            if entry.tables.is_empty() && entry.checkpoints.is_empty() && entry.streams.is_empty() && entry.locations.is_empty() {
+                return Err(format!(
+                    "{place}: names no tables, checkpoints, streams or locations; \"*\" is all of them"
+                ));
             }
             if entry.limits.max_concurrent == Some(0) || entry.limits.max_sessions == Some(0) {
                 return Err(format!("{place}: a limit of 0 lets nothing run; leave the right out instead"));

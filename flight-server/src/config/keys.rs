@@ -40,7 +40,11 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ),
     (
         "allow",
-        Section(&[("streams", Plain), ("roles", Plain), ("read", NotYet), ("write", NotYet)]),
+        Section(&[("streams", Plain), ("roles", Plain), ("read", Plain), ("write", Plain)]),
+    ),
+    (
+        "files",
+        Section(&[("endpoint", Text), ("region", Text), ("role_arn", Text), ("external_id", Text)]),
     ),
     (
         "catalog",
@@ -138,6 +142,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
                     ("tables", Plain),
                     ("checkpoints", Plain),
                     ("streams", Plain),
+                    ("locations", Plain),
                     ("may", Plain),
                     (
                         "limits",

@@ -12,7 +12,7 @@ use super::cluster::ClusterSection;
 use super::scratch::ScratchSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
-use crate::engine::{AllowedStreams, Patterns};
+use crate::engine::{AllowedStreams, Patterns, Place};
 
 /// What `serve` runs with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Config {
     /// What statements may name beside what definition files name.
     #[serde(deserialize_with = "section")]
     pub allow: AllowSection,
+    /// How files are reached.
+    #[serde(deserialize_with = "section")]
+    pub files: FilesSection,
     /// How streams are reached; tables can say otherwise.
     #[serde(deserialize_with = "section")]
     pub kinesis: KinesisSection,
@@ -86,6 +89,7 @@ impl Default for Config {
             auth: None,
             audit: AuditSection::default(),
             allow: AllowSection::default(),
+            files: FilesSection::default(),
             data_dir: "data".into(),
             kinesis: KinesisSection::default(),
             catalog: CatalogSection::default(),
@@ -130,6 +134,24 @@ pub struct AllowSection {
     pub streams: Vec<String>,
     /// ARNs of roles, with `*` for any text, by which tables of CREATE EXTERNAL TABLE may reach their streams.
     pub roles: Vec<String>,
+    /// `s3://BUCKET/PREFIX` and `file:///DIRECTORY` that tables over files may read.
+    pub read: Vec<String>,
+    /// Those that COPY may write to.
+    pub write: Vec<String>,
+}
+
+/// `files:`; how the buckets of `allow.read` and `allow.write` are reached. What is absent is AWS's default chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesSection {
+    /// Endpoint URL.
+    pub endpoint: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+    /// Role to assume.
+    pub role_arn: Option<String>,
+    /// External id for it.
+    pub external_id: Option<String>,
 }
 
 /// `catalog:`
@@ -399,6 +421,11 @@ impl Config {
         }
         AllowedStreams::new(&self.allow.streams).map_err(|error| format!("allow.streams: {error}"))?;
         Patterns::new(&self.allow.roles).map_err(|error| format!("allow.roles: {error}"))?;
+        for (key, locations) in [("read", &self.allow.read), ("write", &self.allow.write)] {
+            for location in locations {
+                Place::parse(location).map_err(|error| format!("allow.{key}: {error}"))?;
+            }
+        }
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());
         }

@@ -86,6 +86,33 @@ const EVERY_KEY: &[Case] = &[
         r#"["clicks-*", "s"]"#,
         |c| c.allow.streams = vec!["clicks-*".into(), "s".into()],
     ),
+    (
+        "allow: { read: ['s3://bucket/in'] }",
+        "SHARDFLIGHT_ALLOW__READ",
+        r#"["s3://bucket/in"]"#,
+        |c| c.allow.read = vec!["s3://bucket/in".into()],
+    ),
+    (
+        "allow: { write: ['file:///srv/out'] }",
+        "SHARDFLIGHT_ALLOW__WRITE",
+        r#"["file:///srv/out"]"#,
+        |c| c.allow.write = vec!["file:///srv/out".into()],
+    ),
+    (
+        "files: { endpoint: 'http://127.0.0.1:9' }",
+        "SHARDFLIGHT_FILES__ENDPOINT",
+        "http://127.0.0.1:9",
+        |c| c.files.endpoint = Some("http://127.0.0.1:9".into()),
+    ),
+    ("files: { region: eu-west-1 }", "SHARDFLIGHT_FILES__REGION", "eu-west-1", |c| {
+        c.files.region = Some("eu-west-1".into())
+    }),
+    ("files: { role_arn: r }", "SHARDFLIGHT_FILES__ROLE_ARN", "r", |c| {
+        c.files.role_arn = Some("r".into())
+    }),
+    ("files: { external_id: e }", "SHARDFLIGHT_FILES__EXTERNAL_ID", "e", |c| {
+        c.files.external_id = Some("e".into())
+    }),
     ("segments: { path: /s }", "SHARDFLIGHT_SEGMENTS__PATH", "/s", |c| {
         c.segments.path = Some("/s".into())
     }),
@@ -387,7 +414,7 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
 fn keys_of_later_versions_are_refused_as_such() {
     let error = from_file("reader: { warm: [] }").unwrap_err();
     assert_eq!(error, "FILE:1:11: `reader.warm` is not supported yet in this version; remove it");
-    for (section, key) in [("reader", "warm"), ("allow", "read"), ("allow", "write")] {
+    for (section, key) in [("reader", "warm")] {
         let error = from_file(&format!("{section}:\n  {key}: 1")).unwrap_err();
         assert!(error.starts_with("FILE:2:3: "), "{error}");
         assert!(error.contains(&format!("`{section}.{key}` is not supported yet")), "{error}");

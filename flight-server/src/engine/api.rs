@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::consume::Consumption;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
+use super::files::PinnedFiles;
 use super::options::OptionValues;
 use super::scratch::PinnedScratch;
 
@@ -98,6 +99,9 @@ pub struct QueryPart {
     pub now_ns: i64,
     /// The tables it reads, with what they were when it was planned.
     pub tables: Vec<PinnedTable>,
+    /// The tables over files that it reads, with what was there when it was planned.
+    #[serde(default)]
+    pub files: Vec<PinnedFiles>,
     /// Which endpoint of how many; counted from 0.
     pub part: u32,
     /// How many there are.
@@ -158,7 +162,7 @@ impl fmt::Debug for Execution {
 /// Kind of a table, for metadata calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableKind {
-    /// A stream with a definition.
+    /// A stream or files with a definition.
     BaseTable,
     /// A table about the server.
     SystemTable,

@@ -10,6 +10,7 @@ use super::admission::AdmissionLimits;
 use super::audit::AuditLog;
 use super::cost::Prices;
 use super::definitions::DefinitionRules;
+use super::files::FileAccess;
 use super::nodes::{Alone, Nodes};
 use super::runtime::SystemLimits;
 use super::scratch::ScratchConfig;
@@ -35,6 +36,8 @@ pub struct EngineConfig {
     pub definitions: DefinitionRules,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// Which files statements may read and write.
+    pub files: Arc<FileAccess>,
     /// How many statements run at once, and how many wait.
     pub admission: AdmissionLimits,
     /// Scratch tables.
@@ -58,6 +61,7 @@ impl EngineConfig {
             prices: Prices::default(),
             definitions: DefinitionRules::all(),
             access: Arc::new(Access::everything()),
+            files: Arc::new(FileAccess::none()),
             admission: AdmissionLimits::default(),
             scratch: ScratchConfig::default(),
             audit: AuditLog::off(),

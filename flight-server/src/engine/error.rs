@@ -235,6 +235,10 @@ impl EngineError {
         {
             return found;
         }
+        // a store of files says it through the layers that read it
+        if let Some(found) = std::error::Error::source(error).and_then(find_ours) {
+            return found;
+        }
         // what an operator of another node met came as text
         if let Some(carried) = carried::found(error) {
             return carried;
@@ -246,6 +250,9 @@ impl EngineError {
             | DataFusionError::Execution(_)
             | DataFusionError::Configuration(_) => ErrorCategory::InvalidArgument,
             DataFusionError::ArrowError(arrow, _) => arrow_category(arrow),
+            DataFusionError::ObjectStore(store) => store_category(store),
+            // a file is not what its table says
+            DataFusionError::ParquetError(_) => ErrorCategory::FailedPrecondition,
             DataFusionError::NotImplemented(_) => ErrorCategory::NotSupported,
             DataFusionError::ResourcesExhausted(_) => ErrorCategory::ResourceExhausted,
             DataFusionError::Collection(errors) => {
@@ -277,6 +284,16 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<EngineError> {
         next = current.source();
     }
     None
+}
+
+fn store_category(error: &object_store::Error) -> ErrorCategory {
+    match error {
+        object_store::Error::NotFound { .. } => ErrorCategory::NotFound,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorCategory::PermissionDenied,
+        object_store::Error::Precondition { .. } => ErrorCategory::FailedPrecondition,
+        object_store::Error::Generic { .. } => ErrorCategory::Unavailable,
+        _ => ErrorCategory::Internal,
+    }
 }
 
 fn arrow_category(error: &ArrowError) -> ErrorCategory {

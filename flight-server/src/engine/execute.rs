@@ -43,6 +43,7 @@ impl Engine {
         let scratch = self.pinned_scratch(&part.scratch)?;
         let pinned = Tables::Pinned {
             tables: part.tables,
+            files: part.files,
             scratch: Arc::clone(&scratch),
             now_ns: part.now_ns,
         };
@@ -60,7 +61,7 @@ impl Engine {
             kind: facts.kind(),
             parts: part.parts,
             bytes_expected: None,
-            tables: statement.named.iter().map(|table| table.name().to_string()).collect(),
+            tables: statement.names(),
         };
         let follow = statement.follow;
         let guard = self.queries().begin(arrival, &part.query_id, part.part, &facts);

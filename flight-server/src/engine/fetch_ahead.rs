@@ -160,6 +160,7 @@ impl Engine {
             let scratch = self.pinned_scratch(&part.scratch)?;
             let tables = Tables::Pinned {
                 tables: part.tables.clone(),
+                files: part.files.clone(),
                 scratch: Arc::clone(&scratch),
                 now_ns: part.now_ns,
             };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::TableName;
 
 use super::error::EngineError;
+use super::files::FilesTable;
 use super::hidden::HiddenColumn;
 use super::sql::{Named, ParsedStatement};
 use super::statement_options::StatementOptions;
@@ -18,6 +19,8 @@ pub(super) struct Lookup<'a> {
     words: BTreeSet<String>,
     /// Tables over streams, with the hidden columns that they expose.
     pub(super) exposed: BTreeMap<TableName, BTreeSet<String>>,
+    /// Tables over files.
+    pub(super) files: BTreeMap<TableName, FilesTable>,
     /// Scratch tables and views.
     pub(super) scratch: BTreeSet<String>,
     /// The statement asks which tables there are.
@@ -34,6 +37,7 @@ impl<'a> Lookup<'a> {
             mentions: hidden.filter(|name| !hides || parsed.mentions(name)).collect(),
             words: parsed.words().clone(),
             exposed: BTreeMap::new(),
+            files: BTreeMap::new(),
             scratch: BTreeSet::new(),
             lists_tables: parsed.lists_tables(),
         }
@@ -59,6 +63,10 @@ impl<'a> Lookup<'a> {
                         schema: super::scratch::SCHEMA.to_owned(),
                     },
                 });
+            }
+            Found::Files(table) => {
+                self.files.insert(name, table);
+                return Ok(Named::Table(Vec::new()));
             }
             Found::Stream(definition) => definition,
         };

@@ -43,6 +43,17 @@ impl Engine {
                 }
             })
             .collect();
+        let files = catalog
+            .files
+            .iter()
+            .filter(|(name, _)| self.access().has_table(&principal.0, Right::Read, name));
+        tables.extend(files.map(|(name, definition)| TableEntry {
+            schema: name.schema.clone(),
+            name: name.table.clone(),
+            kind: TableKind::BaseTable,
+            arrow_schema: definition.arrow_schema(),
+            comment: definition.comment.clone(),
+        }));
         tables.extend(system::TABLES.iter().map(|table| TableEntry {
             schema: system::SCHEMA.into(),
             name: table.name().into(),

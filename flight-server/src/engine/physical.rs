@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, Union};
 use datafusion::physical_plan::ExecutionPlan;
@@ -46,6 +47,7 @@ impl Engine {
         catalogs: Arc<dyn datafusion::catalog::CatalogProviderList>,
         now_ns: i64,
         follow: bool,
+        runtime: Arc<RuntimeEnv>,
     ) -> SessionState {
         let mut config = self.template().config().clone();
         config.options_mut().catalog.default_schema.clone_from(&options.schema);
@@ -62,7 +64,7 @@ impl Engine {
         let mut state = template
             .with_config(config)
             .with_catalog_list(catalogs)
-            .with_runtime_env(Arc::clone(self.runtime()))
+            .with_runtime_env(runtime)
             .build();
         let options = Arc::clone(state.config().options());
         let props = state.execution_props_mut();

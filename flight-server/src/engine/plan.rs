@@ -23,6 +23,7 @@ use super::distribution::Distribution;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
+use super::files::{self, COPY};
 use super::insert::{Cancelling, INSERT, WriteCounts};
 use super::lookup::Lookup;
 use super::options::{OptionValue, OptionValues};
@@ -224,6 +225,12 @@ impl Engine {
                 let run = self.insert(session, request, parsed, values, arrival, cancelling);
                 return Box::pin(run).await.map(Planned::Done);
             }
+            StatementKind::Copy { .. } => {
+                arrival.kind = COPY;
+                let _running = self.admit(&arrival.principal, &arrival.id).await?;
+                let run = self.copy(session, request, parsed, values, arrival, cancelling);
+                return Box::pin(run).await.map(Planned::Done);
+            }
             StatementKind::Scratch(_) => {
                 arrival.kind = scratch::KIND;
                 let _running = self.admit(&arrival.principal, &arrival.id).await?;
@@ -291,10 +298,11 @@ impl Engine {
         if !statement.tables.is_empty() {
             self.check_checkpoint(&arrival.principal, &statement.options)?;
         }
-        arrival.tables = statement.named.iter().map(|table| table.name().to_string()).collect();
+        arrival.tables = statement.names();
         let key = parameters::statement_key(&request.sql, kept.as_ref());
         let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &key, request.arrived)).await?;
         pin::pin(&statement, request.arrived, &fixed).await?;
+        files::pin(&statement.plan).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
             endpoint_groups(split::pins(&physical), statement.options.max_endpoints)
@@ -317,6 +325,7 @@ impl Engine {
             options: values,
             now_ns: statement.now_ns,
             tables,
+            files: statement.files.iter().map(files::FilesTable::to_pin).collect(),
             part: 0,
             parts: 1,
             principal: arrival.principal.clone(),
@@ -351,6 +360,7 @@ impl Engine {
     ) -> Result<Statement, EngineError> {
         let writes = match parsed.kind {
             StatementKind::Insert { .. } => Some(INSERT),
+            StatementKind::Copy { .. } => Some(COPY),
             StatementKind::Scratch(_) => Some(scratch::KIND),
             _ => None,
         };
@@ -364,7 +374,7 @@ impl Engine {
             Tables::Current { .. } | Tables::Sampled(_) => now_ns(),
             Tables::Pinned { now_ns, .. } => *now_ns,
         };
-        let available = view::Available::new(&self.catalog, tables, grants.clone());
+        let available = view::Available::new(&self.catalog, tables, grants.clone(), &self.config.files);
         let mut lookup = Lookup::new(&available, &parsed, &options);
         parsed.rewrite(&options.schema, &mut |schema, table, is_qualified| {
             lookup.find(schema, table, is_qualified)
@@ -372,6 +382,7 @@ impl Engine {
         let Lookup {
             exposed,
             scratch,
+            files,
             lists_tables,
             ..
         } = lookup;
@@ -393,8 +404,9 @@ impl Engine {
             least_partitions: if self.distribution.get().is_some() { 2 } else { 1 },
             follow,
         });
-        let streams = available.tables(&exposed, &scope)?;
+        let streams = available.tables(&exposed, files, &scope, &self.config.files)?;
         let named = streams.named();
+        let files = streams.files();
         let catalogs = view::catalogs(
             streams,
             system::Facts {
@@ -408,7 +420,11 @@ impl Engine {
                 checkpoints: Arc::clone(self.consumers.store()),
             },
         );
-        let state = self.state(&options, catalogs, now_ns, follow);
+        let runtime = match files.is_empty() {
+            true => Arc::clone(&self.runtime),
+            false => files::runtime(&self.runtime)?,
+        };
+        let state = self.state(&options, catalogs, now_ns, follow, runtime);
         let logical = state.statement_to_plan(*ast).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -439,6 +455,7 @@ impl Engine {
             follow,
             tables,
             named,
+            files,
             scratch,
         })
     }

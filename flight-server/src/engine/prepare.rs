@@ -48,6 +48,7 @@ impl Engine {
                     parameters: none(),
                 })
             }
+            StatementKind::Copy { .. } => self.prepare_copy(session, parsed, &values).await,
             StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
             StatementKind::Scratch(_) => Ok(Prepared {
                 schema: None,

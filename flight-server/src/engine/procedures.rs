@@ -120,7 +120,10 @@ impl Engine {
         let rows: Vec<Vec<String>> = match (procedure.name, arguments.as_slice()) {
             ("refresh_catalog", []) => {
                 let known = self.catalog().refreshed().await;
-                vec![vec![known.tables.len().to_string(), known.errors.len().to_string()]]
+                vec![vec![
+                    (known.tables.len() + known.files.len()).to_string(),
+                    known.errors.len().to_string(),
+                ]]
             }
             ("cancel_query", [Some(id)]) => vec![self.call_cancel(principal, id)?],
             ("delete_checkpoint", [Some(name), table]) => {

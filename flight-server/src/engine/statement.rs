@@ -8,6 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::api::PinnedTable;
 use super::facts::ExecutionFacts;
+use super::files::{FilesTable, PinnedFiles};
 use super::scratch::Contents;
 use super::statement_options::StatementOptions;
 use super::table::StreamTable;
@@ -21,6 +22,7 @@ pub(super) enum Tables {
     /// Those of a ticket, as they were.
     Pinned {
         tables: Vec<PinnedTable>,
+        files: Vec<PinnedFiles>,
         scratch: Arc<Contents>,
         now_ns: i64,
     },
@@ -42,6 +44,14 @@ pub(super) struct Asker {
     pub(super) principal: String,
 }
 
+impl Statement {
+    /// The tables of the catalog that it names.
+    pub(super) fn names(&self) -> Vec<String> {
+        let streams = self.named.iter().map(|table| table.name().to_string());
+        streams.chain(self.files.iter().map(|table| table.name().to_string())).collect()
+    }
+}
+
 /// A query on its way from text to physical plan.
 pub(super) struct Statement {
     pub(super) state: SessionState,
@@ -59,6 +69,8 @@ pub(super) struct Statement {
     pub(super) tables: Vec<StreamTable>,
     /// Streams that the statement names.
     pub(super) named: Vec<StreamTable>,
+    /// Tables over files that it names.
+    pub(super) files: Vec<FilesTable>,
     /// Scratch tables and views that it depends on.
     pub(super) scratch: Contents,
 }

@@ -9,6 +9,7 @@ mod equivalence;
 mod exact_times;
 mod explain;
 mod fetch_ahead;
+mod files;
 mod insert;
 mod limits;
 mod parameters;
@@ -33,6 +34,7 @@ use shard_reader::checkpoints::{CheckpointStore, LocalCheckpoints};
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
 use tokio::time::Instant;
 
+use self::files::Rights;
 use super::*;
 
 mod follow;
@@ -134,8 +136,9 @@ impl World {
         configure: impl FnOnce(ReaderConfig) -> ReaderConfig,
         definitions: DefinitionRules,
         store: Option<Arc<dyn CheckpointStore>>,
-        access: Access,
+        rights: impl Into<Rights>,
     ) -> Self {
+        let Rights { access, files } = rights.into();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("table.yaml"), definition).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
@@ -154,6 +157,7 @@ impl World {
             target_partitions: 2,
             definitions,
             access: Arc::new(access),
+            files: Arc::new(files),
             ..EngineConfig::new(directory.path().to_path_buf())
         };
         let store = store.unwrap_or_else(|| Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb"))));

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use catalog::{CatalogSnapshot, DirectoryCatalog, TableDefinition, TableName};
+use catalog::{CatalogSnapshot, Definition, DirectoryCatalog, TableDefinition, TableName};
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 
 use super::access::Grants;
 use super::api::PinnedTable;
 use super::error::EngineError;
+use super::files::{FileAccess, FilesTable, PinnedFiles};
 use super::plan::Tables;
 use super::scratch::{self, Contents, ScratchTable, ViewEntry};
 use super::sql::{CATALOG, ViewQuery};
@@ -24,6 +25,10 @@ pub(super) struct Available {
     current: Arc<CatalogSnapshot>,
     /// Those of a ticket, which go before the catalog, since that may have changed; and streams without a definition.
     pinned: BTreeMap<TableName, PinnedTable>,
+    /// Tables over files, of a ticket.
+    pinned_files: BTreeMap<TableName, PinnedFiles>,
+    /// Which files may be read.
+    files: Arc<FileAccess>,
     /// Of who asks; `None`: the one table was asked about already.
     grants: Option<Grants>,
     /// Scratch tables and views.
@@ -36,6 +41,8 @@ pub(super) struct Available {
 pub(super) enum Found {
     /// A table over a stream.
     Stream(Arc<TableDefinition>),
+    /// A table over files.
+    Files(FilesTable),
     /// A table about the server.
     OfServer,
     /// A scratch table.
@@ -45,16 +52,21 @@ pub(super) enum Found {
 }
 
 impl Available {
-    pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables, grants: Grants) -> Self {
+    pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables, grants: Grants, files: &Arc<FileAccess>) -> Self {
         let is_pinned = matches!(tables, Tables::Pinned { .. });
-        let (tables, scratch, grants) = match tables {
-            Tables::Current { streams: tables, scratch } | Tables::Pinned { tables, scratch, .. } => (tables, scratch, Some(grants)),
-            Tables::Sampled(table) => (vec![table], Arc::default(), None),
+        let (tables, pinned_files, scratch, grants) = match tables {
+            Tables::Current { streams, scratch } => (streams, Vec::new(), scratch, Some(grants)),
+            Tables::Pinned {
+                tables, files, scratch, ..
+            } => (tables, files, scratch, Some(grants)),
+            Tables::Sampled(table) => (vec![table], Vec::new(), Arc::default(), None),
         };
         Self {
             scratch,
             is_pinned,
             current: catalog.current(),
+            pinned_files: pinned_files.into_iter().map(|table| (table.name.clone(), table)).collect(),
+            files: Arc::clone(files),
             pinned: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
             grants,
         }
@@ -72,17 +84,24 @@ impl Available {
                 None => Found::Scratch,
             });
         }
-        Ok(self.definition(name)?.map_or(Found::OfServer, Found::Stream))
+        Ok(match self.definition(name)? {
+            None => Found::OfServer,
+            Some(Definition::Stream(definition)) => Found::Stream(definition),
+            Some(Definition::Files(definition)) => Found::Files(match self.pinned_files.get(name) {
+                Some(pinned) => FilesTable::pinned(pinned, Arc::clone(&self.files)),
+                None => FilesTable::new(definition, Arc::clone(&self.files)),
+            }),
+        })
     }
 
     /// Whether a name stands for a table that is no scratch table. Where it could stand for both, a ticket says which it was.
     fn hides_scratch(&self, name: &TableName) -> Result<bool, EngineError> {
         if self.is_pinned {
-            return Ok(self.pinned.contains_key(name));
+            return Ok(self.pinned.contains_key(name) || self.pinned_files.contains_key(name));
         }
         let of_server = name.schema == "information_schema" || (name.schema == system::SCHEMA && system::find(&name.table).is_some());
-        let of_stream = self.current.tables.contains_key(name) && self.grants.as_ref().is_some_and(|grants| grants.reads(name, None));
-        match of_server || of_stream {
+        let of_catalog = self.current.has(name) && self.grants.as_ref().is_some_and(|grants| grants.reads(name, None));
+        match of_server || of_catalog {
             true => Err(scratch::ambiguous(name)),
             false => Ok(false),
         }
@@ -93,16 +112,23 @@ impl Available {
         self.scratch.only(named)
     }
 
-    /// The definition of a table over a stream; `None` for a table about the server.
-    pub(super) fn definition(&self, name: &TableName) -> Result<Option<Arc<TableDefinition>>, EngineError> {
+    /// The definition of a table; `None` for a table about the server.
+    fn definition(&self, name: &TableName) -> Result<Option<Definition>, EngineError> {
         let of_server = name.schema == "information_schema" || (name.schema == system::SCHEMA && system::find(&name.table).is_some());
         let found = match self.pinned(name) {
-            Some(table) => Some(Arc::clone(&table.definition)),
-            None => self.current.tables.get(name).cloned(),
+            Some(table) => Some(Definition::Stream(Arc::clone(&table.definition))),
+            None => match self.pinned_files.get(name) {
+                Some(table) => Some(Definition::Files(Arc::clone(&table.definition))),
+                None => self.current.get(name),
+            },
+        };
+        let stream = match &found {
+            Some(Definition::Stream(definition)) => Some(definition.stream.as_str()),
+            _ => None,
         };
         if let Some(grants) = self.grants.as_ref().filter(|_| found.is_some() || !of_server) {
             // Asked before it is told whether there is such a table.
-            grants.check_read(name, found.as_ref().map(|definition| definition.stream.as_str()))?;
+            grants.check_read(name, stream)?;
         }
         if found.is_some() || of_server {
             return Ok(found);
@@ -118,6 +144,7 @@ impl Available {
             .current
             .tables
             .keys()
+            .chain(self.current.files.keys())
             .filter(|known| self.grants.as_ref().is_none_or(|grants| grants.reads(known, None)))
             .map(|known| (strsim::jaro_winkler(&known.to_string(), &full), known))
             .filter(|(score, _)| *score > 0.9)
@@ -139,11 +166,15 @@ impl Available {
     pub(super) fn tables(
         &self,
         exposed: &BTreeMap<TableName, BTreeSet<String>>,
+        files: BTreeMap<TableName, FilesTable>,
         scope: &Arc<StatementScope>,
+        access: &Arc<FileAccess>,
     ) -> Result<Streams, EngineError> {
         let mut named = BTreeMap::new();
         for (name, columns) in exposed {
-            let Some(definition) = self.definition(name)? else { continue };
+            let Some(Definition::Stream(definition)) = self.definition(name)? else {
+                continue;
+            };
             let table = StreamTable::new(name.clone(), definition, columns, Arc::clone(scope));
             if let Some(snapshot) = self.pinned(name).and_then(|pinned| pinned.snapshot.clone()) {
                 table.pin(snapshot)?;
@@ -152,6 +183,8 @@ impl Available {
         }
         Ok(Streams {
             named,
+            files: files.into_iter().map(|(name, table)| (name, Arc::new(table))).collect(),
+            access: Arc::clone(access),
             others: Arc::clone(&self.current),
             grants: self.grants.clone(),
             scratch: Arc::clone(&self.scratch),
@@ -164,6 +197,8 @@ impl Available {
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     named: BTreeMap<TableName, Arc<StreamTable>>,
+    files: BTreeMap<TableName, Arc<FilesTable>>,
+    access: Arc<FileAccess>,
     /// All that the catalog has: for `information_schema`.
     others: Arc<CatalogSnapshot>,
     /// Only what they let be read is shown of those.
@@ -178,10 +213,15 @@ impl Streams {
         self.named.values().map(|table| StreamTable::clone(table)).collect()
     }
 
+    /// The tables over files that the statement names.
+    pub(super) fn files(&self) -> Vec<FilesTable> {
+        self.files.values().map(|table| FilesTable::clone(table)).collect()
+    }
+
     fn known(&self) -> impl Iterator<Item = &TableName> {
-        let others = self.others.tables.keys();
+        let others = self.others.tables.keys().chain(self.others.files.keys());
         let others = others.filter(|name| self.grants.as_ref().is_some_and(|grants| grants.reads(name, None)));
-        self.named.keys().chain(others)
+        self.named.keys().chain(self.files.keys()).chain(others)
     }
 
     fn schemas(&self) -> BTreeSet<String> {
@@ -211,7 +251,13 @@ impl Streams {
         if let Some(table) = self.named.get(name) {
             return Some(Arc::clone(table) as Arc<dyn TableProvider>);
         }
+        if let Some(table) = self.files.get(name) {
+            return Some(Arc::clone(table) as Arc<dyn TableProvider>);
+        }
         self.known().find(|known| *known == name)?;
+        if let Some(files) = self.others.files.get(name) {
+            return Some(Arc::new(FilesTable::new(Arc::clone(files), Arc::clone(&self.access))));
+        }
         let definition = self.others.tables.get(name)?;
         Some(Arc::new(StreamTable::new(
             name.clone(),

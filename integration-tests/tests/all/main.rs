@@ -12,6 +12,7 @@ mod definitions;
 mod demo;
 mod deploy;
 mod faults;
+mod files;
 mod follow;
 mod large_record;
 mod metrics;

@@ -67,7 +67,13 @@ pub async fn connect_object_store(url: &str, options: &RemoteOptions) -> Result<
         return Err(failed("the bucket is missing".into(), None));
     }
     let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|error| failed(error.to_string(), None))?;
-    let aws = options.aws.shared().await;
+    let aws = match options.aws.role_arn {
+        Some(_) => {
+            let assumed = options.aws.with_role("the object storage").await;
+            assumed.map_err(|error| failed(error.to_string(), None))?
+        }
+        None => options.aws.shared().await,
+    };
     let region = options.region.clone().or_else(|| aws.region().map(ToString::to_string));
     let Some(region) = region else {
         return Err(failed(

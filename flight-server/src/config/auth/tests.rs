@@ -29,6 +29,7 @@ auth:
       tables: ['sales.*']
       checkpoints: [job]
       streams: [s]
+      locations: ['s3://bucket/x/*']
       may: [read, consume, write, offload, admin]
       limits: { max_concurrent: 1, max_bytes: 1MB, max_time: 1m, max_sessions: 2 }
   anonymous: true

@@ -63,6 +63,7 @@ pub struct AccessRule {
     tables: Patterns,
     checkpoints: Patterns,
     streams: Patterns,
+    locations: Patterns,
     may: BTreeSet<Right>,
     limits: PrincipalLimits,
 }
@@ -78,6 +79,7 @@ impl AccessRule {
             tables: Patterns::default(),
             checkpoints: Patterns::default(),
             streams: Patterns::default(),
+            locations: Patterns::default(),
             may: may.into_iter().collect(),
             limits: PrincipalLimits::default(),
         })
@@ -121,6 +123,17 @@ impl AccessRule {
     pub fn on_streams<S: AsRef<str>>(self, streams: impl IntoIterator<Item = S>) -> Result<Self, String> {
         Ok(Self {
             streams: Patterns::new(streams)?,
+            ..self
+        })
+    }
+
+    /// On locations of files, as `s3://bucket/exports/*`.
+    ///
+    /// # Errors
+    /// A sentence, if a pattern cannot be used.
+    pub fn on_locations<S: AsRef<str>>(self, locations: impl IntoIterator<Item = S>) -> Result<Self, String> {
+        Ok(Self {
+            locations: Patterns::new(locations)?,
             ..self
         })
     }
@@ -183,6 +196,17 @@ impl Access {
     /// Whether it has, as an answer.
     pub fn has_stream(&self, principal: &str, right: Right, stream: &str) -> bool {
         self.is_given(principal, right, |rule| rule.streams.matches(stream))
+    }
+
+    /// Whether the principal has a right on a location of files.
+    ///
+    /// # Errors
+    /// [`EngineError::Denied`].
+    pub fn location(&self, principal: &str, right: Right, location: &str) -> Result<(), EngineError> {
+        if self.is_given(principal, right, |rule| rule.locations.matches(location)) {
+            return Ok(());
+        }
+        Err(denied(principal, right, location))
     }
 
     /// Whether the principal has a right on a checkpoint.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::{TableDefinition, TableName};
+use catalog::{FileTable, TableDefinition, TableName};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde_yaml::Mapping;
@@ -68,6 +68,22 @@ pub(super) fn definition(definition: &TableDefinition) -> Result<DoneResult, Eng
         ),
         Arc::new(visible().map(|_| Some("YES")).collect::<StringArray>()),
         Arc::new(visible().map(|column| column.comment.as_deref()).collect::<StringArray>()),
+    ];
+    done(description_schema(), columns)
+}
+
+/// The columns of a table over files.
+pub(super) fn files(table: &FileTable) -> Result<DoneResult, EngineError> {
+    let columns = || table.columns.iter();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(columns().map(|column| Some(column.name.as_str())).collect::<StringArray>()),
+        Arc::new(
+            columns()
+                .map(|column| Some(column.column_type.to_string()))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(columns().map(|_| Some("YES")).collect::<StringArray>()),
+        Arc::new(columns().map(|column| column.comment.as_deref()).collect::<StringArray>()),
     ];
     done(description_schema(), columns)
 }

@@ -13,7 +13,7 @@ const OWN_CLAUSES: [&str; 4] = ["table", "schema", "stream", "columns"];
 /// Keys by which a definition names files or addresses, which are read with the server's rights.
 const OF_FILES: [&str; 3] = ["schema_file", "descriptor", "registry"];
 
-pub(super) fn value(literal: &Literal) -> Value {
+pub(in super::super) fn value(literal: &Literal) -> Value {
     match literal {
         Literal::Text(text) => Value::from(text.as_str()),
         Literal::Boolean(flag) => Value::from(*flag),
@@ -274,11 +274,11 @@ fn literal(value: &Value) -> Result<String, EngineError> {
     })
 }
 
-fn quoted(text: &str) -> String {
+pub(in super::super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn identifier(name: &str) -> String {
+pub(in super::super) fn identifier(name: &str) -> String {
     let mut characters = name.chars();
     let plain = characters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

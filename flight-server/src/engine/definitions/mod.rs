@@ -8,7 +8,7 @@ mod of_columns;
 
 use std::sync::Arc;
 
-use catalog::{CatalogWriteError, Existing, TableDefinition, TableName};
+use catalog::{CatalogSnapshot, CatalogWriteError, Definition, Existing, TableDefinition, TableName};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::sql::sqlparser::ast::ObjectName;
 use serde_yaml::{Mapping, Value};
@@ -17,6 +17,7 @@ use super::access::Right;
 use super::api::DoneResult;
 use super::commands;
 use super::error::EngineError;
+use super::files;
 use super::plan::Engine;
 use super::sql::{CATALOG, CreateTable, DdlColumn, DdlStatement, table_of};
 use super::statement_options::StatementOptions;
@@ -25,6 +26,7 @@ use super::system;
 pub use allowed::{AllowedStreams, DefinitionRules};
 pub(super) use describe::{described, shown};
 pub(crate) use document::placeholder;
+pub(super) use document::{identifier, quoted, value};
 pub(super) use infer::InferredStreams;
 pub use infer::{DEFAULT_SAMPLE, Proposal};
 
@@ -67,25 +69,39 @@ impl Engine {
             } => self.add_column(&named(name, Right::Admin)?, column, *if_not_exists).await?,
             DdlStatement::ShowCreate(name) => {
                 let name = named(name, Right::Read)?;
-                let definition = self.defined(&name)?;
+                let definition = match self.defined_table(&name)? {
+                    Definition::Files(table) => return shown(files::statement(&table)),
+                    Definition::Stream(definition) => definition,
+                };
                 return describe::statement(&definition, &document::of(&definition, self.catalog().yaml_of(&name))?);
             }
             DdlStatement::Describe(name) => {
                 let name = named(name, Right::Read)?;
                 return match describe::system_table(&name) {
                     Some(described) => described,
-                    None => describe::definition(&*self.defined(&name)?),
+                    None => match self.defined_table(&name)? {
+                        Definition::Stream(definition) => describe::definition(&definition),
+                        Definition::Files(table) => describe::files(&table),
+                    },
                 };
             }
         }
         Ok(commands::nothing())
     }
 
-    /// The definition of a table, as it is now.
+    /// The definition of a table over a stream, as it is now.
     fn defined(&self, name: &TableName) -> Result<Arc<TableDefinition>, EngineError> {
-        let known = self.catalog().current();
-        match known.tables.get(name) {
-            Some(definition) => Ok(Arc::clone(definition)),
+        match self.defined_table(name)? {
+            Definition::Stream(definition) => Ok(definition),
+            Definition::Files(_) => Err(EngineError::NotSupported(format!(
+                "table `{CATALOG}.{name}` is over files: CREATE OR REPLACE EXTERNAL TABLE gives it other columns"
+            ))),
+        }
+    }
+
+    fn defined_table(&self, name: &TableName) -> Result<Definition, EngineError> {
+        match self.catalog().current().get(name) {
+            Some(definition) => Ok(definition),
             None => Err(EngineError::NotFound(format!("table `{CATALOG}.{name}` not found"))),
         }
     }
@@ -94,7 +110,7 @@ impl Engine {
         let rules = &self.config().definitions;
         rules.check_change()?;
         let known = self.catalog().refreshed().await;
-        if known.tables.contains_key(&name) {
+        if known.has(&name) {
             if create.if_not_exists {
                 return Ok(());
             }
@@ -104,6 +120,26 @@ impl Engine {
                 )));
             }
         }
+        let document = match create.stored_as {
+            Some(format) => self.files_document(&name, create, format).await?,
+            None => self.stream_document(principal, &name, create, &known).await?,
+        };
+        let existing = if create.or_replace { Existing::Replace } else { Existing::Refuse };
+        self.put(&document, existing).await.or_else(|error| match error {
+            // Another was faster.
+            EngineError::Exists(_) if create.if_not_exists => Ok(()),
+            error => Err(error),
+        })
+    }
+
+    async fn stream_document(
+        &self,
+        principal: &str,
+        name: &TableName,
+        create: &CreateTable,
+        known: &CatalogSnapshot,
+    ) -> Result<Mapping, EngineError> {
+        let rules = &self.config().definitions;
         let stream = create.location.strip_prefix(LOCATION).ok_or_else(|| {
             EngineError::Invalid(format!(
                 "LOCATION `{}`: write `{LOCATION}` and the stream's name or ARN",
@@ -119,7 +155,7 @@ impl Engine {
         options.try_for_each(|(key, value)| if of_kinesis(key) { rules.check_reach(key, value) } else { Ok(()) })?;
         let elsewhere = create.options.iter().any(|(key, _)| of_kinesis(key));
         document::set_all(&mut document, &create.options)?;
-        rules.check_stream(stream, elsewhere, &known)?;
+        rules.check_stream(stream, elsewhere, known)?;
         self.check_mapped_stream(principal, stream)?;
         match &create.columns {
             Some(columns) => {
@@ -129,12 +165,7 @@ impl Engine {
             }
             None => self.infer_into(principal, &mut document, DEFAULT_SAMPLE).await?,
         }
-        let existing = if create.or_replace { Existing::Replace } else { Existing::Refuse };
-        self.put(&document, existing).await.or_else(|error| match error {
-            // Another was faster.
-            EngineError::Exists(_) if create.if_not_exists => Ok(()),
-            error => Err(error),
-        })
+        Ok(document)
     }
 
     async fn drop_table(&self, name: &TableName, if_exists: bool) -> Result<(), EngineError> {

@@ -39,7 +39,7 @@ impl Cancelling {
     }
 
     /// The statement writes: what ends it.
-    pub(super) fn begin_writing(&self) -> &CancellationToken {
+    pub(in crate::engine) fn begin_writing(&self) -> &CancellationToken {
         self.writing.store(true, Ordering::Relaxed);
         &self.token
     }

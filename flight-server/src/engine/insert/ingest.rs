@@ -110,6 +110,11 @@ impl Engine {
         let principal = session.principal();
         self.access().table(&principal.0, Right::Write, &name)?;
         let known = self.catalog().refreshed().await;
+        if known.files.contains_key(&name) {
+            return Err(EngineError::NotSupported(format!(
+                "table `{CATALOG}.{name}` is over files, and rows are not put there; COPY writes files"
+            )));
+        }
         let exists = known.tables.contains_key(&name);
         match (exists, request.if_exists, request.if_missing) {
             (true, IfExists::Fail, _) => {
@@ -128,7 +133,12 @@ impl Engine {
             }
             (true, IfExists::Append, _) | (false, _, IfMissing::Fail) => {}
         }
-        let definition = target::definition(self.catalog(), &name, &Grants::new(&self.config().access, &principal.0))?;
+        let definition = target::definition(
+            self.catalog(),
+            &name,
+            &Grants::new(&self.config().access, &principal.0),
+            &self.config().files,
+        )?;
         // Clients write names as they like; where one is in doubt, it is as it is.
         let column = |field: &str| {
             let mut same = definition.columns.iter().filter(|column| column.name.eq_ignore_ascii_case(field));

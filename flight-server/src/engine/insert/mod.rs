@@ -162,7 +162,12 @@ impl Engine {
         let name = target::name(&target.table, &options.schema)?;
         let principal = &session.principal().0;
         self.access().table(principal, Right::Write, &name)?;
-        let definition = target::definition(self.catalog(), &name, &Grants::new(&self.config().access, principal))?;
+        let definition = target::definition(
+            self.catalog(),
+            &name,
+            &Grants::new(&self.config().access, principal),
+            &self.config().files,
+        )?;
         Target::new(name, definition, target.columns.as_deref(), key, options.kpl_aggregation)
     }
 }

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::super::access::Grants;
 use super::super::error::EngineError;
+use super::super::files::FileAccess;
 use super::super::hidden::HiddenColumn;
 use super::super::plan::Tables;
 use super::super::sql::{CATALOG, table_of};
@@ -52,7 +53,12 @@ pub(super) fn name(table: &ObjectName, schema: &str) -> Result<TableName, Engine
 }
 
 /// Its definition. Whether anything may be written there was asked before; `grants` decide which names are near.
-pub(super) fn definition(catalog: &DirectoryCatalog, name: &TableName, grants: &Grants) -> Result<Arc<TableDefinition>, EngineError> {
+pub(super) fn definition(
+    catalog: &DirectoryCatalog,
+    name: &TableName,
+    grants: &Grants,
+    files: &Arc<FileAccess>,
+) -> Result<Arc<TableDefinition>, EngineError> {
     if name.schema == system::SCHEMA || name.schema == "information_schema" {
         return Err(EngineError::NotSupported(format!(
             "table `{CATALOG}.{name}` is about the server; nothing is written to it"
@@ -61,7 +67,12 @@ pub(super) fn definition(catalog: &DirectoryCatalog, name: &TableName, grants: &
     if let Some(definition) = catalog.current().tables.get(name) {
         return Ok(Arc::clone(definition));
     }
-    let available = Available::new(catalog, Tables::nothing_else(), grants.clone());
+    if catalog.current().files.contains_key(name) {
+        return Err(EngineError::NotSupported(format!(
+            "table `{CATALOG}.{name}` is over files: INSERT writes to streams and scratch tables, and COPY writes files"
+        )));
+    }
+    let available = Available::new(catalog, Tables::nothing_else(), grants.clone(), files);
     Err(EngineError::NotFound(available.missing(name)))
 }
 

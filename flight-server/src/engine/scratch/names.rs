@@ -34,7 +34,7 @@ impl Engine {
     /// Whether somebody may know of a table that is not a scratch one.
     pub(super) fn sees_table(&self, principal: &str, name: &TableName) -> bool {
         let of_server = name.schema == system::SCHEMA && system::find(&name.table).is_some();
-        of_server || self.catalog().current().tables.contains_key(name) && self.access().has_table(principal, Right::Read, name)
+        of_server || self.catalog().current().has(name) && self.access().has_table(principal, Right::Read, name)
     }
 
     /// The scratch table or view that a name stands for; `None` if it stands for something else.

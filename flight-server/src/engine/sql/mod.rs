@@ -2,6 +2,7 @@
 
 mod arrows;
 mod call;
+mod copy;
 mod ddl;
 mod follow;
 mod hint;
@@ -18,6 +19,7 @@ mod tests;
 mod wildcard;
 
 pub(super) use call::Call;
+pub(super) use copy::CopyTarget;
 pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
 pub(super) use insert::InsertTarget;
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};

@@ -13,6 +13,7 @@ use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::super::parameters::Parameters;
 use super::call::{self, Call};
+use super::copy::{self, CopyTarget};
 use super::ddl::{self, DdlStatement};
 use super::insert::{self, InsertTarget};
 use super::placeholders::Placeholders;
@@ -74,6 +75,13 @@ pub(crate) enum StatementKind {
     Call(Call),
     /// Is about scratch tables and views.
     Scratch(ScratchStatement),
+    /// Puts rows into files.
+    Copy {
+        /// Where.
+        target: CopyTarget,
+        /// The query that gives them.
+        source: Box<DfStatement>,
+    },
     /// Puts rows into a table.
     Insert {
         /// Where.
@@ -161,6 +169,7 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     match &mut kind {
         StatementKind::Query(query)
         | StatementKind::Insert { source: query, .. }
+        | StatementKind::Copy { source: query, .. }
         | StatementKind::Scratch(ScratchStatement::CreateTable(CreateScratch { source: query, .. })) => {
             if let Some(query) = innermost(query) {
                 arrows::bind_tightly(query);
@@ -241,10 +250,11 @@ impl ParsedStatement {
         }
     }
 
-    /// Of INSERT, and of CREATE TABLE for a scratch table, the query that gives its rows; any other statement itself.
+    /// Of INSERT and COPY, and of CREATE TABLE for a scratch table, the query that gives its rows; any other statement itself.
     pub(crate) fn into_rows(mut self) -> Self {
-        if let StatementKind::Insert { source, .. } | StatementKind::Scratch(ScratchStatement::CreateTable(CreateScratch { source, .. })) =
-            self.kind
+        if let StatementKind::Insert { source, .. }
+        | StatementKind::Copy { source, .. }
+        | StatementKind::Scratch(ScratchStatement::CreateTable(CreateScratch { source, .. })) = self.kind
         {
             self.kind = StatementKind::Query(source);
         }
@@ -297,9 +307,7 @@ fn rewrite_sql(statement: &mut Statement, rewriter: &mut Rewriter<'_>) -> Result
 
 fn kind_of(statement: DfStatement) -> Result<StatementKind, EngineError> {
     match statement {
-        DfStatement::CopyTo(_) => Err(EngineError::NotSupported(
-            "COPY is not supported: a statement neither reads nor writes files".into(),
-        )),
+        DfStatement::CopyTo(copy) => copy::parse(copy),
         DfStatement::CreateExternalTable(_) => Err(EngineError::NotSupported(
             "CREATE UNBOUNDED, TEMPORARY and the like are not supported: write CREATE EXTERNAL TABLE name (…) STORED AS KINESIS LOCATION 'kinesis://stream'".into(),
         )),

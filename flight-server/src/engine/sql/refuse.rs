@@ -16,7 +16,7 @@ pub(super) fn reason(statement: &Statement) -> String {
             "of transactions there are BEGIN, COMMIT and ROLLBACK; there are no savepoints, and none is chained to another"
         }
         Statement::Copy { .. } | Statement::CopyIntoSnowflake { .. } | Statement::Unload { .. } => {
-            "COPY is not supported: a statement neither reads nor writes files"
+            "of COPY there is COPY (SELECT …) TO 's3://…'; files are read as tables: CREATE EXTERNAL TABLE name STORED AS PARQUET LOCATION 's3://…'"
         }
         Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => {
             "PREPARE and EXECUTE in SQL are not supported; use the client's prepared statements"

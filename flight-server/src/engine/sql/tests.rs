@@ -185,8 +185,9 @@ fn other_statements_are_options_or_refused_with_a_reason() {
     for sql in [
         "SET datafusion.sql_parser.dialect = 'snowflake'",
         "SET datafusion.runtime.memory_limit = '1G'",
-        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/hostname'",
-        "COPY (SELECT 1) TO '/tmp/x.csv'",
+        "CREATE EXTERNAL TABLE t STORED AS ORC LOCATION 's3://bucket/x'",
+        "EXPLAIN COPY (SELECT 1) TO 's3://bucket/x.csv'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO 's3://bucket/x.csv'",
         "CREATE TABLE t (a bigint PRIMARY KEY)",
         "CREATE TABLE t (a bigint) WITH (x = 1)",
         "CREATE TABLE t (a bigint, UNIQUE (a))",

@@ -182,6 +182,7 @@ impl Backend for Stub {
                 options: request.overrides.clone(),
                 now_ns: 0,
                 tables: vec![],
+                files: vec![],
                 part,
                 parts,
                 principal: String::new(),

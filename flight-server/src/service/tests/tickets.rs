@@ -26,6 +26,7 @@ pub(super) fn part() -> Content {
         options: OptionValues::default(),
         now_ns: 0,
         tables: vec![],
+        files: vec![],
         part: 0,
         parts: 1,
         principal: "anonymous".into(),

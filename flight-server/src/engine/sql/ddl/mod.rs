@@ -8,6 +8,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use catalog::StoredAs;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 pub(super) use parse::parse;
@@ -45,8 +46,12 @@ pub(crate) struct CreateTable {
     pub(crate) or_replace: bool,
     /// Columns; `None` = inferred.
     pub(crate) columns: Option<Vec<DdlColumn>>,
-    /// `kinesis://` and a stream's name or ARN.
+    /// What the table is over: files of a format, or with `None` a stream.
+    pub(crate) stored_as: Option<StoredAs>,
+    /// `kinesis://` and a stream's name or ARN, or where the files are.
     pub(crate) location: String,
+    /// Columns whose values are names of folders, outermost first.
+    pub(crate) partitioned_by: Vec<String>,
     /// Further keys of the definition; dots lead into maps.
     pub(crate) options: Vec<(String, Literal)>,
 }
@@ -54,7 +59,8 @@ pub(crate) struct CreateTable {
 /// A statement about definitions.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum DdlStatement {
-    /// `CREATE [OR REPLACE] EXTERNAL TABLE [IF NOT EXISTS] name [(columns)] STORED AS KINESIS LOCATION 'kinesis://stream' [OPTIONS (…)]`
+    /// `CREATE [OR REPLACE] EXTERNAL TABLE [IF NOT EXISTS] name [(columns)] STORED AS KINESIS LOCATION 'kinesis://stream' [OPTIONS (…)]`, or over files:
+    /// `STORED AS PARQUET | CSV | JSON LOCATION 's3://…' [PARTITIONED BY (…)] [OPTIONS (…)]`
     Create(CreateTable),
     /// `DROP TABLE [IF EXISTS] name`
     Drop {

@@ -1,5 +1,6 @@
 //! From tokens to a statement about definitions.
 
+use catalog::StoredAs;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::super::super::error::EngineError;
@@ -47,17 +48,22 @@ fn create(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable, Engi
         true => Some(columns(cursor)?),
         false => None,
     };
-    let (mut stored, mut location, mut options) = (false, None, Vec::new());
+    let (mut stored, mut location, mut options) = (None, None, Vec::new());
+    let mut partitioned_by = None;
     loop {
         if cursor.take_words(&["STORED", "AS"]) {
             let format = cursor.word("KINESIS")?;
-            if !format.value.eq_ignore_ascii_case("kinesis") {
+            let over_stream = format.value.eq_ignore_ascii_case("kinesis");
+            let over_files = StoredAs::of_word(&format.value);
+            if !over_stream && over_files.is_none() {
                 return Err(EngineError::NotSupported(format!(
-                    "STORED AS {} is not supported: tables are over streams, STORED AS KINESIS; the format of the records is an option, such as OPTIONS (format 'json')",
+                    "STORED AS {} is not supported: tables are over streams, STORED AS KINESIS, or over files, STORED AS PARQUET, CSV or JSON; the format of a stream's records is an option, such as OPTIONS (format 'json')",
                     format.value
                 )));
             }
-            stored = true;
+            stored = Some(over_files);
+        } else if partitioned_by.is_none() && cursor.take_words(&["PARTITIONED", "BY"]) {
+            partitioned_by = Some(names(cursor)?);
         } else if cursor.take_words(&["LOCATION"]) {
             location = Some(cursor.text("'kinesis://stream-or-arn'")?);
         } else if cursor.take_words(&["COMMENT"]) {
@@ -69,16 +75,44 @@ fn create(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable, Engi
         }
     }
     match location {
-        Some(location) if stored => Ok(CreateTable {
-            name,
-            if_not_exists,
-            or_replace,
-            columns,
-            location,
-            options,
-        }),
-        Some(_) => Err(cursor.unexpected("STORED AS KINESIS")),
+        Some(location) => {
+            let stored_as = stored.ok_or_else(|| cursor.unexpected("STORED AS KINESIS, PARQUET, CSV or JSON"))?;
+            if stored_as.is_none() && partitioned_by.is_some() {
+                return Err(EngineError::Invalid(
+                    "PARTITIONED BY is for files in folders; a stream's shards are not named by values".into(),
+                ));
+            }
+            Ok(CreateTable {
+                name,
+                if_not_exists,
+                or_replace,
+                columns,
+                stored_as,
+                location,
+                partitioned_by: partitioned_by.unwrap_or_default(),
+                options,
+            })
+        }
         None => Err(cursor.unexpected("LOCATION 'kinesis://stream-or-arn'")),
+    }
+}
+
+/// Names of columns in parentheses.
+fn names(cursor: &mut Cursor<'_>) -> Result<Vec<String>, EngineError> {
+    cursor.expect(&Token::LParen)?;
+    let mut names = Vec::new();
+    loop {
+        let word = cursor.word("the name of a column")?;
+        names.push(match word.quote_style {
+            Some(_) => word.value.clone(),
+            None => word.value.to_ascii_lowercase(),
+        });
+        if cursor.take(&Token::RParen) {
+            return Ok(names);
+        }
+        if !cursor.take(&Token::Comma) {
+            return Err(cursor.unexpected("`,` or `)` after a column"));
+        }
     }
 }
 

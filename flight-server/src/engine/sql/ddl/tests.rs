@@ -93,7 +93,15 @@ fn the_other_statements() {
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     for (sql, part) in [
-        ("create external table t (a bigint) stored as csv location 'x'", "STORED AS KINESIS"),
+        ("create external table t (a bigint) stored as orc location 'x'", "STORED AS KINESIS"),
+        (
+            "create external table t stored as kinesis location 'kinesis://s' partitioned by (a)",
+            "files in folders",
+        ),
+        (
+            "create external table t stored as csv location 's3://bucket' partitioned by ()",
+            "the name of a column",
+        ),
         ("create external table t (a bigint) stored as kinesis", "expected LOCATION"),
         (
             "create external table t (a bigint) location 'kinesis://s'",
