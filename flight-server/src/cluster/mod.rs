@@ -8,7 +8,7 @@
 //! placement    which of them owns a shard
 //! budget       half the pace while they may disagree
 //! connections  one to each of them; trust is what they know each other by
-//! serving      the listener that is theirs alone
+//! serving      the listener that is theirs alone; refusals are the calls of others
 //! distributed  plans over several of them
 //! ```
 
@@ -21,6 +21,7 @@ mod facts;
 mod members;
 mod node;
 mod placement;
+mod refusals;
 mod serving;
 mod trust;
 mod watch;

@@ -25,6 +25,13 @@ impl CarriedError {
         Self::from(EngineError::from(error)).into_datafusion()
     }
 
+    /// Of an error that is about a node, which it names.
+    pub(crate) fn of_node(node: &str, error: DataFusionError) -> DataFusionError {
+        let mut carried = Self::from(EngineError::from(error));
+        carried.message = format!("node {node}: {}", carried.message);
+        carried.into_datafusion()
+    }
+
     /// Says that a node is lost.
     pub(crate) fn lost(node: &str, reason: &str) -> DataFusionError {
         let message = format!("node {node} is gone or does not answer: {reason}");

@@ -282,4 +282,17 @@ mod tests {
             assert_eq!(refused.code(), tonic::Code::Unauthenticated);
         }
     }
+
+    /// As in `service::tests::formats`.
+    #[test]
+    fn who_calls_is_told_as_ever_from_node_to_node() {
+        use crate::service::tests::formats::{assert_kept, bytes, ignoring};
+        let golden = bytes(include_str!("tests/formats/relayed.hex"));
+        let relayed: Relayed = assert_kept(&golden);
+        assert_eq!(
+            (relayed.address.as_deref(), relayed.certificate.as_deref()),
+            (Some("192.0.2.7"), Some("ann"))
+        );
+        assert_eq!(ignoring::<Relayed>(&golden), [""]);
+    }
 }

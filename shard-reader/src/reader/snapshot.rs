@@ -59,6 +59,7 @@ pub struct ShardBounds {
 /// A shard and the records strictly between two points. The points name records of the shard (or its horizon): an arbitrary number cannot be told from
 /// a record that expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShardRange {
     /// Shard.
     pub shard: ShardId,
@@ -86,6 +87,7 @@ pub enum TipKind {
 
 /// The pinned range of one shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShardPin {
     /// What to read.
     pub range: ShardRange,
@@ -103,6 +105,7 @@ pub struct ShardPin {
 
 /// The ranges of all shards of a stream, fixed for one statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Snapshot {
     /// Which incarnation of which stream.
     pub stream: StreamIdentity,

@@ -17,6 +17,7 @@ const SQL_KEPT: usize = 120;
 
 /// What a statement consumes: travels in the tickets of its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumption {
     /// The iterations that it reads, in the order of their consumers. Its run is written beside the first.
     pub(super) iterations: Vec<(Consumer, IterationNumber)>,

@@ -18,6 +18,7 @@ use super::view::View;
 
 /// Scratch tables and views of a statement, as they were when it was planned.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedScratch {
     /// Names of tables, and of their versions.
     pub tables: Vec<(String, String)>,
@@ -27,6 +28,7 @@ pub struct PinnedScratch {
 
 /// A view, as it was.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedView {
     /// Its name.
     pub name: String,

@@ -3,6 +3,7 @@
 mod any_bytes;
 mod authentication;
 mod flights;
+pub(super) mod formats;
 mod ingest;
 mod matrix;
 mod metadata;
