@@ -1,6 +1,7 @@
 //! Nodes of a cluster that are killed, stopped, cut off and restarted while statements run on them, and those that are no nodes.
 
 mod commits;
+mod limits;
 mod links;
 mod restarts;
 mod trust;

@@ -122,17 +122,14 @@ struct NodeChannel {
     worker: Box<dyn WorkerChannel>,
 }
 
-/// A status that the worker did not give as an error of a plan is about the node, or the way to it. Memory and disk are the node's own.
+/// A status that the worker did not give as an error of a plan is about the node, or the way to it.
 fn named(node: &Url, error: DataFusionError) -> DataFusionError {
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
-        return CarriedError::of_node(node.as_str(), error);
-    }
     match error {
         DataFusionError::External(inner) => match inner.downcast::<tonic::Status>() {
             Ok(status) => CarriedError::lost(node.as_str(), &chain(status.as_ref())),
-            Err(inner) => DataFusionError::External(inner),
+            Err(inner) => CarriedError::exhausted_at(node.as_str(), DataFusionError::External(inner)),
         },
-        error => error,
+        error => CarriedError::exhausted_at(node.as_str(), error),
     }
 }
 
