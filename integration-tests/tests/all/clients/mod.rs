@@ -1,5 +1,6 @@
 //! Clients that others wrote, against the program itself.
 
+mod capped;
 mod documented;
 mod endpoints;
 mod failures;
