@@ -17,6 +17,7 @@ mod large_record;
 mod metrics;
 mod progress;
 mod promises;
+mod protocol;
 mod registries;
 mod rooms;
 mod security;
