@@ -27,7 +27,6 @@ use tonic::{Code, Request, Status};
 /// Of all scratch tables together: one of [`BIG`] fits, two do not.
 const MEMORY: usize = 1 << 20;
 const BIG: &str = "create table big as select repeat('x', 700000) as note";
-const IDLE: Duration = Duration::from_secs(1800);
 
 #[derive(Debug)]
 struct InMemory(MemorySource);
@@ -78,11 +77,7 @@ impl Served {
         };
         let checkpoints = Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb")));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source)), checkpoints).unwrap();
-        let config = ServiceConfig {
-            session_idle: IDLE,
-            ..ServiceConfig::default()
-        };
-        let service = FlightService::new(engine, Sealer::with_key([7; 32]), config);
+        let service = FlightService::new(engine, Sealer::with_key([7; 32]), ServiceConfig::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let mut serving = JoinSet::new();
@@ -180,43 +175,6 @@ async fn a_closed_session_takes_its_tables_with_it_and_gives_their_memory_back()
     let mut third = served.session().await;
     assert_eq!(third.refused("select note from big").await, Code::NotFound);
     assert_eq!(third.refused(BIG).await, Code::ResourceExhausted);
-}
-
-/// Time goes by at once.
-async fn wait(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
-}
-
-#[tokio::test]
-async fn an_idle_session_ends_with_its_tables() {
-    let served = Served::start().await;
-    let (mut first, mut second) = (served.session().await, served.session().await);
-    first.plan(BIG).await.unwrap();
-    assert_eq!(second.refused(BIG).await, Code::ResourceExhausted);
-    // as long as its connection is there it is not idle
-    wait(IDLE * 2).await;
-    first.plan("select note from big").await.unwrap();
-    assert_eq!(second.refused(BIG).await, Code::ResourceExhausted);
-
-    let client = FlightServiceClient::new(served.endpoint.connect().await.unwrap());
-    let mut again = Caller {
-        client,
-        token: first.token.clone(),
-    };
-    drop(first);
-    // nothing tells when the server has seen that the connection is gone; until then the session is in use
-    let begun = std::time::Instant::now();
-    let ended = loop {
-        wait(IDLE).await;
-        match again.plan("select note from big").await {
-            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(60), "the session does not end"),
-            Err(status) => break status,
-        }
-    };
-    assert_eq!(ended.code(), Code::Unauthenticated, "{ended}");
-    second.plan(BIG).await.unwrap();
 }
 
 #[tokio::test]
