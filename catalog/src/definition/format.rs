@@ -150,7 +150,7 @@ pub struct AvroFormat {
     /// What stands around a datum.
     pub framing: AvroFraming,
     /// Writers' schemas as JSON text, each after its id: Confluent's number, Glue's UUID, nothing where there is one schema or its fingerprint is its id.
-    /// Containers bring their own.
+    /// Containers bring their own; theirs is what INSERT writes them with.
     pub schemas: Vec<(String, String)>,
     #[serde(skip)]
     pub(crate) compiled: Compiled<AvroWriters>,

@@ -77,7 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Sql(args) => Box::pin(sql::run(*args)).await,
             Command::Datagen(args) => Box::pin(datagen::run(&args)).await,
             Command::Catalog(args) => match args.command {
-                CatalogCommand::Check { path } => catalog_check::run(&path),
+                CatalogCommand::Check { path } => catalog_check::run(&path).await,
                 CatalogCommand::Convert { file } => catalog_convert::run(&file),
                 CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },

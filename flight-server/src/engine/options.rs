@@ -197,6 +197,12 @@ static SPECS: &[OptionSpec] = &[
         parse: boolean,
     },
     OptionSpec {
+        name: "dictionaries",
+        default: "false",
+        doc: "true keeps dictionary-encoded columns in results",
+        parse: boolean,
+    },
+    OptionSpec {
         name: "endpoints",
         default: "auto",
         doc: "auto, shard or single: how many Flight endpoints a result has",

@@ -8,7 +8,7 @@ use super::error::EngineError;
 use super::options::OptionValues;
 use super::plan::Engine;
 use super::session::Session;
-use super::sql::{StatementKind, parse};
+use super::sql::{ScratchStatement, StatementKind, parse};
 use super::statement::Asker;
 use super::{commands, definitions, procedures};
 
@@ -49,6 +49,7 @@ impl Engine {
                 })
             }
             StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
+            StatementKind::Scratch(ScratchStatement::CreateTable(_)) => self.prepare_create(session, parsed, &values, bound).await,
             StatementKind::Scratch(_) => Ok(Prepared {
                 schema: None,
                 is_update: true,

@@ -17,6 +17,8 @@ mod large_record;
 mod metrics;
 mod progress;
 mod promises;
+mod protocol;
+mod registries;
 mod rooms;
 mod security;
 mod sql_cases;

@@ -12,6 +12,7 @@ mod placeholders;
 mod refuse;
 mod relations;
 mod scratch;
+mod shown;
 mod stream_function;
 #[cfg(test)]
 mod tests;

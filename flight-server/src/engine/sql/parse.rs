@@ -19,7 +19,7 @@ use super::placeholders::Placeholders;
 use super::scratch::{self, CreateScratch, ScratchStatement, ViewQuery};
 use super::stream_function::StreamCall;
 use super::wildcard::{Lookup, Rewriter};
-use super::{arrows, follow, hint, literals, refuse, stream_function};
+use super::{arrows, follow, hint, literals, refuse, shown, stream_function};
 
 /// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
 pub(crate) const DIALECT: Dialect = Dialect::Generic;
@@ -152,7 +152,8 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     let kind = kind_of(statement);
     if !matches!(
         kind,
-        Ok(StatementKind::Query(_) | StatementKind::Insert { .. }) | Err(EngineError::NotSupported(_))
+        Ok(StatementKind::Query(_) | StatementKind::Insert { .. } | StatementKind::Scratch(ScratchStatement::CreateTable(_)))
+            | Err(EngineError::NotSupported(_))
     ) {
         refuse_placeholders(&placeholders)?;
     }
@@ -186,7 +187,7 @@ fn refuse_placeholders(placeholders: &Placeholders) -> Result<(), EngineError> {
         return Ok(());
     }
     Err(EngineError::Invalid(
-        "only queries and INSERT take parameters; write the values into the statement".to_owned(),
+        "only queries, INSERT and CREATE TABLE … AS take parameters; write the values into the statement".to_owned(),
     ))
 }
 
@@ -205,7 +206,9 @@ impl ParsedStatement {
             _ => false,
         };
         if self.parameters.rows() > 1 && !is_plain {
-            return Err(EngineError::Invalid("EXPLAIN and FOLLOW take one row of parameters".to_owned()));
+            return Err(EngineError::Invalid(
+                "EXPLAIN, FOLLOW and CREATE TABLE take one row of parameters".to_owned(),
+            ));
         }
         Ok(self)
     }
@@ -262,6 +265,9 @@ impl ParsedStatement {
         let StatementKind::Query(statement) = &mut self.kind else {
             return Ok(());
         };
+        if let Some(name) = shown::columns_of(statement) {
+            return shown::qualify(name, current_schema, lookup);
+        }
         let mut rewriter = Rewriter::new(current_schema, lookup);
         rewrite(statement, &mut rewriter)
     }
