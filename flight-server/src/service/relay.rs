@@ -87,6 +87,7 @@ impl Relay {
                 }
             }
             let request = self.sealed(request)?;
+            self.cluster.counters().relayed.add(1);
             let sent = self.cluster.send(&home, request).await;
             sent.map_err(|error| status::unavailable(format!("the session's {error}; retry")))
         };

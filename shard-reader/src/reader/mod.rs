@@ -33,6 +33,7 @@ mod consumer;
 mod context;
 mod counters;
 mod coverage;
+mod elsewhere;
 mod error;
 mod estimate;
 mod fetch;
@@ -60,6 +61,7 @@ mod tail;
 
 pub use config::{FanOutConfig, ReaderConfig, WallClock};
 pub use counters::{CacheCounters, ShardCounters};
+pub use elsewhere::{PinElsewhere, PinnedShard, ShardToPin};
 pub use error::{ReadError, ReadErrorKind};
 pub use estimate::{EstimateSource, ReadEstimate};
 pub use follow::{FollowScan, Followed};
