@@ -189,8 +189,8 @@ async fn what_an_owner_answers_wrongly_is_read_here() {
         Wrong::Bounded,
         Wrong::Silent,
     ] {
-        let cluster = Cluster::of(2, stream(8, 80), Some(wrong(fault)), AdmissionLimits::default()).await;
-        assert_eq!(cluster.first().rows(COUNT).await.unwrap(), [totals(80)], "{fault:?}");
+        let cluster = Cluster::of(2, stream(24, 240), Some(wrong(fault)), AdmissionLimits::default()).await;
+        assert_eq!(cluster.first().rows(COUNT).await.unwrap(), [totals(240)], "{fault:?}");
         let counters = &cluster.members[0].counters;
         assert!(counters.pins_asked.now() > 0, "{fault:?}");
         assert_eq!(counters.pins_failed.now(), counters.pins_asked.now(), "{fault:?}");

@@ -28,7 +28,7 @@ async fn statements_of_all_nodes_never_wait_for_each_other_in_a_circle() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_has_no_slot_left_and_lets_nobody_wait_is_named() {
-    let cluster = Cluster::of(2, stream(8, 100), None, one_at_once(0)).await;
+    let cluster = Cluster::of(2, stream(24, 120), None, one_at_once(0)).await;
     let other = &cluster.members[1];
     let slots = Arc::clone(&other.lone.engine.workplace().slots);
     let taken = slots.take("another statement").await.unwrap();
