@@ -13,7 +13,7 @@ use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use futures::future::try_join_all;
-use shard_reader::{Freshness, PinRequest, ReadErrorKind, ScanStart, SequenceNumber, ShardBounds, ShardInfo, Snapshot};
+use shard_reader::{Freshness, PinRequest, ReadErrorKind, ScanStart, SequenceNumber, ShardBounds, ShardInfo, ShardScope, Snapshot};
 use tokio::time::Instant;
 
 use super::consume::Fixed;
@@ -116,8 +116,7 @@ impl Needed {
         if let Some(among) = among {
             let others = among.pins(SharedStream::new(table.definition(), &reader));
             let scope = |shard: &ShardInfo| self.of(shard);
-            let scope: Option<&(dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync)> =
-                if self.is_everything() { None } else { Some(&scope) };
+            let scope: Option<&ShardScope<'_>> = if self.is_everything() { None } else { Some(&scope) };
             return Ok(reader.pin_among(request, scope, others.as_ref()).await?);
         }
         let pinned = if self.is_everything() {

@@ -70,6 +70,7 @@ pub use incarnation::recreated;
 pub use inventory::SegmentFacts;
 pub use meter::{ScanTotals, StatementMeter};
 pub use newest::NewestScan;
+pub use pin::ShardScope;
 pub use rate::Pace;
 pub use readers::Readers;
 pub use scan::{SegmentSlice, ShardScan};

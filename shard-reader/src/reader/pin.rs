@@ -21,8 +21,8 @@ use super::shard::{END, Shard};
 use super::snapshot::{Freshness, PinRequest, ShardBounds, ShardPin, ShardRange};
 use crate::{Position, ShardId, ShardInfo, SourceErrorKind};
 
-/// Which shards a statement can need, and what of them.
-pub(super) type Scope<'a> = dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync + 'a;
+/// Which shards a statement can need, and what of them; `None`: nothing of the shard.
+pub type ShardScope<'a> = dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync + 'a;
 
 /// A registered waiter; gone when dropped.
 pub(super) struct WaiterGuard {
@@ -55,7 +55,7 @@ impl StreamContext {
     pub(super) async fn pin(
         self: &Arc<Self>,
         request: &PinRequest,
-        scope: Option<&Scope<'_>>,
+        scope: Option<&ShardScope<'_>>,
         elsewhere: Option<&dyn PinElsewhere>,
     ) -> Result<Vec<ShardPin>, ReadError> {
         if self.stop.is_cancelled() {

@@ -15,6 +15,7 @@ use super::estimate::ReadEstimate;
 use super::follow::FollowScan;
 use super::meter::StatementMeter;
 use super::newest::NewestScan;
+use super::pin::ShardScope;
 use super::scan::ShardScan;
 use super::snapshot::{PinRequest, ShardBounds, ShardPin, ShardRange, Snapshot};
 use super::storing::StreamStorage;
@@ -143,7 +144,7 @@ impl StreamReader {
     pub async fn pin_among(
         &self,
         request: &PinRequest,
-        scope: Option<&(dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync)>,
+        scope: Option<&ShardScope<'_>>,
         others: &dyn PinElsewhere,
     ) -> Result<Snapshot, ReadError> {
         let shards = self.context.pin(request, scope, Some(others)).await?;

@@ -42,6 +42,12 @@ fn peers_by_address() {
 }
 
 #[test]
+fn peers_by_file() {
+    let found = cluster(&format!("{{ token: {TOKEN}, peers_file: /etc/nodes }}")).unwrap();
+    assert_eq!(found.peers, Peers::File("/etc/nodes".into()));
+}
+
+#[test]
 fn peers_by_name_with_tls() {
     let tls = "{ cert: c.pem, key: k.pem, ca: ca.pem, name: shardflight.internal }";
     let found = cluster(&format!(
