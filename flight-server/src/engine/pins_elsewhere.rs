@@ -7,7 +7,7 @@ use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use serde::{Deserialize, Serialize};
-use shard_reader::{Freshness, PinRequest, PinnedShard, ScanStart, ShardToPin, StreamIdentity, StreamReader, recreated};
+use shard_reader::{Freshness, PinRequest, PinsForAnother, ScanStart, ShardToPin, StreamIdentity, StreamReader, recreated};
 use tokio::time::Instant;
 
 use super::distribution::Distribution;
@@ -92,7 +92,7 @@ impl Workplace {
     ///
     /// # Errors
     /// The stream is another one here, or cannot be reached.
-    pub(crate) async fn pins(&self, order: PinOrder, patience: Duration) -> Result<Vec<PinnedShard>, EngineError> {
+    pub(crate) async fn pins(&self, order: PinOrder, patience: Duration) -> Result<PinsForAnother, EngineError> {
         let (request, until) = (order.request(), Instant::now() + patience);
         let PinOrder { stream, shards, .. } = order;
         let reached = async {

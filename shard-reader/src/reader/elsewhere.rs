@@ -3,7 +3,7 @@
 //! Nothing is taken on trust that a row depends on: an answer must be about the shards that were asked for, and as new as was asked. What is not
 //! answered, or answered wrongly, is pinned here, which costs reading it twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use super::context::StreamContext;
 use super::estimate::ReadEstimate;
 use super::shard::Shard;
 use super::snapshot::{Freshness, PinRequest, ShardBounds, ShardPin, ShardRange, TipKind};
-use crate::ShardId;
+use crate::{ShardId, SourceErrorKind};
 
 /// A shard that is to be pinned, and what of it is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,15 @@ pub struct PinnedShard {
     pub children: Vec<ShardId>,
     /// What reading the range takes that process.
     pub estimate: ReadEstimate,
+}
+
+/// What was pinned for another process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PinsForAnother {
+    /// These.
+    pub pinned: Vec<PinnedShard>,
+    /// Shards that are still being read, and at most throttled.
+    pub pending: Vec<ShardId>,
 }
 
 /// The other processes that read a stream.
@@ -106,7 +115,7 @@ impl StreamContext {
     }
 
     /// See [`super::StreamReader::pin_for_another`].
-    pub(super) async fn pin_for_another(self: &Arc<Self>, request: &PinRequest, asked: &[ShardToPin], until: Instant) -> Vec<PinnedShard> {
+    pub(super) async fn pin_for_another(self: &Arc<Self>, request: &PinRequest, asked: &[ShardToPin], until: Instant) -> PinsForAnother {
         if asked.iter().any(|to_pin| self.known_shard(&to_pin.shard).is_none())
             && let Err(error) = self.list_until(request.arrived, until).await
         {
@@ -118,8 +127,10 @@ impl StreamContext {
         let mut pinning: FuturesUnordered<_> = known
             .map(|(shard, bounds)| self.pin_shard(shard, Waiter::new(*request, bounds)))
             .collect();
+        let mut pending: BTreeSet<ShardId> = asked.iter().map(|to_pin| to_pin.shard.clone()).collect();
         let mut answer = Vec::with_capacity(asked.len());
         while let Ok(Some((shard, pinned))) = tokio::time::timeout_at(until, pinning.next()).await {
+            pending.remove(&shard);
             match pinned {
                 Ok(Some(pin)) => answer.push(pin),
                 Ok(None) => {}
@@ -139,6 +150,17 @@ impl StreamContext {
             estimate: self.estimate(&pin.range),
             pin,
         };
-        answer.into_iter().map(described).collect()
+        let pinned = answer.into_iter().map(described).collect();
+        // another reader would only add to what a shard is throttled for
+        let is_read = |id: &ShardId| {
+            let Some(shard) = self.known_shard(id) else { return false };
+            let state = shard.state.lock();
+            let failing = state.failing.as_ref();
+            failing.is_none_or(|failing| failing.error.kind == SourceErrorKind::Throttled)
+        };
+        PinsForAnother {
+            pinned,
+            pending: pending.into_iter().filter(is_read).collect(),
+        }
     }
 }

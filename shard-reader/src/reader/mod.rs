@@ -61,7 +61,7 @@ mod tail;
 
 pub use config::{FanOutConfig, ReaderConfig, WallClock};
 pub use counters::{CacheCounters, ShardCounters};
-pub use elsewhere::{PinElsewhere, PinnedShard, ShardToPin};
+pub use elsewhere::{PinElsewhere, PinnedShard, PinsForAnother, ShardToPin};
 pub use error::{ReadError, ReadErrorKind};
 pub use estimate::{EstimateSource, ReadEstimate};
 pub use follow::{FollowScan, Followed};

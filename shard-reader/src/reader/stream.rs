@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{Shared, StreamContext};
 use super::counters::ShardCounters;
-use super::elsewhere::{PinElsewhere, PinnedShard, ShardToPin};
+use super::elsewhere::{PinElsewhere, PinsForAnother, ShardToPin};
 use super::error::ReadError;
 use super::estimate::ReadEstimate;
 use super::follow::FollowScan;
@@ -151,8 +151,8 @@ impl StreamReader {
         Ok(self.snapshot(shards))
     }
 
-    /// Pins shards for another process, until a moment. What is unknown here, or fails, or takes longer, is not in the answer.
-    pub async fn pin_for_another(&self, request: &PinRequest, shards: &[ShardToPin], until: Instant) -> Vec<PinnedShard> {
+    /// Pins shards for another process, until a moment. What is unknown here, or fails, is not in the answer.
+    pub async fn pin_for_another(&self, request: &PinRequest, shards: &[ShardToPin], until: Instant) -> PinsForAnother {
         self.context.pin_for_another(request, shards, until).await
     }
 

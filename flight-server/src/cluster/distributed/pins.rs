@@ -2,7 +2,7 @@
 //!
 //! An answer that does not come, or is about another stream or from another version, costs a read here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +26,11 @@ use crate::cluster::{ClusterError, Node, Placement};
 use crate::engine::{PinOrder, SharedStream, Workplace};
 
 const PATH: &str = "/v1/pins";
-/// After so long a node is not waited for. What it has by then it says a second before.
+/// After so long a node is not waited for. What it has it says before.
 const WAITED: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// So often a node is asked for a shard of which it says that it is reading it: to read it here too would make neither faster.
+const ASKED_AT_MOST: usize = 4;
 /// A shard takes some 300 bytes, and a stream has 20,000 at most.
 const LARGEST: usize = 64 << 20;
 
@@ -42,6 +44,9 @@ pub(super) struct Asked {
 pub(super) struct Answered {
     stream: StreamIdentity,
     shards: Vec<PinnedShard>,
+    /// It reads these, and has not found their ends yet.
+    #[serde(default)]
+    pending: Vec<ShardId>,
 }
 
 /// The nodes that scan shards of a stream now.
@@ -62,25 +67,19 @@ impl PinElsewhere for Owners {
 
     async fn pin(&self, owner: &str, request: &PinRequest, shards: &[ShardToPin]) -> Vec<PinnedShard> {
         self.counters.pins_asked.add(shards.len());
-        let mut answered = match tokio::time::timeout(WAITED, self.ask(owner, request, shards)).await {
-            Ok(Ok(pinned)) => pinned,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, shards = shards.len(), "pinning here what another node did not");
-                if matches!(error, ClusterError::Silent { .. }) {
-                    self.peers.lost(owner);
-                }
-                Vec::new()
+        let mut answered = Vec::with_capacity(shards.len());
+        let mut left = shards.to_vec();
+        for _ in 0..ASKED_AT_MOST {
+            let Some(answer) = self.answer(owner, request, &left).await else {
+                break;
+            };
+            answered.extend(answer.shards);
+            let pending: HashSet<ShardId> = answer.pending.into_iter().collect();
+            left.retain(|to_pin| pending.contains(&to_pin.shard));
+            if left.is_empty() {
+                break;
             }
-            Err(_) => {
-                tracing::warn!(
-                    node = owner,
-                    shards = shards.len(),
-                    "pinning here what another node did not in time"
-                );
-                self.peers.lost(owner);
-                Vec::new()
-            }
-        };
+        }
         let asked: HashMap<&ShardId, &ShardToPin> = shards.iter().map(|to_pin| (&to_pin.shard, to_pin)).collect();
         answered.retain(|pinned| {
             let asked = asked.get(&pinned.pin.range.shard);
@@ -92,7 +91,27 @@ impl PinElsewhere for Owners {
 }
 
 impl Owners {
-    async fn ask(&self, owner: &str, request: &PinRequest, shards: &[ShardToPin]) -> Result<Vec<PinnedShard>, ClusterError> {
+    async fn answer(&self, owner: &str, request: &PinRequest, shards: &[ShardToPin]) -> Option<Answered> {
+        match tokio::time::timeout(WAITED, self.ask(owner, request, shards)).await {
+            Ok(Ok(answered)) => return Some(answered),
+            Ok(Err(error @ ClusterError::Silent { .. })) => {
+                tracing::warn!(%error, shards = shards.len(), "pinning here what another node did not");
+                self.peers.lost(owner);
+            }
+            Ok(Err(error)) => tracing::warn!(%error, shards = shards.len(), "pinning here what another node did not"),
+            Err(_) => {
+                tracing::warn!(
+                    node = owner,
+                    shards = shards.len(),
+                    "pinning here what another node did not in time"
+                );
+                self.peers.lost(owner);
+            }
+        }
+        None
+    }
+
+    async fn ask(&self, owner: &str, request: &PinRequest, shards: &[ShardToPin]) -> Result<Answered, ClusterError> {
         let node = Node {
             url: Url::parse(owner).map_err(|error| ClusterError::Address(error.to_string()))?,
         };
@@ -121,7 +140,7 @@ impl Owners {
         if answered.stream != *self.stream.identity() {
             return Err(refused("an answer about another stream".to_owned()));
         }
-        Ok(answered.shards)
+        Ok(answered)
     }
 }
 
@@ -150,8 +169,12 @@ async fn pinned(workplace: &Workplace, body: &[u8]) -> Result<Answered, (StatusC
     }
     let stream = asked.order.stream().identity().clone();
     let pinned = workplace.pins(asked.order, PATIENCE).await;
-    let shards = pinned.map_err(|error| (StatusCode::CONFLICT, error.to_string()))?;
-    Ok(Answered { stream, shards })
+    let pins = pinned.map_err(|error| (StatusCode::CONFLICT, error.to_string()))?;
+    Ok(Answered {
+        stream,
+        shards: pins.pinned,
+        pending: pins.pending,
+    })
 }
 
 fn encoded(answered: &Answered) -> Response {

@@ -118,6 +118,7 @@ async fn the_last_known_tip_is_the_owners() {
 enum Wrong {
     Nothing,
     NoAnswer,
+    StillReading,
     Unreadable,
     OtherStream,
     OtherShards,
@@ -163,6 +164,7 @@ fn wrong(wrong: Wrong) -> axum::Router {
         match wrong {
             Wrong::Nothing => return Err((StatusCode::CONFLICT, "another version".to_owned())),
             Wrong::NoAnswer => {}
+            Wrong::StillReading => answer["pending"] = json!(asked.order.shards().iter().map(|to_pin| &to_pin.shard).collect::<Vec<_>>()),
             Wrong::Unreadable => return Ok(b"no answer".to_vec()),
             Wrong::OtherStream => answer["stream"]["created_ms"] = json!(1),
             Wrong::Silent => std::future::pending().await,
@@ -181,6 +183,7 @@ async fn what_an_owner_answers_wrongly_is_read_here() {
     for fault in [
         Wrong::Nothing,
         Wrong::NoAnswer,
+        Wrong::StillReading,
         Wrong::Unreadable,
         Wrong::OtherStream,
         Wrong::OtherShards,
