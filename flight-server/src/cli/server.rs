@@ -98,6 +98,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),
+            cluster: cluster.clone(),
         };
         metrics.add_facts(facts, config.metrics.max_shards);
         let max_bytes = parse_option("max_bytes", &config.query.max_bytes.0.to_string())?;

@@ -163,6 +163,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("advertise", Text),
             ("token", Text),
             ("peers", Plain),
+            ("peers_file", Text),
             ("dns", Text),
             ("tls", Section(&[("cert", Text), ("key", Text), ("ca", Text), ("name", Text)])),
         ]),

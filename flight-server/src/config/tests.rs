@@ -263,7 +263,7 @@ fn dynamodb(config: &mut Config, change: fn(&mut DynamoDbSection)) {
 }
 
 /// Keys that mean nothing without another one.
-const TOGETHER: usize = 1 + 13 + 10;
+const TOGETHER: usize = 1 + 13 + 11;
 
 #[test]
 fn every_key_by_file_and_by_variable() {

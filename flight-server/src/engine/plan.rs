@@ -37,6 +37,7 @@ use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use super::statement::{Asker, Statement, Tables};
 use super::statement_options::StatementOptions;
 use super::table::StatementScope;
+use super::task_slots::TaskSlots;
 use super::{commands, explain, parameters, physical, pin, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
@@ -62,6 +63,7 @@ pub struct Engine {
     scratch: Scratch,
     pub(super) distribution: OnceLock<Arc<dyn Distribution>>,
     pub(super) written: Arc<WriteCounts>,
+    pub(super) task_slots: Arc<TaskSlots>,
 }
 
 impl Engine {
@@ -95,6 +97,7 @@ impl Engine {
             scratch,
             distribution: OnceLock::new(),
             written: Arc::default(),
+            task_slots: TaskSlots::new(admission),
         }))
     }
 
@@ -294,7 +297,7 @@ impl Engine {
         arrival.tables = statement.named.iter().map(|table| table.name().to_string()).collect();
         let key = parameters::statement_key(&request.sql, kept.as_ref());
         let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &key, request.arrived)).await?;
-        pin::pin(&statement, request.arrived, &fixed).await?;
+        pin::pin(&statement, request.arrived, &fixed, self.pinned_among(&statement, per_shard)).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
             endpoint_groups(split::pins(&physical), statement.options.max_endpoints)

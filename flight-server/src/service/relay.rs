@@ -106,6 +106,7 @@ impl Relay {
 
     async fn send(&self, node: &Node, request: http::Request<Body>) -> Result<Result<http::Response<Body>, ClusterError>, Status> {
         let request = self.sealed(request)?;
+        self.cluster.counters().relayed.add(1);
         Ok(self.cluster.send(node, request).await)
     }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{HashRange, Position, SequenceNumber, ShardId, StreamIdentity};
 
 /// Where a statement begins to read; resolved to a position when pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanStart {
     /// The oldest record kept.
     TrimHorizon,
@@ -20,7 +20,7 @@ pub enum ScanStart {
 }
 
 /// How new the end of a snapshot must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Freshness {
     /// Complete to when the statement arrived.
     Latest,
@@ -44,7 +44,7 @@ pub struct PinRequest {
 /// What a statement can need of one shard: it saves reading, and decides nothing about a record. What lies outside may be in the range all the same.
 ///
 /// Points are moved only by what the service says: to a record that is there, or to the first record that arrived at or after a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardBounds {
     /// Records with a lower sequence number are not needed.
     pub from: Option<SequenceNumber>,
