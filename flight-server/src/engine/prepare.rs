@@ -49,7 +49,7 @@ impl Engine {
                 })
             }
             StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
-            StatementKind::Scratch(_) => Ok(Prepared {
+            StatementKind::Scratch(_) | StatementKind::Offload(_) => Ok(Prepared {
                 schema: None,
                 is_update: true,
                 parameters: none(),
