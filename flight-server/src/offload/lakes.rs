@@ -48,11 +48,7 @@ impl Lakes for StoreLakes {
         let (store, folder) = connect_object_store(&spec.location, &self.options)
             .await
             .map_err(|error| OffloadError::Unavailable(error.to_string()))?;
-        let table = open(spec, Arc::clone(&store), folder.clone()).await?;
+        let table = lake::open(&spec, Arc::clone(&store), folder.clone())?;
         Ok(OpenLake { table, store, folder })
     }
-}
-
-async fn open(spec: LakeSpec, _: Arc<dyn ObjectStore>, _: Path) -> Result<Arc<dyn LakeTable>, lake::LakeError> {
-    Err(lake::LakeError::new(lake::LakeErrorKind::Unsupported, spec.location, "not yet"))
 }

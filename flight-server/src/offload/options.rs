@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(start.session.get("iteration_max").unwrap().to_text(), "1GB");
         for (name, value, part) in [
             ("evry", "5s", "did you mean `every`?"),
-            ("colour", "5s", "there are bad_records, every"),
+            ("colour", "5s", "there are bad_records, complete"),
             ("every", "0s", "less than 1s"),
             ("complete", "hour", "go together"),
             ("every", "soon", "no duration"),

@@ -18,6 +18,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use lake::{LakeErrorKind, Mark};
 use parking_lot::Mutex;
+use shard_reader::checkpoints::IterationNumber;
 
 use super::bad_records;
 use super::complete::Partitions;
@@ -25,7 +26,10 @@ use super::definition::JobDefinition;
 use super::error::OffloadError;
 use super::lakes::{Lakes, OpenLake};
 use super::locations::Locations;
-use crate::engine::{Engine, EngineError, JobIteration, JobPlan, Published};
+use crate::engine::{Engine, EngineError, JobIteration, JobOpening, JobPlan};
+
+/// How often a step looks at what is published before it gives way to others.
+const LOOKS: usize = 4;
 
 /// What a step did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,7 +123,7 @@ impl Stepper {
     async fn try_step(&mut self) -> Result<Option<Stepped>, OffloadError> {
         let engine = self.engine()?;
         let (plan, lake) = self.open(&engine).await?;
-        let published = lake.table.published().await?.map(|published| published.mark);
+        let mut published = lake.table.published().await?.map(|published| published.mark);
         if let Some(mark) = &published {
             check_stream(&self.definition, &plan, mark)?;
         }
@@ -135,26 +139,40 @@ impl Stepper {
             self.partitions = Some(partitions);
         }
         let idle_ms = i64::try_from(options.heartbeat.as_millis()).unwrap_or(i64::MAX);
-        let known = published.as_ref().map(|mark| Published {
-            iteration: mark.iteration,
-            ends: &mark.ends,
-        });
-        let Some(iteration) = Box::pin(engine.open_job_iteration(&plan, known, idle_ms)).await? else {
-            return Ok(None);
-        };
-        self.publish(&engine, &plan, &lake, iteration).await.map(Some)
+        let mut certain = false;
+        for _ in 0..LOOKS {
+            let ends = published.as_ref().map(|mark| &mark.ends);
+            match Box::pin(engine.open_job_iteration(&plan, ends, idle_ms, certain)).await? {
+                JobOpening::Nothing => return Ok(None),
+                JobOpening::Open(iteration) => {
+                    let number = published.map_or(IterationNumber::FIRST, |mark| mark.iteration.next());
+                    return self.publish(&engine, &plan, &lake, number, *iteration).await.map(Some);
+                }
+                JobOpening::Differs => {
+                    let now = lake.table.published().await?.map(|published| published.mark);
+                    certain = now == published;
+                    published = now;
+                }
+            }
+        }
+        Err(OffloadError::Outrun(format!(
+            "offload `{}`: others publish all the time",
+            self.definition.offload
+        )))
     }
 
+    /// `number`: the one that follows on what is published. Whoever else goes on from there publishes under the same, and the lake takes one of them.
     async fn publish(
         &mut self,
         engine: &Arc<Engine>,
         plan: &JobPlan,
         lake: &OpenLake,
+        number: IterationNumber,
         iteration: JobIteration,
     ) -> Result<Stepped, OffloadError> {
         let job = self.definition.offload.clone();
         let bad = Box::pin(engine.job_bad_records(plan, &iteration)).await?;
-        let bad_records = bad_records::keep(lake, job.as_str(), iteration.number, bad).await?;
+        let bad_records = bad_records::keep(lake, job.as_str(), number, bad).await?;
         let rows = Box::pin(engine.job_rows(plan, &iteration)).await?;
         let failure: Arc<Mutex<Option<EngineError>>> = Arc::default();
         let failed = Arc::clone(&failure);
@@ -165,13 +183,13 @@ impl Stepper {
             })
         });
         let rows = RecordBatchStreamAdapter::new(plan.schema().clone(), rows);
-        let written = lake.table.write(iteration.number, Box::pin(rows)).await;
+        let written = lake.table.write(number, Box::pin(rows)).await;
         let files = written.map_err(|error| match (error.kind, failure.lock().take()) {
             (LakeErrorKind::Rows, Some(error)) => OffloadError::Engine(error),
             _ => OffloadError::Lake(error),
         })?;
         let mark = Mark {
-            iteration: iteration.number,
+            iteration: number,
             stream: plan.stream().to_owned(),
             created_ms: Some(plan.created_ms()),
             ends: iteration.ends.clone(),
@@ -192,7 +210,7 @@ impl Stepper {
             None => None,
         };
         Ok(Stepped {
-            iteration: iteration.number.0,
+            iteration: number.0,
             rows: files.iter().map(|file| file.rows).sum(),
             files: files.len() as u64,
             bytes: files.iter().map(|file| file.bytes).sum(),

@@ -134,9 +134,6 @@ pub struct Base {
     pub stated: String,
     /// When, ms since the epoch.
     pub at_ms: i64,
-    /// The last number that is used already, where somebody else than the store knows that: the next iteration has a higher one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<IterationNumber>,
 }
 
 /// Where an iteration starts.

@@ -211,9 +211,6 @@ pub(super) fn set_base<'a>(
     change.give_up(by, moment);
     let head = &mut change.head.head;
     head.stream = stream.clone();
-    if let Some(used) = base.after {
-        head.next = head.next.max(used.next());
-    }
     head.start = IterationStart::Base(head.next);
     let (start, number) = (head.start, head.next);
     // a base that no committed iteration starts at; one that is just replaced has the new one's key

@@ -103,7 +103,6 @@ impl Engine {
             },
             stated: "import".into(),
             at_ms: now_ms,
-            after: None,
         };
         let seen = head.as_ref().map(|head| head.version);
         let head = store

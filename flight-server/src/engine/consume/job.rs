@@ -97,19 +97,21 @@ impl JobPlan {
     }
 }
 
-/// What was published last.
-#[derive(Debug, Clone, Copy)]
-pub struct Published<'a> {
-    /// Number of the iteration.
-    pub iteration: IterationNumber,
-    /// Where each shard stands after it.
-    pub ends: &'a Ends,
+/// What came of opening an iteration.
+#[derive(Debug)]
+pub enum JobOpening {
+    /// There is nothing to do now.
+    Nothing,
+    /// It is open, and its range is fixed.
+    Open(Box<JobIteration>),
+    /// The checkpoint is not where the publication is said to be: look at the publication once more, for others may have published meanwhile.
+    Differs,
 }
 
 /// An open iteration of a job: its range is fixed, whoever runs it and however often.
 #[derive(Debug, Clone)]
 pub struct JobIteration {
-    /// Its number.
+    /// Its number in the checkpoint store.
     pub number: IterationNumber,
     /// Where each shard stands after it.
     pub ends: Ends,
@@ -171,17 +173,18 @@ impl Engine {
         })
     }
 
-    /// Opens the next iteration of a job, or takes the open one over. `None`: there is nothing to do, since there is no record behind what is published,
-    /// and that was said less than `idle_ms` ago.
+    /// Opens the next iteration of a job behind what is `published`, or takes the open one over. There is nothing to do if there is no record behind what is
+    /// published, and that was said less than `idle_ms` ago. A checkpoint that is elsewhere is brought to the publication only if it is `certain` of late.
     ///
     /// # Errors
     /// FAILED_PRECONDITION if the stream was created anew, if records have expired unread, or if iterations were committed of which nothing is published.
     pub async fn open_job_iteration(
         &self,
         plan: &JobPlan,
-        published: Option<Published<'_>>,
+        published: Option<&Ends>,
         idle_ms: i64,
-    ) -> Result<Option<JobIteration>, EngineError> {
+        certain: bool,
+    ) -> Result<JobOpening, EngineError> {
         let options = &plan.options;
         let consumer = plan.consumer();
         let at = ConsumerAt {
@@ -200,10 +203,9 @@ impl Engine {
         let owner = OwnerToken(Uuid::new_v4().to_string().into());
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            match at.try_job(&owner, published, idle_ms).await {
+            match at.try_job(&owner, published, idle_ms, certain).await {
                 Ok(Turn::Again) => {}
-                Ok(Turn::Nothing) => return Ok(None),
-                Ok(Turn::Open(iteration)) => return Ok(Some(*iteration)),
+                Ok(Turn::Done(opening)) => return Ok(opening),
                 Err(EngineError::Checkpoint(error)) if error.kind == CheckpointErrorKind::Conflict => last = Some(error),
                 Err(error) => return Err(error),
             }
@@ -259,12 +261,11 @@ fn reads_other_tables(plan: &LogicalPlan) -> Result<bool, EngineError> {
 enum Turn {
     /// The checkpoint was brought to what is published; look again.
     Again,
-    Nothing,
-    Open(Box<JobIteration>),
+    Done(JobOpening),
 }
 
 impl ConsumerAt<'_> {
-    async fn try_job(&self, owner: &OwnerToken, published: Option<Published<'_>>, idle_ms: i64) -> Result<Turn, EngineError> {
+    async fn try_job(&self, owner: &OwnerToken, published: Option<&Ends>, idle_ms: i64, certain: bool) -> Result<Turn, EngineError> {
         let Some(head) = self.head().await? else {
             let base = match published {
                 Some(published) => self.base_of(published),
@@ -275,12 +276,15 @@ impl ConsumerAt<'_> {
         };
         match published {
             Some(published) => {
-                if !self.follow(&head, published, owner).await? {
-                    return Ok(Turn::Again);
+                if let Some(turn) = self.follow(&head, published, owner, certain).await? {
+                    return Ok(turn);
                 }
             }
             None => {
                 if let Some((number, ..)) = &head.committed {
+                    if !certain {
+                        return Ok(Turn::Done(JobOpening::Differs));
+                    }
                     return Err(EngineError::FailedPrecondition(format!(
                         "{}: iteration {number} was committed, and nothing of this job is published at its location: was the table removed? DROP OFFLOAD and CREATE OFFLOAD begin anew",
                         self.consumer
@@ -302,7 +306,7 @@ impl ConsumerAt<'_> {
         let since = previous.as_of_ms.zip(iteration.ends.as_of_ms);
         let said_lately = published.is_some() && since.is_some_and(|(said, now)| now.saturating_sub(said) < idle_ms);
         if opening.is_empty && said_lately {
-            return Ok(Turn::Nothing);
+            return Ok(Turn::Done(JobOpening::Nothing));
         }
         let snapshot = self.snapshot(&iteration, &previous).await?;
         self.store().open(&self.consumer, head.version, &iteration, owner).await?;
@@ -310,20 +314,19 @@ impl ConsumerAt<'_> {
         Ok(self.job_iteration(iteration, &previous, snapshot, owner, opening.is_bounded))
     }
 
-    /// Brings the checkpoint to what is published. False: it was changed, so look at it again.
-    async fn follow(&self, head: &Head, published: Published<'_>, owner: &OwnerToken) -> Result<bool, EngineError> {
-        if head.next > published.iteration && self.starts_at(head.start).await?.as_ref() == Some(published.ends) {
-            return Ok(true);
+    /// Brings the checkpoint to what is published; `None` if it is there.
+    ///
+    /// Numbers do not count here, ends do: what is published is told by where it ends.
+    async fn follow(&self, head: &Head, published: &Ends, owner: &OwnerToken, certain: bool) -> Result<Option<Turn>, EngineError> {
+        if self.starts_at(head.start).await?.as_ref() == Some(published) {
+            return Ok(None);
         }
-        let open = head.open.as_ref().filter(|open| open.number == published.iteration);
-        if let Some(open) = open
+        if let Some(open) = &head.open
             && self
                 .store()
                 .iteration(&self.consumer, open.number)
                 .await?
-                .map(|iteration| iteration.ends)
-                .as_ref()
-                == Some(published.ends)
+                .is_some_and(|iteration| iteration.ends == *published)
         {
             // killed, or outrun, between publication and commit
             self.store().take_over(&self.consumer, head.version, owner).await?;
@@ -334,24 +337,21 @@ impl ConsumerAt<'_> {
             };
             self.store().commit(&[commit]).await?;
             self.consumers.committed.fetch_add(1, Ordering::Relaxed);
-            return Ok(false);
+            return Ok(Some(Turn::Again));
         }
-        tracing::warn!(
-            consumer = %self.consumer,
-            published = published.iteration.0,
-            next = head.next.0,
-            "the checkpoint is not where the publication is, and is brought there"
-        );
+        if !certain {
+            return Ok(Some(Turn::Done(JobOpening::Differs)));
+        }
+        tracing::warn!(consumer = %self.consumer, next = head.next.0, "the checkpoint is not where the publication is, and is brought there");
         self.set_base(Some(head.version), &self.base_of(published)).await?;
-        Ok(false)
+        Ok(Some(Turn::Again))
     }
 
-    fn base_of(&self, published: Published<'_>) -> Base {
+    fn base_of(&self, published: &Ends) -> Base {
         Base {
-            ends: published.ends.clone(),
-            stated: format!("published iteration {}", published.iteration),
+            ends: published.clone(),
+            stated: "published".to_owned(),
             at_ms: self.positions.reader.now_ms(),
-            after: Some(published.iteration),
         }
     }
 
@@ -372,13 +372,13 @@ impl ConsumerAt<'_> {
 
     fn job_iteration(&self, iteration: Iteration, previous: &Ends, snapshot: Snapshot, owner: &OwnerToken, has_more: bool) -> Turn {
         self.consumers.saw_open(&self.consumer, iteration.number, previous, &iteration.ends);
-        Turn::Open(Box::new(JobIteration {
+        Turn::Done(JobOpening::Open(Box::new(JobIteration {
             number: iteration.number,
             ends: iteration.ends,
             opened_ms: iteration.opened_ms,
             has_more,
             snapshot,
             owner: owner.clone(),
-        }))
+        })))
     }
 }

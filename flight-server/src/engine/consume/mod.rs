@@ -38,7 +38,7 @@ pub use deliver::Consumption;
 pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
 pub use import::OldPositions;
-pub use job::{JOB_CHECKPOINTS, JobIteration, JobPlan, JobStatement, Published};
+pub use job::{JOB_CHECKPOINTS, JobIteration, JobOpening, JobPlan, JobStatement};
 pub(super) use read::Fixed;
 pub use steer::Steered;
 pub(super) use transaction::{Slot, Transaction};

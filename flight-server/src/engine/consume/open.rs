@@ -246,7 +246,6 @@ impl ConsumerAt<'_> {
             ends: self.positions.base(start).await?,
             stated: stated(start),
             at_ms: self.positions.reader.now_ms(),
-            after: None,
         })
     }
 }

@@ -65,7 +65,6 @@ impl Engine {
                     ends: positions.base(start).await?,
                     stated: stated(start),
                     at_ms: positions.reader.now_ms(),
-                    after: None,
                 }
             }
         };
@@ -105,7 +104,6 @@ impl Engine {
             ends: iteration.ends,
             stated: format!("iteration:{number}"),
             at_ms: positions.reader.now_ms(),
-            after: None,
         })
     }
 

@@ -15,7 +15,7 @@ async fn two_servers_at_once_publish_each_row_once() {
     let tables = StandIn::Moto.start_tables().unwrap();
     let storage = StandIn::Moto.start_storage("lake").unwrap();
     let settings = format!(
-        "allow: {{ write: [\"s3://lake/tables\"] }}\n\
+        "allow: {{ write: [\"s3://lake/tables\"], streams: [numbers] }}\n\
          lake: {{ endpoint: \"{storage}\", region: us-east-1 }}\n\
          checkpoints: {{ dynamodb: {{ endpoint: \"{tables}\", region: us-east-1 }} }}\n\
          reader: {{ calls_per_second: 1000, bytes_per_second: 1GB }}\n",

@@ -40,7 +40,6 @@ fn base() -> Base {
         ends: Ends::default(),
         stated: "latest".to_owned(),
         at_ms: 2,
-        after: None,
     }
 }
 

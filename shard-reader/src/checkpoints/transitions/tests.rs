@@ -66,7 +66,6 @@ impl Kept {
             ends: Ends::default(),
             stated: "latest".to_owned(),
             at_ms: moment.now_ms,
-            after: None,
         };
         let iteration = head.map(|head| Iteration {
             number: head.next,

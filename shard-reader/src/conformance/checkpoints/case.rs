@@ -55,7 +55,6 @@ pub(super) fn base() -> Base {
         ends: ends(4),
         stated: "latest".to_owned(),
         at_ms: 1_700_000_000_456,
-        after: None,
     }
 }
 

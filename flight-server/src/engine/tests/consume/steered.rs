@@ -22,7 +22,6 @@ async fn with_namesakes(world: &World, name: &str) -> Vec<Arc<str>> {
             ends: Ends::default(),
             stated: "trim_horizon".into(),
             at_ms: 1,
-            after: None,
         };
         world.store().set_base(&consumer, &identity, None, &base, "test").await.unwrap();
         arns.push(stream);

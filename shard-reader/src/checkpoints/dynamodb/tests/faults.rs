@@ -47,7 +47,6 @@ fn base() -> Base {
         ends: Ends::default(),
         stated: "latest".to_owned(),
         at_ms: 2,
-        after: None,
     }
 }
 

@@ -42,7 +42,6 @@ fn base(shards: u64) -> Base {
         },
         stated: "latest".to_owned(),
         at_ms: 2,
-        after: None,
     }
 }
 
