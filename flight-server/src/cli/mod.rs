@@ -21,6 +21,8 @@ mod health;
 mod local_engine;
 mod logging;
 mod object_storage;
+mod offload;
+mod offloads;
 mod password;
 mod reader_facts;
 mod registry;
@@ -85,6 +87,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Health(args) => health::run(&args).await,
             Command::HashPassword => password::run(),
             Command::Checkpoints(args) => Box::pin(checkpoints::run(&args)).await,
+            Command::Offload(args) => Box::pin(offload::run(&args)).await,
             Command::Demo(args) => Box::pin(demo::run(&args)).await,
             Command::Serve(args) => Box::pin(serve::run(&args)).await,
         }

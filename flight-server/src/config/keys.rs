@@ -40,7 +40,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ),
     (
         "allow",
-        Section(&[("streams", Plain), ("roles", Plain), ("read", NotYet), ("write", NotYet)]),
+        Section(&[("streams", Plain), ("roles", Plain), ("read", NotYet), ("write", Plain)]),
     ),
     (
         "catalog",
@@ -107,6 +107,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("queue_timeout", Text),
         ]),
     ),
+    ("lake", Section(&[("endpoint", Text), ("region", Text)])),
     ("tickets", Section(&[("ttl", Text)])),
     ("scratch", Section(&[("keep", Text), ("memory", Text), ("memory_each", Text)])),
     ("metrics", Section(&[("max_shards", Plain)])),

@@ -13,6 +13,7 @@ use super::scratch::ScratchSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
 use crate::engine::{AllowedStreams, Patterns};
+use crate::offload::Locations;
 
 /// What `serve` runs with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -56,6 +57,9 @@ pub struct Config {
     /// Running of statements.
     #[serde(deserialize_with = "section")]
     pub query: QuerySection,
+    /// Where offload jobs write.
+    #[serde(deserialize_with = "section")]
+    pub lake: LakeSection,
     /// Tickets handed to clients.
     #[serde(deserialize_with = "section")]
     pub tickets: TicketsSection,
@@ -93,6 +97,7 @@ impl Default for Config {
             segments: SegmentsSection::default(),
             checkpoints: CheckpointsSection::default(),
             query: QuerySection::default(),
+            lake: LakeSection::default(),
             tickets: TicketsSection::default(),
             scratch: ScratchSection::default(),
             metrics: MetricsSection::default(),
@@ -130,6 +135,18 @@ pub struct AllowSection {
     pub streams: Vec<String>,
     /// ARNs of roles, with `*` for any text, by which tables of CREATE EXTERNAL TABLE may reach their streams.
     pub roles: Vec<String>,
+    /// Folders in which statements may write, `s3://BUCKET/PREFIX` or `file:///DIRECTORY`.
+    pub write: Vec<String>,
+}
+
+/// `lake:`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LakeSection {
+    /// Endpoint URL of the object storage.
+    pub endpoint: Option<String>,
+    /// Region of the object storage, if it is not that of Kinesis.
+    pub region: Option<String>,
 }
 
 /// `catalog:`
@@ -399,6 +416,7 @@ impl Config {
         }
         AllowedStreams::new(&self.allow.streams).map_err(|error| format!("allow.streams: {error}"))?;
         Patterns::new(&self.allow.roles).map_err(|error| format!("allow.roles: {error}"))?;
+        Locations::new(&self.allow.write).map_err(|error| format!("allow.write: {error}"))?;
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());
         }

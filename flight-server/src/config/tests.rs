@@ -86,6 +86,21 @@ const EVERY_KEY: &[Case] = &[
         r#"["clicks-*", "s"]"#,
         |c| c.allow.streams = vec!["clicks-*".into(), "s".into()],
     ),
+    (
+        "allow: { write: ['s3://b/p'] }",
+        "SHARDFLIGHT_ALLOW__WRITE",
+        r#"["s3://b/p"]"#,
+        |c| c.allow.write = vec!["s3://b/p".into()],
+    ),
+    (
+        "lake: { endpoint: 'http://127.0.0.1:9' }",
+        "SHARDFLIGHT_LAKE__ENDPOINT",
+        "http://127.0.0.1:9",
+        |c| c.lake.endpoint = Some("http://127.0.0.1:9".into()),
+    ),
+    ("lake: { region: eu-west-1 }", "SHARDFLIGHT_LAKE__REGION", "eu-west-1", |c| {
+        c.lake.region = Some("eu-west-1".into())
+    }),
     ("segments: { path: /s }", "SHARDFLIGHT_SEGMENTS__PATH", "/s", |c| {
         c.segments.path = Some("/s".into())
     }),
@@ -387,7 +402,7 @@ fn unknown_keys_are_named_where_they_stand_with_a_suggestion() {
 fn keys_of_later_versions_are_refused_as_such() {
     let error = from_file("reader: { warm: [] }").unwrap_err();
     assert_eq!(error, "FILE:1:11: `reader.warm` is not supported yet in this version; remove it");
-    for (section, key) in [("reader", "warm"), ("allow", "read"), ("allow", "write")] {
+    for (section, key) in [("reader", "warm"), ("allow", "read")] {
         let error = from_file(&format!("{section}:\n  {key}: 1")).unwrap_err();
         assert!(error.starts_with("FILE:2:3: "), "{error}");
         assert!(error.contains(&format!("`{section}.{key}` is not supported yet")), "{error}");

@@ -20,6 +20,7 @@ pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedState
         | StatementKind::Transaction(_)
         | StatementKind::Call(_)
         | StatementKind::Scratch(_)
+        | StatementKind::Offload(_)
         | StatementKind::Insert { .. } => Ok(None),
         StatementKind::Set { name, value } => {
             session.check_kept()?;

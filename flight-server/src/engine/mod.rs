@@ -31,6 +31,7 @@ mod lookup;
 mod metadata;
 mod named_shards;
 mod nodes;
+mod offloads;
 mod option_aliases;
 mod option_text;
 mod options;
@@ -71,7 +72,9 @@ pub use api::{
 pub use audit::{AuditEvent, AuditLog, origin, with_origin};
 pub(crate) use carried::CarriedError;
 pub use config::EngineConfig;
-pub use consume::{ConsumerCounts, Consumers, Consumption, Ending, OldPositions, Steered};
+pub use consume::{
+    ConsumerCounts, Consumers, Consumption, Ending, JOB_CHECKPOINTS, JobIteration, JobOpening, JobPlan, JobStatement, OldPositions, Steered,
+};
 pub use cost::Prices;
 pub(crate) use definitions::placeholder;
 pub use definitions::{AllowedStreams, DEFAULT_SAMPLE, DefinitionRules, Proposal};
@@ -84,6 +87,7 @@ pub use fetch_ahead::FetchProgress;
 pub use hidden::HiddenColumn;
 pub use insert::{IfExists, IfMissing, IngestRequest, WriteCounts, Written};
 pub use nodes::{Alone, NodeState, Nodes};
+pub use offloads::{CreateOffload, JobMaker, OffloadState, Offloads};
 pub use options::{OptionError, OptionSpec, OptionValue, OptionValues, check_option, option_specs, parse_option};
 pub(crate) use pins_elsewhere::PinOrder;
 pub use pins_elsewhere::SharedStream;

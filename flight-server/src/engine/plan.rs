@@ -25,6 +25,7 @@ use super::facts::ExecutionFacts;
 use super::fetch_ahead::FetchAheads;
 use super::insert::{Cancelling, INSERT, WriteCounts};
 use super::lookup::Lookup;
+use super::offloads::Offloads;
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
@@ -62,6 +63,7 @@ pub struct Engine {
     admission: Arc<Admission>,
     scratch: Scratch,
     pub(super) distribution: OnceLock<Arc<dyn Distribution>>,
+    pub(super) offloads: OnceLock<Arc<dyn Offloads>>,
     pub(super) written: Arc<WriteCounts>,
     pub(super) task_slots: Arc<TaskSlots>,
 }
@@ -96,6 +98,7 @@ impl Engine {
             admission: Admission::new(admission),
             scratch,
             distribution: OnceLock::new(),
+            offloads: OnceLock::new(),
             written: Arc::default(),
             task_slots: TaskSlots::new(admission),
         }))
@@ -254,6 +257,12 @@ impl Engine {
             return Ok(Planned::Done(done));
         }
         let _running = self.admit(&arrival.principal, &arrival.id).await?;
+        if let StatementKind::Offload(statement) = &parsed.kind {
+            arrival.kind = "definition";
+            let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
+            let run = self.run_offload(&arrival.principal, &options, statement);
+            return Box::pin(run).await.map(Planned::Done);
+        }
         if let StatementKind::Definition(definition) = &parsed.kind {
             arrival.kind = "definition";
             let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
@@ -409,6 +418,7 @@ impl Engine {
                 promises: Arc::clone(&self.promises),
                 nodes: Arc::clone(&self.config.nodes),
                 checkpoints: Arc::clone(self.consumers.store()),
+                offloads: self.offloads.get().map(Arc::clone),
             },
         );
         let state = self.state(&options, catalogs, now_ns, follow);

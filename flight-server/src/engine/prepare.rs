@@ -50,7 +50,7 @@ impl Engine {
             }
             StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
             StatementKind::Scratch(ScratchStatement::CreateTable(_)) => self.prepare_create(session, parsed, &values, bound).await,
-            StatementKind::Scratch(_) => Ok(Prepared {
+            StatementKind::Scratch(_) | StatementKind::Offload(_) => Ok(Prepared {
                 schema: None,
                 is_update: true,
                 parameters: none(),

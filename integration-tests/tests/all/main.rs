@@ -15,6 +15,7 @@ mod faults;
 mod follow;
 mod large_record;
 mod metrics;
+mod offload;
 mod progress;
 mod promises;
 mod protocol;

@@ -68,7 +68,7 @@ impl Consumption {
 }
 
 /// A limit takes some of the records' rows and leaves others. Above an aggregation it does not: that has taken all of them in.
-fn leaves_rows_out(plan: &LogicalPlan, limited: bool) -> bool {
+pub(super) fn leaves_rows_out(plan: &LogicalPlan, limited: bool) -> bool {
     let limited = match plan {
         LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => false,
         LogicalPlan::Limit(_) => true,

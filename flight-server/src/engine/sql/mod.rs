@@ -19,7 +19,8 @@ mod tests;
 mod wildcard;
 
 pub(super) use call::Call;
-pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
+pub use ddl::CreateOffload;
+pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal, OffloadStatement};
 pub(super) use insert::InsertTarget;
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use relations::{CATALOG, table_of};

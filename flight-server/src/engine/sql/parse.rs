@@ -13,7 +13,7 @@ use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::super::parameters::Parameters;
 use super::call::{self, Call};
-use super::ddl::{self, DdlStatement};
+use super::ddl::{self, DdlStatement, OffloadStatement};
 use super::insert::{self, InsertTarget};
 use super::placeholders::Placeholders;
 use super::scratch::{self, CreateScratch, ScratchStatement, ViewQuery};
@@ -68,6 +68,8 @@ pub(crate) enum StatementKind {
     },
     /// Is about table definitions.
     Definition(DdlStatement),
+    /// Is about offload jobs.
+    Offload(OffloadStatement),
     /// Begins or ends a transaction.
     Transaction(TransactionStatement),
     /// Calls a procedure of the server.
@@ -110,6 +112,9 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             error.message, error.location.line, error.location.column
         ))
     })?;
+    if let Some(query) = ddl::shown_offloads(&tokens) {
+        return parse(query);
+    }
     arrows::refuse_question(&tokens)?;
     let placeholders = Placeholders::of(&tokens)?;
     let parameters = Parameters::wanted(placeholders.count());
@@ -122,14 +127,18 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             _ => None,
         })
         .collect();
-    let definition = ddl::parse(&tokens);
+    let offload = ddl::parse_offload(&sql, &tokens).map(|statement| statement.map(StatementKind::Offload));
+    let definition = match offload {
+        Ok(None) => ddl::parse(&tokens).map(|statement| statement.map(StatementKind::Definition)),
+        offload => offload,
+    };
     if !matches!(definition, Ok(None)) {
         refuse_placeholders(&placeholders)?;
     }
-    if let Some(statement) = definition? {
+    if let Some(kind) = definition? {
         return Ok(ParsedStatement {
             hint,
-            kind: StatementKind::Definition(statement),
+            kind,
             follow: false,
             streams: BTreeSet::new(),
             parameters,

@@ -1,0 +1,98 @@
+//! Rows become visible with their mark, once.
+
+use std::sync::Arc;
+
+use lake::LakeFormat;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use shard_reader::checkpoints::IterationNumber;
+
+use crate::rows::{batch, ids, ids_of, mark, offload, open, query, schema, stream};
+
+const FORMATS: [LakeFormat; 1] = [LakeFormat::Delta];
+
+fn memory() -> Arc<dyn ObjectStore> {
+    Arc::new(InMemory::new())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_become_visible_with_their_mark() {
+    for format in FORMATS {
+        let store = memory();
+        let table = open(format, &store);
+        assert!(table.published().await.unwrap().is_none(), "{format:?}");
+
+        let files = table
+            .write(IterationNumber(0), stream(vec![batch(0..100)], schema()))
+            .await
+            .unwrap();
+        assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 100);
+        assert_eq!(files.len(), 3, "a file a day");
+        assert!(table.published().await.unwrap().is_none(), "{format:?}");
+
+        let published = table.publish(&mark(0), &files).await.unwrap();
+        assert!(!published.already);
+        assert_eq!(published.mark, mark(0));
+        assert_eq!(ids(table.as_ref()).await, (0..100).collect::<Vec<_>>());
+
+        offload(table.as_ref(), 1, 100..250).await.unwrap();
+        let reopened = open(format, &store);
+        assert_eq!(reopened.published().await.unwrap().unwrap().mark, mark(1));
+        assert_eq!(ids(reopened.as_ref()).await, (0..250).collect::<Vec<_>>());
+
+        let before = reopened.snapshot(Some(published.version)).await.unwrap();
+        assert_eq!(before.mark, Some(mark(0)));
+        assert_eq!(ids_of(&before).await, (0..100).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_iteration_is_published_once() {
+    for format in FORMATS {
+        let store = memory();
+        let table = open(format, &store);
+        offload(table.as_ref(), 0, 0..10).await.unwrap();
+        offload(table.as_ref(), 1, 10..20).await.unwrap();
+        for iteration in [1, 0] {
+            let again = offload(open(format, &store).as_ref(), iteration, 0..20).await.unwrap();
+            assert!(again.already, "{format:?}");
+            assert_eq!(again.mark, mark(1), "the newest");
+        }
+        assert_eq!(ids(table.as_ref()).await, (0..20).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_iteration_without_rows_is_published_too() {
+    for format in FORMATS {
+        let table = open(format, &memory());
+        let files = table.write(IterationNumber(0), stream(vec![], schema())).await.unwrap();
+        assert!(files.is_empty());
+        table.publish(&mark(0), &files).await.unwrap();
+        assert_eq!(table.published().await.unwrap().unwrap().mark, mark(0));
+        assert_eq!(ids(table.as_ref()).await, Vec::<i64>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_and_filters() {
+    for format in FORMATS {
+        let table = open(format, &memory());
+        offload(table.as_ref(), 0, 0..30).await.unwrap();
+        let snapshot = table.snapshot(None).await.unwrap();
+        let answer = query(
+            &snapshot,
+            "select count(*) as n, count(host) as hosts, min(id) as first from t where day = '2024-01-02' and id > 4",
+        )
+        .await;
+        // 7, 10, 13 .. 28; 7 and 28 have no host.
+        assert_eq!(
+            answer,
+            "+---+-------+-------+\n\
+             | n | hosts | first |\n\
+             +---+-------+-------+\n\
+             | 8 | 6     | 7     |\n\
+             +---+-------+-------+"
+        );
+    }
+}
