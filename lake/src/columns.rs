@@ -143,7 +143,11 @@ pub(crate) fn grown(table: &Schema, rows: &Schema) -> Result<SchemaRef, String> 
         match table.fields().iter().find(|known| known.name().eq_ignore_ascii_case(field.name())) {
             None => fields.push(Arc::clone(field)),
             Some(known) if known.name() != field.name() => {
-                return Err(format!("the table has the column {:?}, the rows have {:?}", known.name(), field.name()));
+                return Err(format!(
+                    "the table has the column {:?}, the rows have {:?}",
+                    known.name(),
+                    field.name()
+                ));
             }
             Some(known) if known.data_type() != field.data_type() => {
                 return Err(format!(
