@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-fn stats_of(columns: Vec<(&str, Vec<ArrayRef>)>) -> FileStats {
+fn stats_of(columns: &[(&str, Vec<ArrayRef>)]) -> FileStats {
     let fields: Vec<Field> = columns
         .iter()
         .map(|(name, parts)| Field::new(*name, parts[0].data_type().clone(), true))
@@ -23,7 +23,7 @@ fn stats_of(columns: Vec<(&str, Vec<ArrayRef>)>) -> FileStats {
 
 #[test]
 fn bounds_over_batches() {
-    let found = stats_of(vec![
+    let found = stats_of(&[
         (
             "number",
             vec![
@@ -71,7 +71,7 @@ fn bounds_over_batches() {
 
 #[test]
 fn no_bounds_where_they_would_not_be_exact() {
-    let found = stats_of(vec![
+    let found = stats_of(&[
         ("nan", vec![Arc::new(Float64Array::from(vec![1.0, f64::NAN]))]),
         ("infinite", vec![Arc::new(Float64Array::from(vec![1.0, f64::INFINITY]))]),
         ("long", vec![Arc::new(StringArray::from(vec!["a".repeat(300), "b".into()]))]),
@@ -87,7 +87,7 @@ fn no_bounds_where_they_would_not_be_exact() {
 proptest! {
     #[test]
     fn bounds_come_back_from_json(number in any::<i64>(), days in -719_000_i32..2_900_000, micros in -60_000_000_000_000_000_i64..250_000_000_000_000_000) {
-        let found = stats_of(vec![
+        let found = stats_of(&[
             ("number", vec![Arc::new(Int64Array::from(vec![number]))]),
             ("day", vec![Arc::new(Date32Array::from(vec![days]))]),
             ("at", vec![Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC"))]),
