@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::environment::{Python, profile_directory, python};
+use crate::environment::{Python, lake_python, profile_directory, python};
 use crate::process::{Process, READY_TIMEOUT, free_port, without_aws_settings};
 
 /// How long the demonstration may take to load its data, unoptimized, on a busy machine.
@@ -189,7 +189,16 @@ pub fn run(arguments: &[&str], timeout: Duration) -> anyhow::Result<Vec<String>>
 
 /// Runs a script of `integration-tests/python` to its end; its checks print what failed.
 pub fn run_script(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command: Command = python()?.command(script);
+    run_in(python()?, script, arguments)
+}
+
+/// The same with what reads and writes tables of a lake.
+pub fn run_lake_script(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    run_in(lake_python()?, script, arguments)
+}
+
+fn run_in(environment: &Python, script: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command: Command = environment.command(script);
     command.args(arguments);
     let mut process = Process::start(script, &command)?;
     let status = process.wait(SCRIPT_TIMEOUT.max(READY_TIMEOUT))?;

@@ -6,17 +6,22 @@
 //!
 //! This room knows no gRPC, and no statement: rows come in, and a table goes out.
 
+mod age;
 mod columns;
 mod delta;
 mod encode;
 mod error;
+mod manifest;
 mod marks;
 mod model;
 mod names;
 mod open;
+mod ordered;
 mod partition;
+mod read;
 mod stats;
 mod store;
+mod together;
 mod write;
 
 pub use error::{LakeError, LakeErrorKind};

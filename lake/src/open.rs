@@ -6,8 +6,9 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::delta::DeltaLake;
+use crate::manifest::ManifestLake;
 use crate::store::TableStore;
-use crate::{LakeError, LakeErrorKind, LakeFormat, LakeSpec, LakeTable};
+use crate::{LakeError, LakeFormat, LakeSpec, LakeTable};
 
 /// The table of a job in a store, below a prefix (see `shard_reader::connect_object_store`). Makes no call; a table that is missing is made by its first
 /// publication.
@@ -18,6 +19,6 @@ pub fn open(spec: &LakeSpec, store: Arc<dyn ObjectStore>, prefix: Path) -> Resul
     let store = TableStore::new(&spec.location, store, prefix);
     match spec.format {
         LakeFormat::Delta => Ok(Arc::new(DeltaLake::new(spec, store)?)),
-        LakeFormat::Parquet | LakeFormat::Orc => Err(store.error(LakeErrorKind::Unsupported, "only DELTA can be written yet")),
+        LakeFormat::Parquet | LakeFormat::Orc => Ok(Arc::new(ManifestLake::new(spec, store)?)),
     }
 }

@@ -178,7 +178,7 @@ fn plain_year(text: &str) -> Option<String> {
     (bytes.get(4) == Some(&b'-') && bytes[..4].iter().all(u8::is_ascii_digit)).then(|| text.to_owned())
 }
 
-/// The value of a bound; `None`: there is none, or it is none of this type.
+/// The value of a bound; `None`: there is none, or it is none of this type. None for floats: they may be parsed to a neighbour of what was written.
 pub(crate) fn bound_value(json: Option<&Value>, data_type: &DataType) -> Option<ScalarValue> {
     let json = json?;
     Some(match data_type {
@@ -186,8 +186,6 @@ pub(crate) fn bound_value(json: Option<&Value>, data_type: &DataType) -> Option<
         DataType::Int16 => ScalarValue::Int16(Some(json.as_i64()?.try_into().ok()?)),
         DataType::Int32 => ScalarValue::Int32(Some(json.as_i64()?.try_into().ok()?)),
         DataType::Int64 => ScalarValue::Int64(Some(json.as_i64()?)),
-        DataType::Float32 => ScalarValue::Float32(Some(float32(json.as_f64()?)?)),
-        DataType::Float64 => ScalarValue::Float64(Some(json.as_f64()?)),
         DataType::Utf8 => ScalarValue::Utf8(Some(json.as_str()?.to_owned())),
         DataType::Date32 => {
             let date: NaiveDate = json.as_str()?.parse().ok()?;
@@ -199,12 +197,6 @@ pub(crate) fn bound_value(json: Option<&Value>, data_type: &DataType) -> Option<
         }
         _ => return None,
     })
-}
-
-/// The float that a bound was made of: it was widened, so that it narrows without a loss.
-fn float32(value: f64) -> Option<f32> {
-    let narrow: f32 = value.to_string().parse().ok()?;
-    (f64::from(narrow) == value).then_some(narrow)
 }
 
 #[cfg(test)]

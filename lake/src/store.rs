@@ -10,6 +10,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+use crate::ordered::Ordered;
 use crate::{LakeError, LakeErrorKind};
 
 /// How often a store may answer "somebody is at it" (S3's 409) to a creation before it counts as busy.
@@ -41,11 +42,12 @@ pub(crate) enum Creation {
 
 impl TableStore {
     pub(crate) fn new(location: &str, store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        let root: Arc<dyn ObjectStore> = if prefix.as_ref().is_empty() {
+        let below: Arc<dyn ObjectStore> = if prefix.as_ref().is_empty() {
             store
         } else {
             Arc::new(PrefixStore::new(store, prefix))
         };
+        let root = Arc::new(Ordered(below));
         Self {
             location: location.into(),
             root,
@@ -123,7 +125,7 @@ impl TableStore {
         }
     }
 
-    /// Files below a directory whose paths come after `after`; in no order.
+    /// Files below a directory whose paths come after `after`, in order.
     pub(crate) async fn list(&self, below: Option<&Path>, after: Option<&Path>) -> Result<Vec<ObjectMeta>, LakeError> {
         let listing = match after {
             Some(after) => self.root.list_with_offset(below, after),

@@ -59,20 +59,20 @@ impl FileWriter {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(|error| self.store.error(LakeErrorKind::Rows, &error).caused_by(error))?;
             let batch = self.columns.convert(&batch)?;
-            batches.push_batch(batch).map_err(|error| self.encode_error(error.into()))?;
+            batches.push_batch(batch).map_err(|error| self.encode_error(&error.into()))?;
             while let Some(batch) = batches.next_completed_batch() {
                 writing.add(&batch).await?;
                 tokio::task::coop::consume_budget().await;
             }
         }
-        batches.finish_buffered_batch().map_err(|error| self.encode_error(error.into()))?;
+        batches.finish_buffered_batch().map_err(|error| self.encode_error(&error.into()))?;
         while let Some(batch) = batches.next_completed_batch() {
             writing.add(&batch).await?;
         }
         writing.finish().await
     }
 
-    fn encode_error(&self, error: EncodeError) -> LakeError {
+    fn encode_error(&self, error: &EncodeError) -> LakeError {
         self.store
             .error(LakeErrorKind::Rows, format_args!("rows cannot be written: {error}"))
     }
@@ -96,7 +96,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     async fn add(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
         let writer = self.writer;
-        let parts = partition::split(batch, writer.columns.partition()).map_err(|error| writer.encode_error(error.into()))?;
+        let parts = partition::split(batch, writer.columns.partition()).map_err(|error| writer.encode_error(&error.into()))?;
         for (values, part) in parts {
             let part = writer.columns.in_file(&part)?;
             if !self.open.contains_key(&values) {
@@ -104,7 +104,7 @@ impl Writing<'_> {
                 let file = OpenFile {
                     ordinal: self.next,
                     encoder: Encoder::new(writer.format, schema, &writer.origin(self.iteration))
-                        .map_err(|error| writer.encode_error(error))?,
+                        .map_err(|error| writer.encode_error(&error))?,
                     stats: StatsBuilder::new(Arc::clone(schema)),
                     memory: 0,
                 };
@@ -112,7 +112,7 @@ impl Writing<'_> {
                 self.open.insert(values.clone(), file);
             }
             let Some(file) = self.open.get_mut(&values) else { continue };
-            file.encoder.write(&part).map_err(|error| writer.encode_error(error))?;
+            file.encoder.write(&part).map_err(|error| writer.encode_error(&error))?;
             file.stats.add(&part);
             file.memory = file.encoder.memory();
             if file.encoder.bytes() as u64 >= writer.target_file_bytes {
@@ -138,8 +138,8 @@ impl Writing<'_> {
         let writer = self.writer;
         let stats = file.stats.finish();
         let rows = stats.num_records;
-        let stats = serde_json::to_string(&stats).map_err(|error| writer.encode_error(error.into()))?;
-        let encoded = file.encoder.finish().map_err(|error| writer.encode_error(error))?;
+        let stats = serde_json::to_string(&stats).map_err(|error| writer.encode_error(&error.into()))?;
+        let encoded = file.encoder.finish().map_err(|error| writer.encode_error(&error))?;
         let folder = partition::folder(values);
         let mut name = FileName {
             job: writer.job.clone(),

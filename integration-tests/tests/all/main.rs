@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod faults;
 mod follow;
+mod lake;
 mod large_record;
 mod metrics;
 mod offload;

@@ -1,6 +1,7 @@
 //! A Delta table's log, in a store that was handed in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake::kernel::transaction::{CommitConflictError, TransactionError};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -13,6 +14,10 @@ use url::Url;
 use crate::store::{TableStore, store_error_kind};
 use crate::{JobName, LakeError, LakeErrorKind, Mark};
 
+/// How often a log is read whose listing makes no sense.
+const LISTING_ATTEMPTS: u32 = 5;
+/// Pause before it is read again.
+const LISTING_PAUSE: Duration = Duration::from_millis(20);
 /// Key of a publication in `commitInfo`.
 pub(super) const COMMIT_KEY: &str = "shardflight";
 
@@ -44,13 +49,23 @@ impl DeltaLog {
         if !there.map_err(|error| self.error("looking for a table", error))? {
             return Ok(None);
         }
-        let mut table = DeltaTable::new(Arc::clone(&self.logs));
-        let loaded = match version {
-            None => table.load().await,
-            Some(version) => table.load_version(version).await,
-        };
-        loaded.map_err(|error| self.error("reading the log", error))?;
-        Ok(Some(table))
+        let mut attempts = 1;
+        loop {
+            let mut table = DeltaTable::new(Arc::clone(&self.logs));
+            let loaded = match version {
+                None => table.load().await,
+                Some(version) => table.load_version(version).await,
+            };
+            match loaded {
+                Ok(()) => return Ok(Some(table)),
+                Err(error) if attempts < LISTING_ATTEMPTS && may_be_listing(&error) => {
+                    tracing::debug!(table = self.store.location(), %error, "the log is read again");
+                    tokio::time::sleep(LISTING_PAUSE).await;
+                    attempts += 1;
+                }
+                Err(error) => return Err(self.error("reading the log", error)),
+            }
+        }
     }
 
     /// The iteration that a job published last, and the version of the table.
@@ -114,6 +129,12 @@ fn txn_iteration(version: i64) -> Option<IterationNumber> {
     u64::try_from(version).ok()?.checked_sub(1).map(IterationNumber)
 }
 
+/// Whether an error may come of a directory that was listed while a commit came: the listing had a later one and missed it. Object storage never lists so.
+pub(super) fn may_be_listing(error: &DeltaTableError) -> bool {
+    store_error(error).is_none()
+        && (delta_error_kind(error) == LakeErrorKind::Unavailable || matches!(error, DeltaTableError::InvalidVersion(_)))
+}
+
 /// The category of an error of deltalake. It wraps errors of stores in several ways, and turns some into text.
 pub(super) fn delta_error_kind(error: &DeltaTableError) -> LakeErrorKind {
     if let Some(store) = store_error(error) {
@@ -135,9 +156,8 @@ pub(super) fn delta_error_kind(error: &DeltaTableError) -> LakeErrorKind {
         },
         DeltaTableError::VersionAlreadyExists(_) | DeltaTableError::VersionMismatch(..) => LakeErrorKind::Conflict,
         DeltaTableError::SchemaMismatch { .. } | DeltaTableError::UnsupportedColumnMapping { .. } => LakeErrorKind::Unsupported,
-        DeltaTableError::Parquet { .. }
-        | DeltaTableError::Arrow { .. }
-        | DeltaTableError::InvalidJsonLog { .. }
+        // Not Parquet and Arrow: a store that fails while rows are read comes as such an error, in words alone.
+        DeltaTableError::InvalidJsonLog { .. }
         | DeltaTableError::InvalidStatsJson { .. }
         | DeltaTableError::InvalidVersion(_)
         | DeltaTableError::InvalidData { .. }

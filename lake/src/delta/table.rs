@@ -14,7 +14,7 @@ use deltalake::{DeltaTable, DeltaTableError};
 use serde_json::json;
 use shard_reader::checkpoints::IterationNumber;
 
-use super::log::{COMMIT_KEY, DeltaLog, delta_error_kind, txn_version};
+use super::log::{COMMIT_KEY, DeltaLog, delta_error_kind, may_be_listing, txn_version};
 use super::scan::DeltaTableScan;
 use super::{schema, upkeep};
 use crate::columns::Columns;
@@ -93,17 +93,18 @@ impl DeltaLake {
             .ok_or_else(|| self.log.store.error(LakeErrorKind::Damaged, "a table without a version"))
     }
 
-    /// One attempt to publish; `None`: the table has changed so that another is worth it.
-    async fn try_publish(&self, mark: &Mark, files: &[WrittenFile]) -> Result<Option<Published>, LakeError> {
+    /// One attempt to publish; it begins with what is published, so that another may follow whatever became of it.
+    async fn try_publish(&self, mark: &Mark, files: &[WrittenFile]) -> Result<Attempt, LakeError> {
         let log = &self.log;
         let Some(table) = log.load(None).await? else {
             schema::create(log, &self.writer.columns).await?;
-            return Ok(None);
+            return Ok(Attempt::Again(None));
         };
         if let Some(iteration) = log.iteration(&table, &self.writer.job).await?
             && iteration >= mark.iteration
+            && let Some(published) = self.published_in(&table).await?
         {
-            return self.published_in(&table).await;
+            return Ok(Attempt::Done(published));
         }
         let version = txn_version(mark.iteration).ok_or_else(|| {
             log.store.error(
@@ -144,18 +145,20 @@ impl DeltaLake {
                 if let Err(error) = committed.await {
                     tracing::warn!(table = log.store.location(), version, %error, "the Delta log was not checkpointed");
                 }
-                Ok(Some(Published {
+                Ok(Attempt::Done(Published {
                     mark: mark.clone(),
                     version,
                     already: false,
                 }))
             }
-            Err(error) if is_conflict(&error) => Ok(None),
+            Err(error) if may_be_listing(&error) || delta_error_kind(&error) == LakeErrorKind::Conflict => {
+                Ok(Attempt::Again(Some(log.error("committing", error))))
+            }
             Err(error) => Err(log.error("committing", error)),
         }
     }
 
-    fn add(&self, file: &WrittenFile, now: i64) -> Result<Add, LakeError> {
+    pub(super) fn add(&self, file: &WrittenFile, now: i64) -> Result<Add, LakeError> {
         let size = i64::try_from(file.bytes).map_err(|error| {
             self.log
                 .store
@@ -176,8 +179,11 @@ impl DeltaLake {
     }
 }
 
-fn is_conflict(error: &DeltaTableError) -> bool {
-    delta_error_kind(error) == LakeErrorKind::Conflict
+/// What became of an attempt to publish.
+enum Attempt {
+    Done(Published),
+    /// The table is another by now, or was listed while it changed.
+    Again(Option<LakeError>),
 }
 
 #[async_trait]
@@ -194,18 +200,22 @@ impl LakeTable for DeltaLake {
     }
 
     async fn publish(&self, mark: &Mark, files: &[WrittenFile]) -> Result<Published, LakeError> {
+        let mut last = None;
         for _ in 0..PUBLISH_ATTEMPTS {
-            if let Some(published) = self.try_publish(mark, files).await? {
-                return Ok(published);
+            match self.try_publish(mark, files).await? {
+                Attempt::Done(published) => return Ok(published),
+                Attempt::Again(error) => last = error,
             }
         }
-        Err(self.log.store.error(
-            LakeErrorKind::Conflict,
-            format_args!(
-                "iteration {} was not published: others commit to the table all the time",
-                mark.iteration
-            ),
-        ))
+        let message = format_args!(
+            "iteration {} was not published: others commit to the table all the time",
+            mark.iteration
+        );
+        let conflict = self.log.store.error(LakeErrorKind::Conflict, message);
+        Err(match last {
+            Some(error) => conflict.caused_by(error),
+            None => conflict,
+        })
     }
 
     async fn clean(&self, open: IterationNumber, min_age: Duration) -> Result<Cleaned, LakeError> {

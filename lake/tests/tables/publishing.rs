@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use lake::LakeFormat;
-use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use shard_reader::checkpoints::IterationNumber;
 
 use crate::rows::{batch, ids, ids_of, mark, offload, open, query, schema, stream};
 
-const FORMATS: [LakeFormat; 1] = [LakeFormat::Delta];
+const FORMATS: [LakeFormat; 3] = [LakeFormat::Delta, LakeFormat::Parquet, LakeFormat::Orc];
 
 fn memory() -> Arc<dyn ObjectStore> {
     Arc::new(InMemory::new())
@@ -95,4 +97,48 @@ async fn partitions_and_filters() {
              +---+-------+-------+"
         );
     }
+}
+
+/// The log is cleaned of the commits that a checkpoint of it replaces, and with them of what they say about positions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_outlives_its_commit() {
+    let store = memory();
+    let table = open(LakeFormat::Delta, &store);
+    for iteration in 0..22 {
+        let first = i64::try_from(iteration).unwrap();
+        offload(table.as_ref(), iteration, first..first + 1).await.unwrap();
+    }
+    let logs = Path::from("table/_delta_log");
+    let files: Vec<ObjectMeta> = store.list(Some(&logs)).try_collect().await.unwrap();
+    let version = |file: &ObjectMeta| {
+        file.location
+            .filename()
+            .unwrap()
+            .get(..20)
+            .and_then(|digits| digits.parse::<u64>().ok())
+    };
+    let is = |file: &&ObjectMeta, extension: &str| file.location.as_ref().ends_with(extension);
+    let checkpoint = files
+        .iter()
+        .filter(|file| is(file, ".checkpoint.parquet"))
+        .filter_map(version)
+        .max();
+    let checkpoint = checkpoint.expect("22 commits make a checkpoint");
+    for file in files.iter().filter(|file| is(file, ".json")) {
+        if version(file).is_some_and(|version| version <= checkpoint) {
+            store.delete(&file.location).await.unwrap();
+        }
+    }
+    let reopened = open(LakeFormat::Delta, &store);
+    assert_eq!(reopened.published().await.unwrap().unwrap().mark, mark(21));
+    assert_eq!(ids(reopened.as_ref()).await, (0..22).collect::<Vec<_>>());
+    let earlier = reopened.snapshot(Some(checkpoint)).await.unwrap();
+    assert_eq!(earlier.mark, Some(mark(checkpoint - 1)), "version 0 made the table");
+
+    // Another owner was about to publish the same iteration with another mark, and came second.
+    let rival = Path::from("table/_shardflight/nightly/marks/00000000000000000021-0123456789abcdef.json");
+    let mut other = mark(21);
+    other.ends.as_of_ms = None;
+    store.put(&rival, serde_json::to_vec(&other).unwrap().into()).await.unwrap();
+    assert_eq!(reopened.published().await.unwrap().unwrap().mark, mark(21));
 }
