@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use arrow::array::{Array, AsArray, Int64Array, StringArray, TimestampNanosecondArray};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 
@@ -95,4 +92,3 @@ fn a_table_grows_by_columns_at_its_end() {
     assert!(grown(&table, &Schema::new(vec![Field::new("A", DataType::Int64, true)])).is_err());
     assert!(grown(&table, &Schema::new(vec![Field::new("a", DataType::Int32, true)])).is_err());
 }
->>>>>>> lake

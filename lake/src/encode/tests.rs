@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
@@ -63,4 +60,3 @@ fn the_footer_tells_files_apart() {
     assert_ne!(tail(&one), tail(&other));
     assert_eq!(tail(&one), tail(&text("k")));
 }
->>>>>>> lake

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use std::sync::Arc;
 
 use arrow::array::{Date32Array, Decimal128Array, Int64Array, TimestampMicrosecondArray};
@@ -81,4 +78,3 @@ fn rows_are_split_in_the_order_of_their_partitions() {
         );
     }
 }
->>>>>>> lake

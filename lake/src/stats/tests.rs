@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -104,4 +101,3 @@ proptest! {
         prop_assert_eq!(bound_value(found.max_values.get("at"), &time), Some(ScalarValue::TimestampMicrosecond(Some(micros), zone())));
     }
 }
->>>>>>> lake
