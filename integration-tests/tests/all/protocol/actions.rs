@@ -170,6 +170,6 @@ async fn every_action_has_its_status_over_tls() {
         code(act(&mut client, "ann", "CloseSession", vec![]).await),
         Fine,
     ));
-    agree(found);
+    agree(&found);
     protocol.is_well(&mut client).await;
 }

@@ -213,7 +213,7 @@ async fn every_command_in_every_call_has_its_status_over_tls() {
         let code = call(&mut client, who, "GetFlightInfo", &bytes(&text(sql)), &[]).await;
         found.push((format!("{who}: {sql}"), code, expected));
     }
-    agree(found);
+    agree(&found);
     protocol.is_well(&mut client).await;
 }
 
@@ -276,7 +276,7 @@ async fn calls_that_take_no_command_have_their_status_over_tls() {
         let answer = code(client.get_flight_info(as_who("ann", descriptor)).await);
         found.push((format!("path {path:?}"), answer, expected));
     }
-    agree(found);
+    agree(&found);
     let info = planned(&mut client, "reader", "select count(*) from t").await;
     assert_eq!(info.endpoint.len(), 1);
     protocol.is_well(&mut client).await;

@@ -160,7 +160,7 @@ pub(crate) fn forged(sealed: &[u8]) -> Vec<u8> {
 }
 
 /// What is said of all that differ, at once.
-pub(crate) fn agree<T: PartialEq + std::fmt::Debug>(found: Vec<(String, T, T)>) {
+pub(crate) fn agree<T: PartialEq + std::fmt::Debug>(found: &[(String, T, T)]) {
     let wrong: Vec<_> = found.iter().filter(|(_, found, expected)| found != expected).collect();
     assert!(wrong.is_empty(), "(what, found, expected): {wrong:#?}");
 }

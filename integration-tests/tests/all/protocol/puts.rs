@@ -167,7 +167,7 @@ async fn ingests_of_every_mode_have_their_status_over_tls() {
         put(&mut client, "ann", vec![good[0].clone()]).await,
         Fine,
     ));
-    agree(found);
+    agree(&found);
     protocol.is_well(&mut client).await;
 }
 
@@ -220,7 +220,7 @@ async fn parameters_of_every_size_have_their_status_over_tls() {
         let messages = messages(&update, batches).await;
         found.push((format!("of an update: {what}"), put(&mut client, "ann", messages).await, expected));
     }
-    agree(found);
+    agree(&found);
     protocol.is_well(&mut client).await;
 }
 
