@@ -5,5 +5,6 @@ pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod offload;
 pub mod service;
 mod tls_provider;

@@ -100,6 +100,22 @@ class Together:
             got = [n for endpoint in planned.endpoints for n in rows(node, endpoint.ticket)]
             checks.equal(sorted(got), list(range(200)), f"at {node}")
 
+    def check_any_node_gives_rows_of_scratch_tables(self):
+        # they are in the memory of the session's node alone
+        for home in self.nodes:
+            client = flight.connect(home)
+            token = flight.FlightCallOptions(headers=[client.authenticate_basic_token("ann", "any")])
+            for sql in ["create table staged as select n from numbers where n < 7", "create view few as select n + 1 as n from staged where n < 3"]:
+                client.get_flight_info(statement(sql), token)
+            planned = [(sql, client.get_flight_info(statement(f"select n from {sql}"), token)) for sql in ["staged", "few"]]
+            client.get_flight_info(statement("insert into staged values (100)"), token)
+            for node in self.nodes:
+                got = [sorted(flight.connect(node).do_get(info.endpoints[0].ticket, token).read_all()["n"].to_pylist()) for _, info in planned]
+                checks.equal(got, [[0, 1, 2, 3, 4, 5, 6], [1, 2, 3]], f"of {home} at {node}, as planned")
+                relayed = flight.connect(node)
+                info = relayed.get_flight_info(statement("select count(*) as n from staged"), token)
+                checks.equal(relayed.do_get(info.endpoints[0].ticket, token).read_all()["n"].to_pylist(), [8], f"of {home} by {node}")
+
     def check_adbc_follows_the_locations(self):
         for url in [self.url, *self.nodes]:
             with connect(url, {}, autocommit=True) as connection:

@@ -1,6 +1,6 @@
-//! A balancer as proxies are that speak HTTP/2: it spreads calls, not connections.
+//! A balancer as proxies are that speak HTTP/2: it spreads calls, not connections, and it may cap the calls of a connection.
 
-use std::future::{IntoFuture as _, poll_fn};
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,9 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 use tonic::codegen::http::HeaderValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Error, Server};
 
 /// A running balancer; dropping it ends it.
 #[derive(Debug)]
@@ -21,12 +23,17 @@ pub struct Balancer {
     /// Where clients call.
     pub address: SocketAddr,
     #[expect(dead_code, reason = "held: dropping it ends the balancer")]
-    task: JoinSet<std::io::Result<()>>,
+    task: JoinSet<Result<(), Error>>,
 }
 
 impl Balancer {
     /// Each call goes to the next of these servers, whoever makes it.
     pub async fn start(servers: &[SocketAddr]) -> anyhow::Result<Self> {
+        Self::start_capped(servers, None).await
+    }
+
+    /// As [`Self::start`]; a connection may have so many calls at once (SETTINGS_MAX_CONCURRENT_STREAMS).
+    pub async fn start_capped(servers: &[SocketAddr], streams: Option<u32>) -> anyhow::Result<Self> {
         let channels = servers.iter().map(|server| Endpoint::from_shared(format!("http://{server}")));
         let channels: Vec<Channel> = channels
             .map(|endpoint| Ok(endpoint?.connect_lazy()))
@@ -42,7 +49,8 @@ impl Balancer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let mut task = JoinSet::new();
-        task.spawn(axum::serve(listener, router).into_future());
+        let serving = Server::builder().max_concurrent_streams(streams).add_routes(Routes::from(router));
+        task.spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
         Ok(Self { address, task })
     }
 }

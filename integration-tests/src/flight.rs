@@ -6,8 +6,10 @@ use anyhow::Context as _;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::sql::EndTransaction;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightInfo, Ticket};
+use bytes::Bytes;
 use futures::TryStreamExt as _;
 use tonic::transport::Channel;
 
@@ -53,6 +55,21 @@ impl Client {
     /// Plans a statement: its schema, and a ticket for each endpoint.
     pub async fn plan(&mut self, sql: &str) -> anyhow::Result<FlightInfo> {
         Ok(self.client.execute(sql.to_owned(), None).await?)
+    }
+
+    /// Begins a transaction, by the protocol.
+    pub async fn begin(&mut self) -> anyhow::Result<Bytes> {
+        Ok(self.client.begin_transaction().await?)
+    }
+
+    /// Plans a statement in a transaction.
+    pub async fn plan_in(&mut self, transaction: &Bytes, sql: &str) -> anyhow::Result<FlightInfo> {
+        Ok(self.client.execute(sql.to_owned(), Some(transaction.clone())).await?)
+    }
+
+    /// Ends a transaction so that what was read in it is consumed.
+    pub async fn commit(&mut self, transaction: &Bytes) -> anyhow::Result<()> {
+        Ok(self.client.end_transaction(transaction.clone(), EndTransaction::Commit).await?)
     }
 
     /// Reads all endpoints of a planned statement, last endpoint first: their order must not matter.

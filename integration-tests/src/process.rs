@@ -43,7 +43,7 @@ struct OutputState {
     open_streams: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Stream {
     Stdout,
     Stderr,
@@ -88,11 +88,16 @@ impl Process {
     /// Starts a server on a free loopback port and waits until it accepts connections. `command` is given the port; where another process took it in
     /// between, the next free one is tried.
     pub fn serve(name: &str, command: impl Fn(u16) -> anyhow::Result<Command>) -> anyhow::Result<(Self, SocketAddr)> {
+        Self::serve_at(name, Ipv4Addr::LOCALHOST, command)
+    }
+
+    /// As [`Self::serve`], at an address of another host.
+    pub fn serve_at(name: &str, host: Ipv4Addr, command: impl Fn(u16) -> anyhow::Result<Command>) -> anyhow::Result<(Self, SocketAddr)> {
         let mut failures = String::new();
         for _ in 0..3 {
             let port = free_port()?;
             let mut process = Self::start(name, &command(port)?)?;
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let address = SocketAddr::from((host, port));
             match process.wait_until_listening(address) {
                 Ok(()) => return Ok((process, address)),
                 Err(error) => failures.push_str(&format!("{error:#}\n")),
@@ -129,16 +134,29 @@ impl Process {
 
     /// The first line of stdout that `pick` accepts, as soon as it is there.
     pub fn wait_for_line<T>(&self, timeout: Duration, what: &str, pick: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+        self.wait_for(Stream::Stdout, timeout, what, pick)
+    }
+
+    /// The first line of stderr, where programs log, that `pick` accepts, as soon as it is there.
+    pub fn wait_for_log<T>(&self, timeout: Duration, what: &str, pick: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+        self.wait_for(Stream::Stderr, timeout, what, pick)
+    }
+
+    fn wait_for<T>(&self, stream: Stream, timeout: Duration, what: &str, pick: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         let deadline = Instant::now() + timeout;
         let mut state = self.output.lock();
         loop {
-            if let Some(found) = state.stdout.iter().find_map(|line| pick(line)) {
+            let lines = match stream {
+                Stream::Stdout => &state.stdout,
+                Stream::Stderr => &state.stderr,
+            };
+            if let Some(found) = lines.iter().find_map(|line| pick(line)) {
                 return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if state.open_streams == 0 || left.is_zero() {
                 drop(state);
-                bail!("{}: no line of stdout that says {what}\n{}", self.name, self.output());
+                bail!("{}: no line of {stream:?} that says {what}\n{}", self.name, self.output());
             }
             state = self
                 .output

@@ -1,13 +1,14 @@
 //! The program itself, as a process.
 
-use std::net::SocketAddr;
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::environment::{Python, profile_directory, python};
+use crate::environment::{Python, lake_python, profile_directory, python};
 use crate::process::{Process, READY_TIMEOUT, free_port, without_aws_settings};
 
 /// How long the demonstration may take to load its data, unoptimized, on a busy machine.
@@ -86,6 +87,44 @@ impl Demo {
     }
 }
 
+/// Where a server runs.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where it listens.
+    pub address: Ipv4Addr,
+    /// The words before a command that runs it there.
+    pub enter: Vec<String>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST,
+            enter: Vec::new(),
+        }
+    }
+}
+
+impl Host {
+    /// The same command there.
+    fn command(&self, command: &Command) -> Command {
+        let mut words = self.enter.iter().map(OsStr::new);
+        let mut entering = Command::new(words.next().unwrap_or(command.get_program()));
+        entering.args(words);
+        if !self.enter.is_empty() {
+            entering.arg(command.get_program());
+        }
+        entering.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => entering.env(name, value),
+                None => entering.env_remove(name),
+            };
+        }
+        entering
+    }
+}
+
 /// A running `shardflight serve`.
 #[derive(Debug)]
 pub struct Server {
@@ -106,20 +145,27 @@ impl Server {
 
     /// As [`Self::start`], with keys of the configuration's `catalog`. `@FLIGHT_PORT@` in the settings is the port where Flight SQL is served.
     pub fn with_catalog(directory: &Path, endpoint: &str, catalog: &str, settings: &str) -> anyhow::Result<Self> {
+        Self::at(&Host::default(), directory, endpoint, catalog, settings)
+    }
+
+    /// As [`Self::with_catalog`], on another host.
+    pub fn at(host: &Host, directory: &Path, endpoint: &str, catalog: &str, settings: &str) -> anyhow::Result<Self> {
         let configuration = directory.join("shardflight.yaml");
         let data = directory.join("data");
         let http = std::cell::RefCell::new(String::new());
-        let (process, flight) = Process::serve("shardflight serve", |port| {
+        let address = host.address;
+        let (process, flight) = Process::serve_at("shardflight serve", address, |port| {
             let http_port = free_port()?;
-            http.replace(format!("http://127.0.0.1:{http_port}"));
+            http.replace(format!("http://{address}:{http_port}"));
             let text = format!(
-                "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{http_port}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
+                "listen: {address}:{port}\nhttp: {address}:{http_port}\nkinesis: {{ region: us-east-1, endpoint: \"{endpoint}\" }}\n\
                  catalog: {{ {catalog}, refresh: 1s }}\ndata_dir: \"{data}\"\n{settings}",
                 data = data.display(),
                 settings = settings.replace("@FLIGHT_PORT@", &port.to_string()),
             );
             std::fs::write(&configuration, text)?;
-            let mut command = command(&["serve", "--config"])?;
+            let served = command(&["serve", "--config"])?;
+            let mut command = host.command(&served);
             command.arg(&configuration).current_dir(directory);
             Ok(command)
         })?;
@@ -143,7 +189,16 @@ pub fn run(arguments: &[&str], timeout: Duration) -> anyhow::Result<Vec<String>>
 
 /// Runs a script of `integration-tests/python` to its end; its checks print what failed.
 pub fn run_script(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command: Command = python()?.command(script);
+    run_in(python()?, script, arguments)
+}
+
+/// The same with what reads and writes tables of a lake.
+pub fn run_lake_script(script: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    run_in(lake_python()?, script, arguments)
+}
+
+fn run_in(environment: &Python, script: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command: Command = environment.command(script);
     command.args(arguments);
     let mut process = Process::start(script, &command)?;
     let status = process.wait(SCRIPT_TIMEOUT.max(READY_TIMEOUT))?;

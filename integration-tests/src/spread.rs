@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::flight::{Client, Mode};
 use crate::process::lasting_port;
-use crate::server::Server;
+use crate::server::{Host, Server};
 use crate::stand_in::StandIn;
 use crate::tables::RunningTables;
 
@@ -16,6 +16,41 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// How long nodes may take to find each other, on a busy machine.
 const TOGETHER: Duration = Duration::from_secs(60);
 
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// `HOST:PORT` of its listener for nodes.
+    pub listen: String,
+    /// What it calls the nodes, itself among them.
+    pub peers: Vec<String>,
+    /// What it shows the others.
+    pub token: String,
+    /// Further keys of its `cluster`, each with a comma behind it.
+    pub keys: String,
+    /// Further lines of its configuration.
+    pub settings: String,
+    /// Where it runs.
+    pub host: Host,
+}
+
+impl Place {
+    /// So many, on this machine.
+    pub fn here(count: usize) -> anyhow::Result<Vec<Self>> {
+        let addresses = (0..count)
+            .map(|_| Ok(format!("127.0.0.1:{}", lasting_port()?)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let place = |listen: &String| Self {
+            listen: listen.clone(),
+            peers: addresses.clone(),
+            token: TOKEN.to_owned(),
+            keys: String::new(),
+            settings: String::new(),
+            host: Host::default(),
+        };
+        Ok(addresses.iter().map(place).collect())
+    }
+}
+
 /// Nodes over one Kinesis, with checkpoints in one table.
 #[derive(Debug)]
 pub struct Cluster {
@@ -23,6 +58,7 @@ pub struct Cluster {
     pub nodes: Vec<Server>,
     /// `HOST:PORT` of each on the cluster's own listener.
     pub addresses: Vec<String>,
+    places: Vec<Place>,
     settings: String,
     endpoint: String,
     #[expect(dead_code, reason = "held: dropping it ends the service")]
@@ -32,41 +68,59 @@ pub struct Cluster {
 impl Cluster {
     /// Starts nodes that serve the tables of `directory`, which also holds their files; `settings` are further lines of the configuration.
     pub fn start(nodes: usize, directory: &Path, endpoint: &str, settings: &str) -> anyhow::Result<Self> {
+        let mut cluster = Self::placed(Place::here(nodes)?, endpoint, settings)?;
+        cluster.start_all(directory)?;
+        Ok(cluster)
+    }
+
+    /// Of nodes that are not started yet.
+    pub fn placed(places: Vec<Place>, endpoint: &str, settings: &str) -> anyhow::Result<Self> {
         let checkpoints = StandIn::Ministack.start_tables()?;
-        let addresses = (0..nodes)
-            .map(|_| Ok(format!("127.0.0.1:{}", lasting_port()?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let reached = checkpoints.endpoint.clone();
+        Ok(Self::over(checkpoints, &reached, places, endpoint, settings))
+    }
+
+    /// As [`Self::placed`], with checkpoints that nodes reach at `reached`.
+    pub fn over(checkpoints: RunningTables, reached: &str, places: Vec<Place>, endpoint: &str, settings: &str) -> Self {
         let settings = format!(
-            "{settings}checkpoints: {{ dynamodb: {{ table: shardflight, create: true, region: us-east-1, endpoint: \"{}\" }} }}\n",
-            checkpoints.endpoint
+            "{settings}checkpoints: {{ dynamodb: {{ table: shardflight, create: true, region: us-east-1, endpoint: \"{reached}\" }} }}\n"
         );
-        let mut cluster = Self {
+        Self {
             nodes: Vec::new(),
-            addresses,
+            addresses: places.iter().map(|place| place.listen.clone()).collect(),
+            places,
             settings,
             endpoint: endpoint.to_owned(),
             checkpoints,
-        };
-        for number in 0..nodes {
-            let server = cluster.start_node(number, directory)?;
-            cluster.nodes.push(server);
         }
-        Ok(cluster)
+    }
+
+    /// Starts all nodes.
+    pub fn start_all(&mut self, directory: &Path) -> anyhow::Result<()> {
+        for number in 0..self.places.len() {
+            let server = self.start_node(number, directory)?;
+            self.nodes.push(server);
+        }
+        Ok(())
     }
 
     /// Starts a node, again if it ended.
     pub fn start_node(&self, number: usize, directory: &Path) -> anyhow::Result<Server> {
         let own = directory.join(format!("node-{number}"));
         std::fs::create_dir_all(&own)?;
-        let peers: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        let place = &self.places[number];
+        let peers: Vec<String> = place.peers.iter().map(|address| format!("\"{address}\"")).collect();
         let settings = format!(
-            "{}cluster: {{ listen: \"{}\", token: \"{TOKEN}\", peers: [{}] }}\n",
+            "{}{}cluster: {{ {}listen: \"{}\", token: \"{}\", peers: [{}] }}\n",
             self.settings,
-            self.addresses[number],
+            place.settings,
+            place.keys,
+            place.listen,
+            place.token,
             peers.join(", ")
         );
         let catalog = format!("path: \"{}\"", directory.join("tables").display());
-        Server::with_catalog(&own, &self.endpoint, &catalog, &settings)
+        Server::at(&place.host, &own, &self.endpoint, &catalog, &settings)
     }
 
     /// Waits until the plan of a statement, asked for at node `asked`, runs on at least so many nodes.

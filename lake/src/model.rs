@@ -181,8 +181,8 @@ pub trait LakeTable: fmt::Debug + Send + Sync {
     /// columns that the rows have and the table has not.
     async fn publish(&self, mark: &Mark, files: &[WrittenFile]) -> Result<Published, LakeError>;
 
-    /// Removes files of this job that no publication names and whose iteration lies before `open` or that are older than `min_age`; what snapshots of the
-    /// last `min_age` read stays.
+    /// Removes files of this job that no publication names, of iterations that are published and lie before `open`, and files that left the table more than
+    /// `min_age` ago; what snapshots of the last `min_age` read stays.
     async fn clean(&self, open: IterationNumber, min_age: std::time::Duration) -> Result<Cleaned, LakeError>;
 
     /// Puts small files of a partition together. Readers see the old or the new ones, never both.

@@ -31,9 +31,10 @@ pub use kinesis::{KinesisSettings, KinesisSource};
 pub use memory::{Chances, MemorySource, MillisBehind, PutFate};
 pub use position::{PADDED_DIGITS, Position, PositionError, SequenceNumber};
 pub use reader::{
-    CacheCounters, EstimateSource, FanOutConfig, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, Pace, PinRequest, ReadError,
-    ReadErrorKind, ReadEstimate, ReaderConfig, Readers, ScanStart, ScanTotals, SegmentFacts, SegmentSlice, ShardBounds, ShardCounters,
-    ShardFacts, ShardPin, ShardRange, ShardScan, Snapshot, StatementMeter, StreamReader, TipKind, WallClock, recreated,
+    CacheCounters, EstimateSource, FanOutConfig, FollowScan, Followed, Freshness, Gap, NewestScan, OnGap, Pace, PinElsewhere, PinRequest,
+    PinnedShard, PinsForAnother, ReadError, ReadErrorKind, ReadEstimate, ReaderConfig, Readers, ScanStart, ScanTotals, SegmentFacts,
+    SegmentSlice, ShardBounds, ShardCounters, ShardFacts, ShardPin, ShardRange, ShardScan, ShardScope, ShardToPin, Snapshot,
+    StatementMeter, StreamReader, TipKind, WallClock, recreated,
 };
 pub use records::{DecodedColumns, Records, RecordsBuilder, Segment};
 pub use segments::{

@@ -65,6 +65,7 @@ impl<'de> Deserialize<'de> for ShardId {
 
 /// One incarnation of a stream. A stream that was deleted and created again has the same name and shard ids, and other data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StreamIdentity {
     /// ARN (or the name, where a service gives none).
     #[serde(with = "shared_text")]
@@ -105,6 +106,7 @@ pub struct StreamDescription {
 
 /// Hash keys, both ends inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HashRange {
     /// First.
     #[serde(with = "decimal_text")]

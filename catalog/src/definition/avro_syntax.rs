@@ -35,8 +35,8 @@ pub(super) fn avro(options: &Cursor<'_>, beside: &Beside) -> Result<AvroFormat, 
         (AvroFraming::Datum, _, Some(registry)) => {
             return Err(registry.keyed_problem("a datum alone names no schema; choose another `framing`, or give its `schema`"));
         }
-        (AvroFraming::Container, Some((_, place)), _) | (AvroFraming::Container, _, Some(place)) => {
-            return Err(place.keyed_problem("containers bring their own schema"));
+        (AvroFraming::Container, _, Some(place)) => {
+            return Err(place.keyed_problem("containers bring their own schemas; `schema` is what INSERT writes them with"));
         }
         (AvroFraming::Confluent | AvroFraming::Glue, Some((_, place)), _) => {
             return Err(place.keyed_problem("headers name one of several schemas: give `registry`, a map or file of schemas by id"));

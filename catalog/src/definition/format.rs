@@ -36,6 +36,7 @@ pub enum Format {
 
 /// Options of `json`; `ndjson` is `rows: lines`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JsonFormat {
     /// Which parts of a record are rows.
     pub rows: JsonRows,
@@ -59,6 +60,7 @@ pub enum JsonRows {
 
 /// Options of `csv` (RFC 4180 and what is written beside it).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CsvFormat {
     /// Between fields.
     pub delimiter: u8,
@@ -92,6 +94,7 @@ impl Default for CsvFormat {
 
 /// Options of `raw`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RawFormat {
     /// Order of the bytes of a number, where a column does not say.
     pub endian: Endian,
@@ -109,6 +112,7 @@ pub enum Endian {
 
 /// Where a column of a `raw` record lies, and what its bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RawField {
     /// First byte.
     pub start: usize,
@@ -141,11 +145,12 @@ pub enum RawEncoding {
 
 /// Options of `avro`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AvroFormat {
     /// What stands around a datum.
     pub framing: AvroFraming,
     /// Writers' schemas as JSON text, each after its id: Confluent's number, Glue's UUID, nothing where there is one schema or its fingerprint is its id.
-    /// Containers bring their own.
+    /// Containers bring their own; theirs is what INSERT writes them with.
     pub schemas: Vec<(String, String)>,
     #[serde(skip)]
     pub(crate) compiled: Compiled<AvroWriters>,
@@ -179,6 +184,7 @@ pub enum AvroFraming {
 
 /// Options of `protobuf`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProtobufFormat {
     /// What stands around a message.
     pub framing: ProtobufFraming,
@@ -234,6 +240,7 @@ pub enum LogLines {
 
 /// Options of `regex`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RegexFormat {
     /// The expression; columns are its named groups.
     pub pattern: String,

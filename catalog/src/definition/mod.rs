@@ -56,6 +56,7 @@ pub const DEFAULT_SCHEMA: &str = "default";
 
 /// `schema.table`, both lower case. The SQL catalog is always `kinesis`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TableName {
     /// Schema, `default` unless said.
     pub schema: String,
@@ -65,6 +66,7 @@ pub struct TableName {
 
 /// A definition, checked: everything in it is supported by this version. Its serialised form is for a program's own use: tickets, not files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TableDefinition {
     /// Name in SQL.
     pub name: TableName,
@@ -97,6 +99,7 @@ pub struct TableDefinition {
 
 /// One data column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ColumnDefinition {
     /// Name in SQL, as written (case kept); lookups are by DataFusion's rules.
     pub name: String,
@@ -131,6 +134,7 @@ pub enum BadRecords {
 
 /// Per-table AWS settings (`kinesis:` of the configuration, per table).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KinesisOverrides {
     /// Region.
     pub region: Option<String>,

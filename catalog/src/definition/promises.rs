@@ -21,6 +21,7 @@ pub enum Partitioning {
 
 /// How far the time in a record lies from its arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventTime {
     /// Index of the column that holds the time of the event: a timestamp, or a date, which stands for its whole day in UTC.
     pub column: usize,

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
+
+use crate::definition::Beside;
+use crate::{Definition, DefinitionError, TableDefinition};
 
 /// What was fetched is fetched again when it is older.
 const AGE: Duration = Duration::from_secs(60);
@@ -14,6 +18,56 @@ const AGE: Duration = Duration::from_secs(60);
 pub trait FetchSchemas: fmt::Debug + Send + Sync {
     /// The body of a GET. The error is a sentence that holds no secrets; a call takes its time within bounds of its own.
     fn fetch<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Vec<u8>, String>>;
+}
+
+impl Definition {
+    /// As [`Self::from_yaml_file`], with what is now at the URLs of registries that the definition names.
+    ///
+    /// # Errors
+    /// As there; and a registry that cannot be read, at the place where it is named.
+    pub async fn from_yaml_fetched(
+        text: &str,
+        default_schema: &str,
+        directory: &Path,
+        fetcher: &dyn FetchSchemas,
+    ) -> Result<Self, DefinitionError> {
+        fetched(directory, fetcher, |beside| Self::from_yaml_beside(text, default_schema, beside)).await
+    }
+}
+
+impl TableDefinition {
+    /// As [`Self::from_yaml_file`], with what is now at the URLs of registries that the definition names.
+    ///
+    /// # Errors
+    /// As there; and a registry that cannot be read, at the place where it is named.
+    pub async fn from_yaml_fetched(
+        text: &str,
+        default_schema: &str,
+        directory: &Path,
+        fetcher: &dyn FetchSchemas,
+    ) -> Result<Arc<Self>, DefinitionError> {
+        fetched(directory, fetcher, |beside| Self::from_yaml_beside(text, default_schema, beside)).await
+    }
+}
+
+/// Reads once to learn which URLs are named, and once more with what is there.
+async fn fetched<T>(
+    directory: &Path,
+    fetcher: &dyn FetchSchemas,
+    parse: impl Fn(&Beside) -> Result<T, DefinitionError>,
+) -> Result<T, DefinitionError> {
+    let (read, urls) = {
+        let beside = Beside::new(Some(directory));
+        let read = parse(&beside);
+        (read, beside.into_named().1)
+    };
+    if urls.is_empty() {
+        return read;
+    }
+    let contents = join_all(urls.iter().map(|url| fetcher.fetch(url))).await;
+    let contents = contents.into_iter().map(|content| content.map(Arc::from));
+    let fetched: Fetched = urls.into_iter().zip(contents).collect();
+    parse(&Beside::new(Some(directory)).with(fetched))
 }
 
 /// What is at each URL.

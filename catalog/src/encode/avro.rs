@@ -1,4 +1,4 @@
-//! A datum a record, behind the header that its framing has, of the last schema of the definition.
+//! A datum a record, of the last schema of the definition: behind the header that its framing has, or as the one object of a container file.
 
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ use crate::{AvroFormat, AvroFraming, ColumnDefinition, ColumnType};
 #[derive(Debug)]
 pub(super) struct Avro {
     header: Vec<u8>,
+    /// What ends a container's block; `None` = no container.
+    sync: Option<[u8; 16]>,
+    datum: Vec<u8>,
     schema: Arc<Schema>,
     columns: Vec<ColumnDefinition>,
 }
@@ -29,14 +32,14 @@ impl Avro {
         let (id, text) = format
             .schemas
             .last()
-            .ok_or_else(|| whole("records are written with a schema of the definition, and it has none".into()))?;
+            .ok_or_else(|| whole("records are written with a schema of the definition, and it has none: add `schema`".into()))?;
         let key = avro_key(format.framing, id, text).map_err(whole)?;
         let writers = compile_avro(format).map_err(whole)?;
         let schema = writers
             .by_id
             .get(&key)
             .ok_or_else(|| whole("the schema of the definition is missing".into()))?;
-        let header = match format.framing {
+        let mut header = match format.framing {
             AvroFraming::Datum => Vec::new(),
             AvroFraming::SingleObject => {
                 let fingerprint = u64::try_from(key).map_err(|error| whole(error.to_string()))?;
@@ -47,7 +50,7 @@ impl Avro {
                 [&[0], id.to_be_bytes().as_slice()].concat()
             }
             AvroFraming::Glue => [&[3, 0], key.to_be_bytes().as_slice()].concat(),
-            AvroFraming::Container => return Err(whole("object container files cannot be written".into())),
+            AvroFraming::Container => container_header(text),
         };
         if let Some(column) = columns.iter().find(|column| column.format.is_some()) {
             return Err(EncodeError::of(
@@ -57,8 +60,12 @@ impl Avro {
         }
         let paths: Vec<(usize, &[String])> = columns.iter().enumerate().map(|(place, column)| (place, &*column.path)).collect();
         check(schema, schema.root, &paths, &columns)?;
+        let sync = (format.framing == AvroFraming::Container).then(|| uuid::Uuid::new_v4().into_bytes());
+        header.extend(sync.iter().flatten());
         Ok(Self {
             header,
+            sync,
+            datum: Vec::new(),
             schema: Arc::clone(schema),
             columns,
         })
@@ -123,8 +130,34 @@ impl RecordFormat for Avro {
             .enumerate()
             .map(|(place, column)| (place, &*column.path))
             .collect();
-        self.write(self.schema.root, &ways, values, row, out)
+        let Some(sync) = self.sync else {
+            return self.write(self.schema.root, &ways, values, row, out);
+        };
+        let mut datum = std::mem::take(&mut self.datum);
+        datum.clear();
+        let written = self.write(self.schema.root, &ways, values, row, &mut datum);
+        if written.is_ok() {
+            // a block of one object
+            long(1, out);
+            bytes(&datum, out);
+            out.extend_from_slice(&sync);
+        }
+        self.datum = datum;
+        written
     }
+}
+
+/// Of an object container file, up to the marker that ends it: magic, and a map of the schema and the codec ("Object Container Files").
+fn container_header(schema: &str) -> Vec<u8> {
+    let mut header = b"Obj\x01".to_vec();
+    let entries = [("avro.schema", schema), ("avro.codec", "null")];
+    long(entries.len() as i64, &mut header);
+    for (key, value) in entries {
+        bytes(key.as_bytes(), &mut header);
+        bytes(value.as_bytes(), &mut header);
+    }
+    long(0, &mut header);
+    header
 }
 
 impl Avro {

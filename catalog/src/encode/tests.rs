@@ -1,3 +1,4 @@
+mod avro;
 mod protobuf;
 mod random;
 
@@ -370,81 +371,4 @@ proptest! {
             round(&format!("format: {{ raw: {{ endian: {endian} }} }}"), &columns, seed, rows, false)?;
         }
     }
-}
-
-const SCHEMA: &str = r#"{"type":"record","name":"r","fields":[
- {"name":"a","type":["null","long"]},{"name":"b","type":["string","null"]},{"name":"c","type":["null",{"type":"bytes","logicalType":"decimal","precision":38,"scale":10}]},
- {"name":"d","type":["null",{"type":"int","logicalType":"date"}]},{"name":"e","type":["null",{"type":"long","logicalType":"timestamp-micros"}]},
- {"name":"f","type":["null",{"type":"long","logicalType":"time-micros"}]},{"name":"g","type":["null","double"]},{"name":"h","type":["null","float"]},
- {"name":"i","type":["null","boolean"]},{"name":"j","type":["null","bytes"]},{"name":"k","type":["null",{"type":"array","items":["null","long"]}]},
- {"name":"l","type":["null",{"type":"map","values":["null","double"]}]},
- {"name":"m","type":["null",{"type":"record","name":"s","fields":[{"name":"x","type":["null","int"]},{"name":"y","type":["null",{"type":"fixed","name":"u","size":16,"logicalType":"uuid"}]},
-   {"name":"z","type":["null","string"]}]}]},
- {"name":"n","type":["null",{"type":"fixed","name":"v","size":32,"logicalType":"decimal","precision":76,"scale":30}]}]}"#;
-
-fn avro(framing: &str) -> String {
-    format!(
-        "format: {{ avro: {{ framing: {framing}, schema: '{}' }} }}",
-        SCHEMA.replace('\n', "")
-    )
-}
-
-fn avro_columns() -> Vec<String> {
-    [
-        ("a", "a", "bigint"),
-        ("b", "b", "varchar"),
-        ("c", "c", "decimal(38,10)"),
-        ("d", "d", "date"),
-        ("e", "e", "timestamp(us)"),
-        ("f", "f", "time(us)"),
-        ("g", "g", "double"),
-        ("h", "h", "real"),
-        ("i", "i", "boolean"),
-        ("j", "j", "varbinary"),
-        ("k", "k", "array<bigint>"),
-        ("l", "l", "map<varchar, double>"),
-        ("x", "m/x", "integer"),
-        ("y", "m/y", "uuid"),
-        ("z", "m/z", "varchar"),
-        ("n", "n", "decimal(76,30)"),
-    ]
-    .map(|(name, path, of)| format!("name: {name}, path: '{path}', type: '{of}'"))
-    .to_vec()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn avro_is_read_again(seed: u64, rows in 1_usize..6) {
-        for framing in ["datum", "single_object"] {
-            round(&avro(framing), &avro_columns(), seed, rows, true)?;
-        }
-    }
-}
-
-/// As the specification's examples write numbers and texts ("Binary encoding"), behind an array of two items.
-#[test]
-fn avro_as_the_specification_writes_it() {
-    let schema = r#"{"type":"record","name":"t","fields":[{"name":"a","type":"long"},{"name":"b","type":"string"},{"name":"c","type":{"type":"array","items":"long"}}]}"#;
-    let format = format!("format: {{ avro: {{ framing: datum, schema: '{schema}' }} }}");
-    let table = table(
-        &format,
-        &["name: a, type: bigint", "name: b, type: varchar", "name: c, type: 'array<bigint>'"],
-    );
-    let item = |values: Vec<i64>| -> ArrayRef {
-        let mut list = arrow::array::ListBuilder::new(arrow::array::Int64Builder::new());
-        list.append_value(values.into_iter().map(Some));
-        Arc::new(list.finish())
-    };
-    let values: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![27])), text(Some("foo")), item(vec![3, 27])];
-    assert_eq!(encode(&table, &values), [Ok(b"\x36\x06foo\x04\x06\x36\x00".to_vec())]);
-    let error = one(&table, &[Arc::new(Int64Array::from(vec![None])), text(Some("foo")), item(vec![])]).unwrap_err();
-    assert!(error.contains("column `a`: the schema takes no null"), "{error}");
-    let error = Encoder::new(&table, &[0, 1])
-        .unwrap()
-        .encode(&values[..2], 0)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("field `c` of the schema takes no null"), "{error}");
 }

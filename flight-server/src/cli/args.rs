@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Catalog(CatalogArgs),
     /// Look after checkpoints: what named consumers have consumed.
     Checkpoints(CheckpointsArgs),
+    /// Look after offload jobs: what keeps a lake in step with a stream.
+    Offload(OffloadArgs),
     /// Check what a server needs: credentials, permissions, streams, the checkpoint table; and say what reading costs.
     Doctor(DoctorArgs),
     /// Ask a server of this machine whether it can serve: exit code 0 or 1.
@@ -234,6 +236,37 @@ pub(crate) struct CheckpointsArgs {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: CheckpointsCommand,
+}
+
+/// `shardflight offload`
+#[derive(Debug, Args)]
+pub(crate) struct OffloadArgs {
+    /// The server's configuration: the tables and jobs, where checkpoints are kept, and how Kinesis and the lake are reached.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// How rows are printed.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table, global = true)]
+    pub(crate) format: OutputFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: OffloadCommand,
+}
+
+/// Commands on offload jobs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OffloadCommand {
+    /// Run a job until it has caught up, and end: for a scheduler. Servers that run it at the same time do no harm.
+    Run {
+        /// The job.
+        job: String,
+    },
+    /// All jobs, and how far each has come.
+    List,
+    /// Compare checkpoint, lake and stream of a job; exit code 1 if something is wrong.
+    Check {
+        /// The job.
+        job: String,
+    },
 }
 
 /// Commands on checkpoints.

@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use catalog::{Definition, DefinitionError, TableDefinition};
 
+use super::registry::OnceEach;
 use super::stdout;
 
 /// Schema of definitions that name none.
 const DEFAULT_SCHEMA: &str = "default";
 
-/// One line for each definition on stdout, good or bad. Fails if one is bad.
-pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+/// One line for each definition on stdout, good or bad. Fails if one is bad. Schemas at URLs are fetched, and are part of what is judged.
+pub(super) async fn run(path: &Path) -> anyhow::Result<()> {
     let files = definitions(path)?;
     if files.is_empty() {
         bail!("{}: no definition (*.yaml, *.yml, *.json) is here", path.display());
     }
+    let registries = OnceEach::new()?;
     let mut report = String::new();
     let mut bad = 0;
     let mut owners = BTreeMap::new();
@@ -27,7 +29,8 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
         let judged = if is_json {
             TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA).map(Definition::Stream)
         } else {
-            Definition::from_yaml_file(&text, DEFAULT_SCHEMA, file.parent().unwrap_or(Path::new(".")))
+            let directory = file.parent().unwrap_or(Path::new("."));
+            Definition::from_yaml_fetched(&text, DEFAULT_SCHEMA, directory, &registries).await
         };
         let judged = judged.and_then(|definition| match owners.insert(definition.name().clone(), file) {
             None => Ok(definition),

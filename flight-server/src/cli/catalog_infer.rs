@@ -9,6 +9,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::args::InferArgs;
 use super::catalog_check::place;
+use super::registry::OnceEach;
 use super::{local_engine, stdout};
 use crate::engine::{Principal, placeholder};
 
@@ -22,7 +23,7 @@ pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
             let directory = file.parent().unwrap_or(Path::new("."));
             let read = match is_json {
                 true => TableDefinition::from_presto_json(&text, DEFAULT_SCHEMA),
-                false => read_yaml(&text, directory),
+                false => read_yaml(&text, directory, &OnceEach::new()?).await,
             };
             match read {
                 Ok(definition) => Some((definition, (!is_json).then_some(text))),
@@ -61,17 +62,17 @@ pub(super) async fn run(args: &InferArgs) -> anyhow::Result<()> {
 }
 
 /// A definition, which need not have columns yet.
-fn read_yaml(text: &str, directory: &Path) -> Result<Arc<TableDefinition>, DefinitionError> {
+async fn read_yaml(text: &str, directory: &Path, registries: &OnceEach) -> Result<Arc<TableDefinition>, DefinitionError> {
     let mut document = match serde_yaml::from_str::<Mapping>(text) {
         Ok(document) if !document.contains_key("columns") => document,
-        _ => return TableDefinition::from_yaml_file(text, DEFAULT_SCHEMA, directory),
+        _ => return TableDefinition::from_yaml_fetched(text, DEFAULT_SCHEMA, directory, registries).await,
     };
     let column = placeholder(&document);
     document.insert("columns".into(), vec![Value::from(column)].into());
     let Ok(with_column) = serde_yaml::to_string(&document) else {
-        return TableDefinition::from_yaml_file(text, DEFAULT_SCHEMA, directory);
+        return TableDefinition::from_yaml_fetched(text, DEFAULT_SCHEMA, directory, registries).await;
     };
-    let read = TableDefinition::from_yaml_file(&with_column, DEFAULT_SCHEMA, directory)?;
+    let read = TableDefinition::from_yaml_fetched(&with_column, DEFAULT_SCHEMA, directory, registries).await?;
     Ok(Arc::new(TableDefinition {
         columns: Vec::new(),
         ..TableDefinition::clone(&read)

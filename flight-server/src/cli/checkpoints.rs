@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 use shard_reader::Readers;
 
-use super::args::{CheckpointsArgs, CheckpointsCommand};
+use super::args::{CheckpointsArgs, CheckpointsCommand, OutputFormat};
 use super::serve::{readers, settings};
 use super::server::engine_config;
 use super::sql::output::Printer;
@@ -38,8 +38,12 @@ pub(super) async fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
         None => Box::pin(import::run(&engine, &config, &args.command)).await,
     };
     readers.shutdown().await;
-    let (schema, batches) = answered?;
-    let mut printer = Printer::new(args.format, &schema, false)?;
+    print(args.format, answered?)
+}
+
+/// Rows, to stdout.
+pub(super) fn print(format: OutputFormat, (schema, batches): (SchemaRef, Vec<RecordBatch>)) -> anyhow::Result<()> {
+    let mut printer = Printer::new(format, &schema, false)?;
     for batch in batches {
         stdout::write(&printer.batch(batch)?)?;
     }
@@ -55,7 +59,8 @@ fn os_user() -> Principal {
     named.map_or_else(Principal::anonymous, |name| Principal(format!("os:{name}").into()))
 }
 
-async fn answer(engine: &Arc<Engine>, sql: String) -> anyhow::Result<(SchemaRef, Vec<RecordBatch>)> {
+/// What a statement gives.
+pub(super) async fn answer(engine: &Arc<Engine>, sql: String) -> anyhow::Result<(SchemaRef, Vec<RecordBatch>)> {
     let session = Session::new(SessionId("checkpoints".into()), os_user());
     let request = StatementRequest::new(sql);
     match engine.plan(&session, request).await? {

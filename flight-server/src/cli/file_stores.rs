@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::ObjectStore;
-use shard_reader::{KinesisSettings, RemoteOptions, connect_object_store};
+use shard_reader::{RemoteOptions, connect_object_store};
 
+use super::object_storage;
 use crate::config::Config;
 use crate::engine::{EngineError, FileAccess, FileStores};
 
@@ -22,19 +23,8 @@ impl FileStores for Buckets {
     }
 }
 
-/// What `allow` and `files` of the configuration say.
+/// What `allow` and `lake` of the configuration say.
 pub(super) fn access(config: &Config) -> anyhow::Result<Arc<FileAccess>> {
-    let options = RemoteOptions {
-        endpoint: config.files.endpoint.clone(),
-        region: config.files.region.clone(),
-        aws: KinesisSettings {
-            profile: config.kinesis.profile.clone(),
-            region: config.files.region.clone().or_else(|| config.kinesis.region.clone()),
-            role_arn: config.files.role_arn.clone(),
-            external_id: config.files.external_id.clone(),
-            ..KinesisSettings::default()
-        },
-    };
-    let access = FileAccess::new(&config.allow.read, &config.allow.write, Arc::new(Buckets(options)));
+    let access = FileAccess::new(&config.allow.read, &config.allow.write, Arc::new(Buckets(object_storage::of_lake(config))));
     access.map(Arc::new).map_err(|error| anyhow::anyhow!("allow: {error}"))
 }

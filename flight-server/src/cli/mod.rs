@@ -22,6 +22,8 @@ mod health;
 mod local_engine;
 mod logging;
 mod object_storage;
+mod offload;
+mod offloads;
 mod password;
 mod reader_facts;
 mod registry;
@@ -78,7 +80,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Sql(args) => Box::pin(sql::run(*args)).await,
             Command::Datagen(args) => Box::pin(datagen::run(&args)).await,
             Command::Catalog(args) => match args.command {
-                CatalogCommand::Check { path } => catalog_check::run(&path),
+                CatalogCommand::Check { path } => catalog_check::run(&path).await,
                 CatalogCommand::Convert { file } => catalog_convert::run(&file),
                 CatalogCommand::Infer(args) => Box::pin(catalog_infer::run(&args)).await,
             },
@@ -86,6 +88,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Health(args) => health::run(&args).await,
             Command::HashPassword => password::run(),
             Command::Checkpoints(args) => Box::pin(checkpoints::run(&args)).await,
+            Command::Offload(args) => Box::pin(offload::run(&args)).await,
             Command::Demo(args) => Box::pin(demo::run(&args)).await,
             Command::Serve(args) => Box::pin(serve::run(&args)).await,
         }

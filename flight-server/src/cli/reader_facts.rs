@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus_client::metrics::MetricType;
 use shard_reader::SegmentCounters;
 
+use crate::cluster::{Cluster, ClusterFigures};
 use crate::engine::Engine;
 use crate::http::{ConsumerSample, Facts, ShardSample};
 
@@ -12,6 +13,8 @@ use crate::http::{ConsumerSample, Facts, ShardSample};
 #[derive(Debug)]
 pub(super) struct ReaderFacts {
     pub(super) engine: Arc<Engine>,
+    /// The other nodes, if there are any.
+    pub(super) cluster: Option<Arc<Cluster>>,
 }
 
 impl Facts for ReaderFacts {
@@ -167,6 +170,7 @@ impl Facts for ReaderFacts {
             ),
         ];
         totals.extend(self.engine.readers().segment_counters().iter().flat_map(stored));
+        totals.extend(self.cluster.iter().flat_map(|cluster| of_cluster(&cluster.figures())));
         totals
     }
 
@@ -255,6 +259,35 @@ fn stored(counters: &SegmentCounters) -> Vec<(&'static str, &'static str, Metric
             "Runs of records dropped from memory before they were on disk",
             Counter,
             counters.not_kept,
+        ),
+    ]
+}
+
+/// Of nodes that share the work.
+fn of_cluster(figures: &ClusterFigures) -> Vec<(&'static str, &'static str, MetricType, u64)> {
+    use MetricType::{Counter, Gauge};
+    vec![
+        ("cluster_members", "Nodes that are listed, this one too", Gauge, figures.members),
+        ("cluster_live", "Nodes that answer, this one too", Gauge, figures.live),
+        (
+            "cluster_pins_asked",
+            "Shards that other nodes were asked to pin",
+            Counter,
+            figures.pins_asked,
+        ),
+        (
+            "cluster_pins_failed",
+            "Of these, those that they did not pin, so that this node did",
+            Counter,
+            figures.pins_failed,
+        ),
+        ("cluster_pins_served", "Shards pinned for other nodes", Counter, figures.pins_served),
+        ("cluster_tasks", "Tasks of other nodes' statements", Counter, figures.tasks),
+        (
+            "cluster_relayed_calls",
+            "Calls of clients relayed to the nodes that hold their sessions",
+            Counter,
+            figures.relayed,
         ),
     ]
 }

@@ -1,11 +1,13 @@
 //! Schema registries, over HTTP.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context;
 use catalog::FetchSchemas;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
 /// A registry answers within this time.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +34,36 @@ impl HttpRegistries {
             }
         }
         Ok(body)
+    }
+}
+
+/// Asks each URL once: many definitions may name one registry, and it may be out of reach.
+#[derive(Debug)]
+pub(super) struct OnceEach {
+    registries: HttpRegistries,
+    known: Mutex<HashMap<String, Result<Vec<u8>, String>>>,
+}
+
+impl OnceEach {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            registries: HttpRegistries::new()?,
+            known: Mutex::default(),
+        })
+    }
+}
+
+impl FetchSchemas for OnceEach {
+    fn fetch<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Vec<u8>, String>> {
+        async move {
+            if let Some(known) = self.known.lock().get(url) {
+                return known.clone();
+            }
+            let outcome = self.registries.fetch(url).await;
+            self.known.lock().insert(url.to_owned(), outcome.clone());
+            outcome
+        }
+        .boxed()
     }
 }
 

@@ -8,6 +8,7 @@ use super::args::ServeArgs;
 use super::catalog_files;
 use super::checkpoint_store;
 use super::cluster;
+use super::offloads;
 use super::security::Security;
 use super::segments;
 use super::server::{Listeners, Server, bind};
@@ -37,6 +38,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let kept = checkpoints.describe();
     let node = listeners.cluster.as_ref().map(|joined| joined.cluster.members().own().to_string());
     let mut server = Server::start(&config, security.clone(), listeners, catalog, sources, reader, checkpoints)?;
+    server.keep_offloads(&config, offloads::files(&config).await?)?;
     server.ready();
     tracing::info!(
         flight = %format_args!("{}://{}", if security.tls.is_some() { "grpc+tls" } else { "grpc" }, server.flight),

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::ServedEngine;
 use super::cluster::Joined;
 use super::file_stores;
+use super::offloads;
 use super::reader_facts::ReaderFacts;
 use super::security::Security;
 use crate::cluster::Cluster;
@@ -25,6 +26,7 @@ use crate::engine::{
     parse_option,
 };
 use crate::http::{self, Metrics, Readiness};
+use crate::offload::JobFiles;
 use crate::service::{self, FlightService, Sealer, ServiceConfig};
 
 /// Calls under way may take that long to finish once the end was asked for.
@@ -53,6 +55,9 @@ pub(super) struct Server {
     /// Where health and metrics are.
     pub(super) http: SocketAddr,
     readers: Arc<Readers>,
+    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
+    nodes: Arc<dyn Nodes>,
     tasks: JoinSet<anyhow::Result<()>>,
     shutdown: CancellationToken,
     readiness: Readiness,
@@ -91,7 +96,7 @@ impl Server {
         let engine_config = EngineConfig {
             access: Arc::clone(&security.access),
             audit: Arc::clone(&security.audit),
-            nodes,
+            nodes: Arc::clone(&nodes),
             ..engine_config(config)?
         };
         let engine = Engine::new(engine_config, Arc::clone(&catalog), Arc::clone(&readers), sources, checkpoints)?;
@@ -99,10 +104,11 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let facts = ReaderFacts {
             engine: Arc::clone(&engine),
+            cluster: cluster.clone(),
         };
         metrics.add_facts(facts, config.metrics.max_shards);
         let max_bytes = parse_option("max_bytes", &config.query.max_bytes.0.to_string())?;
-        let backend = Arc::new(ServedEngine::new(engine, Arc::clone(&metrics), max_bytes));
+        let backend = Arc::new(ServedEngine::new(Arc::clone(&engine), Arc::clone(&metrics), max_bytes));
         let service_config = ServiceConfig {
             ticket_ttl: config.tickets.ttl,
             authentication: security.authentication,
@@ -145,7 +151,7 @@ impl Server {
             });
         }
         let stop = shutdown.clone();
-        let router = http::router(readiness.clone(), metrics);
+        let router = http::router(readiness.clone(), Arc::clone(&metrics));
         tasks.spawn(async move { http::serve(listeners.http, router, stop, DRAIN).await.context("health and metrics") });
         let stop = shutdown.clone();
         let refresh = config.catalog.refresh;
@@ -157,10 +163,25 @@ impl Server {
             flight,
             http,
             readers,
+            engine,
+            metrics,
+            nodes,
             tasks,
             shutdown,
             readiness,
         })
+    }
+
+    /// Runs offload jobs from now on.
+    pub(super) fn keep_offloads(&mut self, config: &Config, files: JobFiles) -> anyhow::Result<()> {
+        let jobs = offloads::jobs(config, &self.engine, Arc::clone(&self.nodes), files)?;
+        self.metrics.add_offloads(offloads::JobFacts(Arc::clone(&jobs)));
+        let stop = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            jobs.keep(&stop).await;
+            Ok(())
+        });
+        Ok(())
     }
 
     /// From now on `/readyz` answers 200.

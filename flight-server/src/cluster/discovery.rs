@@ -1,8 +1,9 @@
-//! Who the nodes are: a list, or all addresses of a name.
+//! Who the nodes are: a list, the lines of a file, or all addresses of a name.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 use async_trait::async_trait;
 use url::Url;
@@ -31,10 +32,11 @@ impl Resolve for SystemResolver {
 /// The nodes that the configuration speaks of, this one among them or not.
 ///
 /// # Errors
-/// The name has no address now.
+/// The name has no address now; the file cannot be read, or a line of it is no node, or none is.
 pub(crate) async fn listed(config: &ClusterConfig, resolver: &dyn Resolve) -> io::Result<BTreeSet<Node>> {
     match &config.peers {
         Peers::Static(urls) => Ok(urls.iter().map(|url| Node { url: url.clone() }).collect()),
+        Peers::File(path) => Ok(in_file(config, path).await?.into_iter().map(|url| Node { url }).collect()),
         Peers::Dns { host, port } => {
             let addresses = resolver.resolve(host, *port).await?;
             if addresses.is_empty() {
@@ -59,19 +61,21 @@ pub(crate) async fn own(config: &ClusterConfig, bound: SocketAddr, resolver: &dy
         };
         same_host && address.port() == bound.port()
     };
-    match &config.peers {
-        Peers::Static(urls) => {
-            for url in urls {
-                if resolved(url, resolver).await.into_iter().any(is_own) {
-                    return Ok(Node { url: url.clone() });
-                }
-            }
-        }
+    let urls = match &config.peers {
+        Peers::Static(urls) => urls.clone(),
+        // one that is not there yet names nobody
+        Peers::File(path) => in_file(config, path).await.unwrap_or_default(),
         Peers::Dns { host, port } => {
             let addresses = resolver.resolve(host, *port).await.unwrap_or_default();
             if let Some(own) = addresses.into_iter().find(|address| is_own(*address)) {
                 return of_address(config, own);
             }
+            Vec::new()
+        }
+    };
+    for url in urls {
+        if resolved(&url, resolver).await.into_iter().any(is_own) {
+            return Ok(Node { url });
         }
     }
     let ip = if bound.ip().is_unspecified() {
@@ -80,6 +84,19 @@ pub(crate) async fn own(config: &ClusterConfig, bound: SocketAddr, resolver: &dy
         bound.ip()
     };
     of_address(config, SocketAddr::new(ip, bound.port()))
+}
+
+/// The nodes that stand in a file. One that is being written may name too few, or one that does not answer; it is soon read again.
+async fn in_file(config: &ClusterConfig, path: &Path) -> io::Result<Vec<Url>> {
+    let text = tokio::fs::read_to_string(path).await?;
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let urls: Result<Vec<Url>, String> = lines.filter(|line| !line.is_empty()).map(|line| config.node_url(line)).collect();
+    let wrong = |message: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {message}", path.display()));
+    let urls = urls.map_err(wrong)?;
+    if urls.is_empty() {
+        return Err(wrong("it names no node".to_owned()));
+    }
+    Ok(urls)
 }
 
 fn of_address(config: &ClusterConfig, address: SocketAddr) -> Result<Node, ClusterError> {
@@ -205,5 +222,28 @@ mod tests {
         assert_eq!(own_url(&of("nodes"), "0.0.0.0:7000", &names).await, "http://127.0.0.1:7000/");
         assert!(listed(&of("missing"), &names).await.is_err() && listed(&of("empty"), &names).await.is_err());
         assert_eq!(own_url(&of("missing"), "127.0.0.1:7000", &names).await, "http://127.0.0.1:7000/");
+    }
+
+    #[tokio::test]
+    async fn a_file_has_a_node_a_line_and_may_change() {
+        let names = Names(vec![("here", vec!["127.0.0.1"]), ("elsewhere", vec!["192.0.2.7"])]);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("nodes");
+        let config = config(Peers::File(file.clone()));
+        assert!(listed(&config, &names).await.is_err(), "it is not there yet");
+        assert_eq!(own_url(&config, "127.0.0.1:7000", &names).await, "http://127.0.0.1:7000/");
+        let urls = async || -> io::Result<Vec<String>> {
+            let nodes = listed(&config, &names).await?;
+            Ok(nodes.iter().map(|node| node.url.to_string()).collect())
+        };
+        std::fs::write(&file, "# all nodes\nhere:7000  # this one\n\nelsewhere:7000\n").unwrap();
+        assert_eq!(urls().await.unwrap(), ["http://elsewhere:7000/", "http://here:7000/"]);
+        assert_eq!(own_url(&config, "127.0.0.1:7000", &names).await, "http://here:7000/");
+        std::fs::write(&file, "here:7000\n").unwrap();
+        assert_eq!(urls().await.unwrap(), ["http://here:7000/"]);
+        for wrong in ["", "# nobody\n", "here:7000\nelsewhere\n"] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(urls().await.is_err(), "{wrong:?}");
+        }
     }
 }

@@ -37,4 +37,12 @@ pub enum ClusterError {
         /// Why.
         reason: String,
     },
+    /// Another node answers, but not with what was asked for.
+    #[error("node {node} refuses: {reason}")]
+    Refused {
+        /// Which.
+        node: Node,
+        /// Why.
+        reason: String,
+    },
 }

@@ -7,13 +7,15 @@
 //! members      those that work is given to
 //! placement    which of them owns a shard
 //! budget       half the pace while they may disagree
+//! counters     what it does for others
 //! connections  one to each of them; trust is what they know each other by
-//! serving      the listener that is theirs alone
+//! serving      the listener that is theirs alone; refusals are the calls of others
 //! distributed  plans over several of them
 //! ```
 
 mod budget;
 mod connections;
+mod counters;
 mod discovery;
 pub(crate) mod distributed;
 mod error;
@@ -21,6 +23,7 @@ mod facts;
 mod members;
 mod node;
 mod placement;
+mod refusals;
 mod serving;
 mod trust;
 mod watch;
@@ -29,5 +32,5 @@ pub use error::ClusterError;
 pub use facts::NodeFacts;
 pub use members::{Members, Node};
 pub use node::Cluster;
-pub(crate) use node::Presence;
+pub(crate) use node::{ClusterFigures, Presence};
 pub use placement::Placement;

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::budget;
 use super::connections::Connections;
+use super::counters::ClusterCounters;
 use super::discovery::{self, SystemResolver};
-use super::distributed::{Credential, Part};
+use super::distributed::{Credential, Others, Part};
 use super::error::ClusterError;
 use super::facts::{self, NodeFacts};
 use super::members::{Members, Node};
@@ -46,6 +47,26 @@ pub struct Cluster {
     connections: Arc<Connections>,
     members: Arc<Members>,
     watch: Watch,
+    counters: Arc<ClusterCounters>,
+}
+
+/// The cluster in numbers, as this node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClusterFigures {
+    /// Nodes that are listed, this one too.
+    pub(crate) members: u64,
+    /// Of these, those that answer.
+    pub(crate) live: u64,
+    /// Shards that others were asked to pin.
+    pub(crate) pins_asked: u64,
+    /// Of these, those that they did not answer.
+    pub(crate) pins_failed: u64,
+    /// Shards that were pinned for others.
+    pub(crate) pins_served: u64,
+    /// Tasks of other nodes' statements.
+    pub(crate) tasks: u64,
+    /// Calls relayed to other nodes.
+    pub(crate) relayed: u64,
 }
 
 impl Cluster {
@@ -81,6 +102,7 @@ impl Cluster {
             connections,
             members,
             watch,
+            counters: Arc::default(),
         }))
     }
 
@@ -97,7 +119,32 @@ impl Cluster {
     /// This node's part in the plans of an engine, which are spread over the nodes from now on.
     pub(crate) fn part(&self, engine: &Engine) -> Part {
         let credential = Credential::new(AUTHORIZATION, self.trust.credential());
-        Part::new(engine, Arc::clone(&self.members), credential, self.trust.tls())
+        let others = Others {
+            members: Arc::clone(&self.members),
+            connections: Arc::clone(&self.connections),
+            counters: Arc::clone(&self.counters),
+            advertised: self.own.location.is_some(),
+        };
+        Part::new(engine, others, credential, self.trust.tls())
+    }
+
+    /// For metrics.
+    pub(crate) fn figures(&self) -> ClusterFigures {
+        let counters = &self.counters;
+        ClusterFigures {
+            members: self.watch.known().len() as u64 + 1,
+            live: self.members.placement().nodes().len() as u64,
+            pins_asked: counters.pins_asked.now(),
+            pins_failed: counters.pins_failed.now(),
+            pins_served: counters.pins_served.now(),
+            tasks: counters.tasks.now(),
+            relayed: counters.relayed.now(),
+        }
+    }
+
+    /// What this node counts.
+    pub(crate) fn counters(&self) -> &ClusterCounters {
+        &self.counters
     }
 
     /// Serves other nodes: what they ask about this one, and `routes`.

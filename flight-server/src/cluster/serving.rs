@@ -11,6 +11,7 @@ use tonic::service::Routes;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use super::error::ClusterError;
+use super::refusals::Refusals;
 use super::trust::Trust;
 
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -54,10 +55,14 @@ pub(super) async fn serve(
             .client_ca_root(Certificate::from_pem(ca));
         server = server.tls_config(tls).map_err(failed)?;
     }
+    let refusals = Arc::new(Refusals::default());
     let serving = server
         .add_routes(Routes::from(routes.layer(axum::middleware::from_fn(
             move |request: axum::extract::Request, next: axum::middleware::Next| {
                 let admitted = trust.admits(request.headers());
+                if !admitted {
+                    refusals.refused(request.extensions());
+                }
                 async move {
                     if admitted {
                         return Ok(next.run(request).await);

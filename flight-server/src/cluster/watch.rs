@@ -33,6 +33,8 @@ pub(crate) struct Known {
     pub(crate) facts: Option<NodeFacts>,
     /// When it last answered, or was first heard of.
     pub(crate) since: Instant,
+    /// Why it does not answer, as it was last logged.
+    silent: Option<String>,
 }
 
 impl Known {
@@ -108,7 +110,11 @@ impl Watch {
         for node in listed {
             if node != *self.members.own() {
                 let since = Instant::now();
-                known.entry(node).or_insert(Known { facts: None, since });
+                known.entry(node).or_insert(Known {
+                    facts: None,
+                    since,
+                    silent: None,
+                });
             }
         }
         let kept: BTreeSet<Node> = known.keys().cloned().collect();
@@ -139,9 +145,17 @@ impl Watch {
                     *entry = Known {
                         facts: Some(facts),
                         since: Instant::now(),
+                        silent: None,
                     };
                 }
-                Err(error) => tracing::debug!(%error, "a node is silent"),
+                Err(error) => {
+                    // said once, and not every second
+                    let error = error.to_string();
+                    if entry.silent.as_ref() != Some(&error) {
+                        tracing::warn!(%error, "a node is silent");
+                        entry.silent = Some(error);
+                    }
+                }
             }
         }
         let alive = self

@@ -30,6 +30,8 @@ pub struct ClusterSection {
     pub token: Option<Secret>,
     /// All nodes, `HOST:PORT`.
     pub peers: Vec<String>,
+    /// A file with all nodes, one `HOST:PORT` a line, that is read again and again.
+    pub peers_file: Option<PathBuf>,
     /// A name whose addresses are all nodes, `NAME:PORT`.
     pub dns: Option<String>,
     /// TLS between nodes.
@@ -45,6 +47,7 @@ impl Default for ClusterSection {
             advertise: None,
             token: None,
             peers: Vec::new(),
+            peers_file: None,
             dns: None,
             tls: ClusterTlsSection::default(),
         }
@@ -87,6 +90,8 @@ pub struct ClusterConfig {
 pub enum Peers {
     /// These, this node among them or not.
     Static(Vec<Url>),
+    /// Those that stand in a file, one `HOST:PORT` a line; empty lines and what follows `#` say nothing.
+    File(PathBuf),
     /// All addresses of a name.
     Dns {
         /// The name.
@@ -167,14 +172,16 @@ impl Config {
 
 impl ClusterSection {
     fn peers(&self, tls: bool) -> Result<Peers, String> {
-        match (&self.dns, self.peers.as_slice()) {
-            (Some(_), [_, ..]) => Err("cluster: either `peers` or `dns` says who the nodes are, not both".to_owned()),
-            (None, []) => Err("cluster: `peers` (HOST:PORT of all nodes) or `dns` (NAME:PORT) must say who the nodes are".to_owned()),
-            (None, peers) => {
+        match (self.peers.as_slice(), &self.peers_file, &self.dns) {
+            ([], None, None) => Err(
+                "cluster: `peers` (HOST:PORT of all nodes), `peers_file` (a file of such lines) or `dns` (NAME:PORT) must say who the nodes are".to_owned(),
+            ),
+            (peers, None, None) => {
                 let urls = peers.iter().map(|peer| node_url(tls, peer)).collect::<Result<_, _>>();
                 Ok(Peers::Static(urls.map_err(|error| format!("cluster.peers: {error}"))?))
             }
-            (Some(name), []) => {
+            ([], Some(file), None) => Ok(Peers::File(file.clone())),
+            ([], None, Some(name)) => {
                 let url = node_url(tls, name).map_err(|error| format!("cluster.dns: {error}"))?;
                 let host = url.host_str().unwrap_or_default();
                 Ok(Peers::Dns {
@@ -182,6 +189,7 @@ impl ClusterSection {
                     port: url.port_or_known_default().unwrap_or_default(),
                 })
             }
+            _ => Err("cluster: one of `peers`, `peers_file` and `dns` says who the nodes are, not several".to_owned()),
         }
     }
 }

@@ -43,10 +43,6 @@ pub(super) const KEYS: &[(&str, Key)] = &[
         Section(&[("streams", Plain), ("roles", Plain), ("read", Plain), ("write", Plain)]),
     ),
     (
-        "files",
-        Section(&[("endpoint", Text), ("region", Text), ("role_arn", Text), ("external_id", Text)]),
-    ),
-    (
         "catalog",
         Section(&[
             ("path", Text),
@@ -111,6 +107,10 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("queue_timeout", Text),
         ]),
     ),
+    (
+        "lake",
+        Section(&[("endpoint", Text), ("region", Text), ("role_arn", Text), ("external_id", Text)]),
+    ),
     ("tickets", Section(&[("ttl", Text)])),
     ("scratch", Section(&[("keep", Text), ("memory", Text), ("memory_each", Text)])),
     ("metrics", Section(&[("max_shards", Plain)])),
@@ -168,6 +168,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
             ("advertise", Text),
             ("token", Text),
             ("peers", Plain),
+            ("peers_file", Text),
             ("dns", Text),
             ("tls", Section(&[("cert", Text), ("key", Text), ("ca", Text), ("name", Text)])),
         ]),

@@ -12,7 +12,7 @@ use super::cluster::ClusterSection;
 use super::scratch::ScratchSection;
 use super::system::{PricesSection, SystemSection};
 use super::units::{ByteCount, ListenAddr, MemoryShare, duration};
-use crate::engine::{AllowedStreams, Patterns, Place};
+use crate::engine::{AllowedStreams, Patterns, Places};
 
 /// What `serve` runs with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,9 +38,6 @@ pub struct Config {
     /// What statements may name beside what definition files name.
     #[serde(deserialize_with = "section")]
     pub allow: AllowSection,
-    /// How files are reached.
-    #[serde(deserialize_with = "section")]
-    pub files: FilesSection,
     /// How streams are reached; tables can say otherwise.
     #[serde(deserialize_with = "section")]
     pub kinesis: KinesisSection,
@@ -59,6 +56,9 @@ pub struct Config {
     /// Running of statements.
     #[serde(deserialize_with = "section")]
     pub query: QuerySection,
+    /// How the object storage is reached in which files of tables lie.
+    #[serde(deserialize_with = "section")]
+    pub lake: LakeSection,
     /// Tickets handed to clients.
     #[serde(deserialize_with = "section")]
     pub tickets: TicketsSection,
@@ -89,7 +89,6 @@ impl Default for Config {
             auth: None,
             audit: AuditSection::default(),
             allow: AllowSection::default(),
-            files: FilesSection::default(),
             data_dir: "data".into(),
             kinesis: KinesisSection::default(),
             catalog: CatalogSection::default(),
@@ -97,6 +96,7 @@ impl Default for Config {
             segments: SegmentsSection::default(),
             checkpoints: CheckpointsSection::default(),
             query: QuerySection::default(),
+            lake: LakeSection::default(),
             tickets: TicketsSection::default(),
             scratch: ScratchSection::default(),
             metrics: MetricsSection::default(),
@@ -136,17 +136,17 @@ pub struct AllowSection {
     pub roles: Vec<String>,
     /// `s3://BUCKET/PREFIX` and `file:///DIRECTORY` that tables over files may read.
     pub read: Vec<String>,
-    /// Those that COPY may write to.
+    /// Those in which statements may write: COPY, and offload jobs.
     pub write: Vec<String>,
 }
 
-/// `files:`; how the buckets of `allow.read` and `allow.write` are reached. What is absent is AWS's default chain.
+/// `lake:`; how the buckets of `allow.read` and `allow.write` are reached. What is absent is AWS's default chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct FilesSection {
-    /// Endpoint URL.
+pub struct LakeSection {
+    /// Endpoint URL of the object storage.
     pub endpoint: Option<String>,
-    /// Region.
+    /// Region of the object storage, if it is not that of Kinesis.
     pub region: Option<String>,
     /// Role to assume.
     pub role_arn: Option<String>,
@@ -422,9 +422,7 @@ impl Config {
         AllowedStreams::new(&self.allow.streams).map_err(|error| format!("allow.streams: {error}"))?;
         Patterns::new(&self.allow.roles).map_err(|error| format!("allow.roles: {error}"))?;
         for (key, locations) in [("read", &self.allow.read), ("write", &self.allow.write)] {
-            for location in locations {
-                Place::parse(location).map_err(|error| format!("allow.{key}: {error}"))?;
-            }
+            Places::new(locations).map_err(|error| format!("allow.{key}: {error}"))?;
         }
         if self.catalog.default_schema.is_empty() {
             return Err("catalog.default_schema: must not be empty".to_owned());

@@ -99,19 +99,19 @@ const EVERY_KEY: &[Case] = &[
         |c| c.allow.write = vec!["file:///srv/out".into()],
     ),
     (
-        "files: { endpoint: 'http://127.0.0.1:9' }",
-        "SHARDFLIGHT_FILES__ENDPOINT",
+        "lake: { endpoint: 'http://127.0.0.1:9' }",
+        "SHARDFLIGHT_LAKE__ENDPOINT",
         "http://127.0.0.1:9",
-        |c| c.files.endpoint = Some("http://127.0.0.1:9".into()),
+        |c| c.lake.endpoint = Some("http://127.0.0.1:9".into()),
     ),
-    ("files: { region: eu-west-1 }", "SHARDFLIGHT_FILES__REGION", "eu-west-1", |c| {
-        c.files.region = Some("eu-west-1".into())
+    ("lake: { region: eu-west-1 }", "SHARDFLIGHT_LAKE__REGION", "eu-west-1", |c| {
+        c.lake.region = Some("eu-west-1".into())
     }),
-    ("files: { role_arn: r }", "SHARDFLIGHT_FILES__ROLE_ARN", "r", |c| {
-        c.files.role_arn = Some("r".into())
+    ("lake: { role_arn: r }", "SHARDFLIGHT_LAKE__ROLE_ARN", "r", |c| {
+        c.lake.role_arn = Some("r".into())
     }),
-    ("files: { external_id: e }", "SHARDFLIGHT_FILES__EXTERNAL_ID", "e", |c| {
-        c.files.external_id = Some("e".into())
+    ("lake: { external_id: e }", "SHARDFLIGHT_LAKE__EXTERNAL_ID", "e", |c| {
+        c.lake.external_id = Some("e".into())
     }),
     ("segments: { path: /s }", "SHARDFLIGHT_SEGMENTS__PATH", "/s", |c| {
         c.segments.path = Some("/s".into())
@@ -290,7 +290,7 @@ fn dynamodb(config: &mut Config, change: fn(&mut DynamoDbSection)) {
 }
 
 /// Keys that mean nothing without another one.
-const TOGETHER: usize = 1 + 13 + 10;
+const TOGETHER: usize = 1 + 13 + 11;
 
 #[test]
 fn every_key_by_file_and_by_variable() {

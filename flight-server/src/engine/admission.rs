@@ -103,6 +103,14 @@ impl Admission {
         Ok(admitted)
     }
 
+    /// Lets a statement in, unless it would have to wait.
+    pub(super) async fn admit_at_once(self: &Arc<Self>, statement: &str) -> Option<Arc<Admitted>> {
+        let admitted = self.known(statement);
+        let at_once = || async { self.at_once(None).ok_or(()) };
+        admitted.permits.get_or_try_init(at_once).await.ok()?;
+        Some(admitted)
+    }
+
     fn known(self: &Arc<Self>, statement: &str) -> Arc<Admitted> {
         let mut statements = self.statements.lock();
         if let Some(known) = statements.get(statement).and_then(Weak::upgrade) {

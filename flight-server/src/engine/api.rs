@@ -88,6 +88,7 @@ pub struct DoneResult {
 
 /// All that the rows of one endpoint depend on. Opaque to the protocol, which seals it into a ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QueryPart {
     /// Id of the query.
     pub query_id: String,
@@ -121,6 +122,7 @@ pub struct QueryPart {
 
 /// A table of a statement, as it was when the statement was planned.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedTable {
     /// Its name.
     pub name: TableName,

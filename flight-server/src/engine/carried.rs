@@ -25,6 +25,25 @@ impl CarriedError {
         Self::from(EngineError::from(error)).into_datafusion()
     }
 
+    /// Memory and disk are a node's own: where they are used up, the error names it. Any other error goes on as it is.
+    pub(crate) fn exhausted_at(node: &str, error: DataFusionError) -> DataFusionError {
+        if found(&error).is_some() {
+            return error;
+        }
+        match EngineError::of(&error) {
+            EngineError::Query {
+                category: category @ ErrorCategory::ResourceExhausted,
+                message,
+            } => Self {
+                category,
+                message: format!("node {node}: {message}"),
+                lost: None,
+            }
+            .into_datafusion(),
+            _ => error,
+        }
+    }
+
     /// Says that a node is lost.
     pub(crate) fn lost(node: &str, reason: &str) -> DataFusionError {
         let message = format!("node {node} is gone or does not answer: {reason}");
@@ -131,5 +150,23 @@ mod tests {
         };
         assert_eq!(node, "http://10.0.0.7:32020/");
         assert!(message.contains("no answer"), "{message}");
+    }
+
+    #[test]
+    fn a_node_without_room_is_named_by_whoever_hears_of_it_first() {
+        // as the query engine words it, out of a writer's error
+        let spilled = "The used disk space during the spilling process has exceeded the allowable limit of 1 MB.";
+        let full = ArrowError::IoError(spilled.into(), std::io::Error::other(spilled));
+        for error in [
+            DataFusionError::ResourcesExhausted("no memory".into()),
+            DataFusionError::ArrowError(Box::new(full), None),
+        ] {
+            let named = CarriedError::exhausted_at("http://10.0.0.7:32011/", error);
+            let error = EngineError::from(CarriedError::exhausted_at("http://10.0.0.8:32011/", sent(&named)));
+            assert_eq!(error.category(), ErrorCategory::ResourceExhausted, "{error}");
+            assert!(error.to_string().starts_with("node http://10.0.0.7:32011/: "), "{error}");
+        }
+        let other = CarriedError::exhausted_at("http://10.0.0.7:32011/", DataFusionError::Plan("wrong".into()));
+        assert!(matches!(other, DataFusionError::Plan(_)), "{other}");
     }
 }

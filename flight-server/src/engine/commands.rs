@@ -21,6 +21,7 @@ pub(super) fn run(session: &Session, values: &OptionValues, parsed: &ParsedState
         | StatementKind::Call(_)
         | StatementKind::Scratch(_)
         | StatementKind::Copy { .. }
+        | StatementKind::Offload(_)
         | StatementKind::Insert { .. } => Ok(None),
         StatementKind::Set { name, value } => {
             session.check_kept()?;

@@ -5,73 +5,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::common::Result as DfResult;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use shard_reader::PinElsewhere;
+use tokio::task::JoinSet;
 
-use super::carried;
-use super::error::{EngineError, ErrorCategory};
+use super::error::EngineError;
 use super::execute::Batches;
 use super::facts::ExecutionFacts;
+use super::facts_elsewhere::FactsElsewhere;
 use super::functions;
+use super::pins_elsewhere::SharedStream;
 use super::plan::{Engine, Statement};
 use super::scan::Workplace;
 use super::statement_options::OnLimit;
 
 /// How often a statement of which no row was sent yet is begun again because a node was lost.
 const ATTEMPTS: usize = 3;
-
-/// What is heard of the tasks of a statement.
-#[derive(Debug, Default)]
-pub struct FactsElsewhere {
-    /// What they have read, as they say it: text that only the engine understands.
-    said: Mutex<Vec<String>>,
-    /// A node that a task ran on is lost, and why.
-    lost: watch::Sender<Option<(String, String)>>,
-}
-
-impl FactsElsewhere {
-    /// A task has ended, and says so.
-    pub fn add(&self, said: &str) {
-        self.said.lock().push(said.to_owned());
-    }
-
-    /// A task's node speaks no more. The rows that came from it before may be many, so that its end among them would be met late.
-    pub fn failed(&self, error: &DataFusionError) {
-        if let Some(EngineError::NodeLost { node, message }) = carried::found(error) {
-            self.lost.send_replace(Some((node, message)));
-        }
-    }
-
-    /// As soon as a node is lost.
-    async fn lost(&self) -> EngineError {
-        let mut lost = self.lost.subscribe();
-        let known = lost.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
-        match known {
-            Some((node, message)) => EngineError::NodeLost { node, message },
-            // the sender is this one's own, so it is never gone
-            None => std::future::pending().await,
-        }
-    }
-
-    fn settle(&self, facts: &ExecutionFacts) -> Result<(), EngineError> {
-        let said = std::mem::take(&mut *self.said.lock());
-        said.iter().try_for_each(|said| facts.add_carried(said))?;
-        // each task stopped at the limit for itself
-        let (read, most) = (facts.meter().bytes_read(), facts.meter().max_bytes());
-        if read > most {
-            return Err(EngineError::OverLimit {
-                category: ErrorCategory::ResourceExhausted,
-                message: format!("the statement read {read} bytes from Kinesis on all its nodes, and max_bytes is {most}"),
-            });
-        }
-        Ok(())
-    }
-}
 
 /// A plan that is spread over nodes.
 #[derive(Debug)]
@@ -80,6 +33,8 @@ pub struct Spread {
     pub plan: Arc<dyn ExecutionPlan>,
     /// With what it runs.
     pub context: Arc<TaskContext>,
+    /// The nodes that have a part in it, by their addresses.
+    pub nodes: Vec<String>,
 }
 
 /// The other nodes, as far as plans are concerned.
@@ -91,8 +46,21 @@ pub trait Distribution: fmt::Debug + Send + Sync {
     /// For people: which part of the plan runs where.
     fn explained(&self, spread: &Spread) -> String;
 
+    /// Waits until each node of a plan lets tasks of the statement run. From then on `facts` is told what they read; dropping the tasks that tell gives
+    /// the slots back.
+    ///
+    /// # Errors
+    /// A node is lost, or has too many statements that wait.
+    async fn admitted(&self, spread: &Spread, statement: &str, facts: &Arc<FactsElsewhere>) -> Result<JoinSet<()>, EngineError>;
+
     /// A node was lost: it gets no work until it answers again.
     fn lost(&self, node: &str);
+
+    /// Who pins shards of a stream: the nodes that would scan them now.
+    fn pins(&self, stream: SharedStream) -> Arc<dyn PinElsewhere>;
+
+    /// Whether clients are told which node reads an endpoint.
+    fn names_locations(&self) -> bool;
 }
 
 impl Engine {
@@ -111,6 +79,7 @@ impl Engine {
             sources: Arc::clone(self.sources()),
             errors: Arc::clone(self.errors()),
             promises: Arc::clone(self.promises()),
+            slots: Arc::clone(&self.task_slots),
         })
     }
 
@@ -157,10 +126,20 @@ impl Attempts {
             let Some(spread) = self.distribution.spread(plan, &self.state, Arc::clone(&elsewhere)).await? else {
                 break;
             };
+            let admitted = self.distribution.admitted(&spread, self.facts.query_id(), &elsewhere).await;
+            let slots = match admitted {
+                Err(EngineError::NodeLost { node, message }) if attempt < ATTEMPTS => {
+                    tracing::warn!(%node, %message, "beginning a statement without the node");
+                    self.distribution.lost(&node);
+                    continue;
+                }
+                admitted => admitted?,
+            };
+            let most = self.facts.meter().max_bytes();
             let mut rows = execute_stream(spread.plan, spread.context)?;
             let first = tokio::select! {
                 biased;
-                error = elsewhere.lost() => Some(Err(error)),
+                error = elsewhere.broken(most) => Some(Err(error)),
                 first = rows.next() => first.map(|first| first.map_err(EngineError::from)),
             };
             if let Some(Err(EngineError::NodeLost { node, message })) = &first {
@@ -174,7 +153,7 @@ impl Attempts {
                 }
             }
             let distribution = self.distribution;
-            let rest = until_lost(rows, Arc::clone(&elsewhere)).inspect_err(move |error| {
+            let rest = until_broken(rows, Arc::clone(&elsewhere), most, slots).inspect_err(move |error| {
                 if let EngineError::NodeLost { node, .. } = error {
                     distribution.lost(node);
                 }
@@ -188,19 +167,21 @@ impl Attempts {
     }
 }
 
-/// Rows as long as no node is lost; that is told before rows that wait.
-fn until_lost(
+/// Rows as long as no node is lost and no limit passed; that is told before rows that wait. `slots` are held until the end.
+fn until_broken(
     rows: SendableRecordBatchStream,
     elsewhere: Arc<FactsElsewhere>,
+    most: u64,
+    slots: JoinSet<()>,
 ) -> impl Stream<Item = Result<RecordBatch, EngineError>> + Send {
-    stream::unfold(Some(rows), move |rows| {
+    stream::unfold(Some((rows, slots)), move |running| {
         let elsewhere = Arc::clone(&elsewhere);
         async move {
-            let mut rows = rows?;
+            let (mut rows, slots) = running?;
             tokio::select! {
                 biased;
-                error = elsewhere.lost() => Some((Err(error), None)),
-                next = rows.next() => Some((next?.map_err(EngineError::from), Some(rows))),
+                error = elsewhere.broken(most) => Some((Err(error), None)),
+                next = rows.next() => Some((next?.map_err(EngineError::from), Some((rows, slots)))),
             }
         }
     })

@@ -228,6 +228,11 @@ impl From<DataFusionError> for EngineError {
 }
 
 impl EngineError {
+    /// As [`From<DataFusionError>`], of an error that goes on.
+    pub(super) fn of(error: &DataFusionError) -> Self {
+        Self::from_root(error.find_root())
+    }
+
     /// Every variant is named, so that a new one of the query engine is a decision and not an accident.
     fn from_root(error: &DataFusionError) -> Self {
         if let DataFusionError::External(inner) = error
@@ -286,6 +291,9 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<EngineError> {
     None
 }
 
+/// What the query engine says where `spill_disk` is used up.
+const SPILL_FULL: &str = "The used disk space during the spilling process has exceeded the allowable limit";
+
 fn store_category(error: &object_store::Error) -> ErrorCategory {
     match error {
         object_store::Error::NotFound { .. } => ErrorCategory::NotFound,
@@ -308,6 +316,8 @@ fn arrow_category(error: &ArrowError) -> ErrorCategory {
         | ArrowError::SchemaError(_) => ErrorCategory::InvalidArgument,
         ArrowError::NotYetImplemented(_) => ErrorCategory::NotSupported,
         ArrowError::MemoryError(_) => ErrorCategory::ResourceExhausted,
+        // it comes out of a writer, and from another node as text alone
+        ArrowError::IoError(message, _) if message.contains(SPILL_FULL) => ErrorCategory::ResourceExhausted,
         _ => ErrorCategory::Internal,
     }
 }

@@ -82,6 +82,11 @@ impl ExecutionFacts {
         })
     }
 
+    /// Of the statement.
+    pub(super) fn query_id(&self) -> &str {
+        &self.query_id
+    }
+
     /// What kind of statement it is: `query`, unless it was said to be another.
     pub fn kind(&self) -> &'static str {
         self.kind.get().copied().unwrap_or("query")

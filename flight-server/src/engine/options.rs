@@ -44,7 +44,20 @@ impl OptionValue {
 
 /// Options that are set, by name. Values have been checked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, OptionValue>")]
 pub struct OptionValues(BTreeMap<String, OptionValue>);
+
+impl TryFrom<BTreeMap<String, OptionValue>> for OptionValues {
+    type Error = OptionError;
+
+    /// What another version set, and this one does not know, is not left out in silence: rows may depend on it.
+    fn try_from(values: BTreeMap<String, OptionValue>) -> Result<Self, OptionError> {
+        for (name, value) in &values {
+            check_option(name, value)?;
+        }
+        Ok(Self(values))
+    }
+}
 
 impl OptionValues {
     /// The value, if set.
@@ -181,6 +194,12 @@ static SPECS: &[OptionSpec] = &[
         name: "commit_partial",
         default: "false",
         doc: "true: COMMIT moves the checkpoint though endpoints of the transaction were not delivered to the end",
+        parse: boolean,
+    },
+    OptionSpec {
+        name: "dictionaries",
+        default: "false",
+        doc: "true keeps dictionary-encoded columns in results",
         parse: boolean,
     },
     OptionSpec {

@@ -13,11 +13,13 @@ use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use futures::future::try_join_all;
-use shard_reader::{Freshness, PinRequest, ReadErrorKind, ScanStart, SequenceNumber, ShardBounds, ShardInfo, Snapshot};
+use shard_reader::{Freshness, PinRequest, ReadErrorKind, ScanStart, SequenceNumber, ShardBounds, ShardInfo, ShardScope, Snapshot};
 use tokio::time::Instant;
 
 use super::consume::Fixed;
+use super::distribution::Distribution;
 use super::error::EngineError;
+use super::pins_elsewhere::SharedStream;
 use super::plan::Statement;
 use super::scan::{ArrivalSlack, Clues, KnownShard, Reach};
 use super::statement_options::{Freshness as FreshnessOption, StatementOptions};
@@ -103,8 +105,20 @@ impl Needed {
         self.everywhere == Some(Reach::ALL)
     }
 
-    async fn pin(&self, table: &StreamTable, request: &PinRequest, follow: bool) -> Result<Snapshot, EngineError> {
+    async fn pin(
+        &self,
+        table: &StreamTable,
+        request: &PinRequest,
+        follow: bool,
+        among: Option<&dyn Distribution>,
+    ) -> Result<Snapshot, EngineError> {
         let reader = table.reader().await?;
+        if let Some(among) = among {
+            let others = among.pins(SharedStream::new(table.definition(), &reader));
+            let scope = |shard: &ShardInfo| self.of(shard);
+            let scope: Option<&ShardScope<'_>> = if self.is_everything() { None } else { Some(&scope) };
+            return Ok(reader.pin_among(request, scope, others.as_ref()).await?);
+        }
         let pinned = if self.is_everything() {
             reader.pin(request).await
         } else if follow {
@@ -176,8 +190,14 @@ pub(super) fn freshness(options: &StatementOptions) -> Freshness {
     }
 }
 
-/// Pins every table that the statement scans and that no ticket has pinned. What is fixed already stays as it is.
-pub(super) async fn pin(statement: &Statement, arrived: Instant, fixed: &Fixed) -> Result<(), EngineError> {
+/// Pins every table that the statement scans and that no ticket has pinned. What is fixed already stays as it is. `among`: each shard is pinned by the
+/// node that will scan it.
+pub(super) async fn pin(
+    statement: &Statement,
+    arrived: Instant,
+    fixed: &Fixed,
+    among: Option<&dyn Distribution>,
+) -> Result<(), EngineError> {
     let mut references: BTreeMap<TableName, Vec<Reference>> = BTreeMap::new();
     each_scan(&statement.plan, |table, filters| {
         let reference = Reference::new(statement, &table, filters)?;
@@ -200,10 +220,10 @@ pub(super) async fn pin(statement: &Statement, arrived: Instant, fixed: &Fixed) 
             for table in tables {
                 let start = start(statement, &table);
                 let request = PinRequest { start, freshness, arrived };
-                let mut pinned = needed.pin(&table, &request, statement.follow).await;
+                let mut pinned = needed.pin(&table, &request, statement.follow, among).await;
                 if matches!(&pinned, Err(EngineError::Read(error)) if error.kind == ReadErrorKind::Recreated) {
                     // the statement is about the stream that has the name now
-                    pinned = needed.pin(&table, &request, statement.follow).await;
+                    pinned = needed.pin(&table, &request, statement.follow, among).await;
                 }
                 let mut snapshot = pinned?;
                 match &first {

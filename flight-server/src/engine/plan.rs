@@ -26,6 +26,7 @@ use super::fetch_ahead::FetchAheads;
 use super::files::{self, COPY};
 use super::insert::{Cancelling, INSERT, WriteCounts};
 use super::lookup::Lookup;
+use super::offloads::Offloads;
 use super::options::{OptionValue, OptionValues};
 use super::parts::{endpoint_groups, pinned, snapshot_facts, split_parts};
 use super::promises::BrokenPromises;
@@ -38,6 +39,7 @@ use super::sql::{ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use super::statement::{Asker, Statement, Tables};
 use super::statement_options::StatementOptions;
 use super::table::StatementScope;
+use super::task_slots::TaskSlots;
 use super::{commands, explain, parameters, physical, pin, runtime, split, system, view};
 
 /// Kind of a statement that was not planned, or not yet.
@@ -62,7 +64,9 @@ pub struct Engine {
     admission: Arc<Admission>,
     scratch: Scratch,
     pub(super) distribution: OnceLock<Arc<dyn Distribution>>,
+    pub(super) offloads: OnceLock<Arc<dyn Offloads>>,
     pub(super) written: Arc<WriteCounts>,
+    pub(super) task_slots: Arc<TaskSlots>,
 }
 
 impl Engine {
@@ -95,7 +99,9 @@ impl Engine {
             admission: Admission::new(admission),
             scratch,
             distribution: OnceLock::new(),
+            offloads: OnceLock::new(),
             written: Arc::default(),
+            task_slots: TaskSlots::new(admission),
         }))
     }
 
@@ -258,6 +264,12 @@ impl Engine {
             return Ok(Planned::Done(done));
         }
         let _running = self.admit(&arrival.principal, &arrival.id).await?;
+        if let StatementKind::Offload(statement) = &parsed.kind {
+            arrival.kind = "definition";
+            let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
+            let run = self.run_offload(&arrival.principal, &options, statement);
+            return Box::pin(run).await.map(Planned::Done);
+        }
         if let StatementKind::Definition(definition) = &parsed.kind {
             arrival.kind = "definition";
             let options = StatementOptions::resolve(&parsed.hint.over(&values))?;
@@ -301,7 +313,7 @@ impl Engine {
         arrival.tables = statement.names();
         let key = parameters::statement_key(&request.sql, kept.as_ref());
         let fixed = Box::pin(self.fix(&statement, transaction.as_ref(), &key, request.arrived)).await?;
-        pin::pin(&statement, request.arrived, &fixed).await?;
+        pin::pin(&statement, request.arrived, &fixed, self.pinned_among(&statement, per_shard)).await?;
         files::pin(&statement.plan).await?;
         let physical = self.physical(&statement).await?;
         let groups = if per_shard && split::is_per_shard(&physical) {
@@ -418,6 +430,7 @@ impl Engine {
                 promises: Arc::clone(&self.promises),
                 nodes: Arc::clone(&self.config.nodes),
                 checkpoints: Arc::clone(self.consumers.store()),
+                offloads: self.offloads.get().map(Arc::clone),
             },
         );
         let runtime = match files.is_empty() {

@@ -8,7 +8,7 @@ use super::error::EngineError;
 use super::options::OptionValues;
 use super::plan::Engine;
 use super::session::Session;
-use super::sql::{StatementKind, parse};
+use super::sql::{ScratchStatement, StatementKind, parse};
 use super::statement::Asker;
 use super::{commands, definitions, procedures};
 
@@ -50,7 +50,8 @@ impl Engine {
             }
             StatementKind::Copy { .. } => self.prepare_copy(session, parsed, &values).await,
             StatementKind::Insert { .. } => self.prepare_insert(session, parsed, &values).await,
-            StatementKind::Scratch(_) => Ok(Prepared {
+            StatementKind::Scratch(ScratchStatement::CreateTable(_)) => self.prepare_create(session, parsed, &values, bound).await,
+            StatementKind::Scratch(_) | StatementKind::Offload(_) => Ok(Prepared {
                 schema: None,
                 is_update: true,
                 parameters: none(),

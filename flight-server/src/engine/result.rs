@@ -25,7 +25,14 @@ pub(super) fn result_schema(plan: &DFSchema, options: &StatementOptions) -> Sche
 }
 
 fn sent_column(field: &FieldRef, options: &StatementOptions) -> Field {
-    let sent = sent_field(field, options);
+    let sent = match field.data_type() {
+        // whole columns alone: within nested values few drivers know them
+        DataType::Dictionary(keys, values) if options.dictionaries && !options.flat_types => {
+            let values = Box::new(sent_type(values, options));
+            return Field::new(field.name(), DataType::Dictionary(keys.clone(), values), true);
+        }
+        _ => sent_field(field, options),
+    };
     if !options.flat_types {
         return sent;
     }
@@ -147,6 +154,30 @@ mod tests {
             assert!(field.is_nullable(), "{field}");
             assert_eq!(field.data_type(), expected);
         }
+    }
+
+    #[test]
+    fn dictionaries_are_kept_where_that_is_asked_for() {
+        let words = |values| DataType::Dictionary(Box::new(DataType::Int8), Box::new(values));
+        let list = |values| DataType::List(Arc::new(Field::new("item", values, true)));
+        let plan = Schema::new(vec![
+            Field::new("d", words(DataType::Utf8View), false),
+            Field::new("l", list(words(DataType::Utf8)), false),
+        ]);
+        let plan = DFSchema::try_from(plan).expect("a schema");
+        let sent = |options: &StatementOptions| -> Vec<DataType> {
+            let sent = result_schema(&plan, options);
+            assert!(sent.fields().iter().all(|field| field.is_nullable()));
+            sent.fields().iter().map(|field| field.data_type().clone()).collect()
+        };
+        let kept = StatementOptions {
+            dictionaries: true,
+            ..options()
+        };
+        assert_eq!(sent(&options()), [DataType::Utf8, list(DataType::Utf8)]);
+        assert_eq!(sent(&kept), [words(DataType::Utf8), list(DataType::Utf8)]);
+        let flat = StatementOptions { flat_types: true, ..kept };
+        assert_eq!(sent(&flat), [DataType::Utf8, DataType::Utf8]);
     }
 
     #[test]

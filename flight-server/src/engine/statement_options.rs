@@ -94,6 +94,8 @@ pub struct StatementOptions {
     pub timestamp_ns: bool,
     /// Keep view types in results.
     pub string_views: bool,
+    /// Keep dictionaries in results.
+    pub dictionaries: bool,
     /// Columns of results are numbers, booleans, timestamps and text alone.
     pub flat_types: bool,
     /// Endpoints of a result at most.
@@ -159,6 +161,7 @@ impl StatementOptions {
             timestamp_ns: text("timestamp_unit").is_none_or(|unit| unit == "ns"),
             kpl_aggregation: flag("kpl_aggregation", false),
             string_views: flag("string_views", false),
+            dictionaries: flag("dictionaries", false),
             flat_types: flag("flat_types", false),
             max_endpoints: match values.get("max_endpoints") {
                 Some(OptionValue::Int(number)) => usize::try_from(*number).unwrap_or(DEFAULT_MAX_ENDPOINTS),

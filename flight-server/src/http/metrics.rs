@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::facts::{Facts, FactsCollector};
+use super::offloads::{OffloadCollector, OffloadFacts};
 
 /// How a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -89,6 +90,11 @@ impl Metrics {
         self.registry
             .write()
             .register_collector(Box::new(FactsCollector { facts, max_shards }));
+    }
+
+    /// Asks about offload jobs at each scrape.
+    pub fn add_offloads(&self, facts: impl OffloadFacts) {
+        self.registry.write().register_collector(Box::new(OffloadCollector { facts }));
     }
 
     /// All of it, in OpenMetrics text.

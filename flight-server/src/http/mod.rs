@@ -4,6 +4,7 @@
 
 mod facts;
 mod metrics;
+mod offloads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use facts::{ConsumerSample, Facts, ShardSample};
 pub use metrics::{Metrics, Outcome};
+pub use offloads::{OffloadFacts, OffloadSample};
 
 /// What Prometheus and OpenMetrics scrapers ask for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -25,10 +25,10 @@ use super::authentication::AuthenticationLayer;
 use super::backend::Backend;
 use super::caller::Caller;
 use super::parameters::BoundLately;
-use super::relay::RelayLayer;
+use super::relay::{RelayLayer, WasRelayed};
 use super::sealing::Sealer;
 use super::sessions::Sessions;
-use super::statements::{Planning, Sent, schema_message};
+use super::statements::{Planning, Rows, Sent, schema_message};
 use super::tls::Tls;
 use super::{ServiceConfig, metadata, paths, poll, status};
 use crate::engine::Engine;
@@ -77,6 +77,12 @@ impl FlightService {
         AuthenticationLayer::new(Arc::clone(&self.inner.config.authentication), Arc::clone(&self.inner.sealer))
     }
 
+    /// Who is nobody is told nothing, not even what is wrong with his request. A handshake alone is for those who are not known yet.
+    fn known(&self, caller: Caller) -> Result<Caller, Status> {
+        self.inner.sessions.principal(&caller)?;
+        Ok(caller)
+    }
+
     /// Sends calls to the nodes that hold their sessions.
     pub(crate) fn relay_layer(&self) -> RelayLayer {
         RelayLayer::new(self.inner.config.cluster.clone(), Arc::clone(&self.inner.sealer))
@@ -122,7 +128,7 @@ impl Inner {
     }
 
     /// The rows that a metadata command asks for; `None` if it is no metadata command.
-    fn metadata(&self, caller: &Caller, command: &Command) -> Result<Option<RecordBatch>, Status> {
+    pub(super) fn metadata(&self, caller: &Caller, command: &Command) -> Result<Option<RecordBatch>, Status> {
         let principal = self.sessions.principal(caller)?;
         metadata::batch(self.backend.as_ref(), &principal, self.sessions.seen(caller).as_deref(), command).transpose()
     }
@@ -153,7 +159,7 @@ impl Inner {
 }
 
 /// The sentence for a command that has no answer in this call.
-fn no_command(call: &str, command: &Command) -> Status {
+pub(super) fn no_command(call: &str, command: &Command) -> Status {
     let name = command.type_url().rsplit('.').next().unwrap_or_default();
     Status::unimplemented(match command {
         Command::CommandStatementSubstraitPlan(_) => "this server takes SQL, no Substrait plans".to_owned(),
@@ -212,18 +218,18 @@ impl FlightProtocol for FlightService {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let flights = self.inner.flights(&Caller::of(&request), request.get_ref())?;
+        let flights = self.inner.flights(&self.known(Caller::of(&request))?, request.get_ref())?;
         Ok(Response::new(stream::iter(flights.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let caller = Caller::of(&request);
+        let caller = self.known(Caller::of(&request))?;
         let Planning { info, query_id } = self.inner.info(&caller, request.into_inner()).await?;
         Ok(about(info, query_id.as_deref()))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let caller = Caller::polling(&request);
+        let caller = self.known(Caller::polling(&request))?;
         let descriptor = request.into_inner();
         match poll::handle_of(&descriptor) {
             Some(handle) => Ok(Response::new(self.inner.poll_next(&caller, &handle).await?)),
@@ -235,7 +241,7 @@ impl FlightProtocol for FlightService {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let caller = Caller::of(&request);
+        let caller = self.known(Caller::of(&request))?;
         let inner = &self.inner;
         let descriptor = request.into_inner();
         if is_path(&descriptor) {
@@ -266,11 +272,14 @@ impl FlightProtocol for FlightService {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let caller = Caller::of(&request);
-        let messages = match command(&request.into_inner().ticket)? {
+        let caller = self.known(Caller::of(&request))?;
+        let relayed = request.extensions().get::<WasRelayed>().is_some();
+        let messages = match command(&request.get_ref().ticket)? {
             Command::TicketStatementQuery(ticket) => {
-                let (query_id, rows) = self.inner.rows(&caller, &ticket.statement_handle).await?;
-                return Ok(about(rows.boxed(), Some(&query_id)));
+                return match self.inner.rows(&caller, &ticket.statement_handle, relayed).await? {
+                    Rows::Here(query_id, rows) => Ok(about(rows.boxed(), Some(&query_id))),
+                    Rows::At(node) => self.inner.rows_at(&node, request).await,
+                };
             }
             Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
                 return Err(Status::invalid_argument(
@@ -283,7 +292,7 @@ impl FlightProtocol for FlightService {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let caller = Caller::of(&request);
+        let caller = self.known(Caller::of(&request))?;
         let inner = &self.inner;
         let mut messages = request.into_inner();
         let mut first = messages
@@ -319,17 +328,19 @@ impl FlightProtocol for FlightService {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let caller = Caller::of(&request);
+        let caller = self.known(Caller::of(&request))?;
         let bodies = self.inner.act(&caller, request.get_ref()).await?;
         let results = bodies.into_iter().map(|body| Ok(arrow_flight::Result { body }));
         Ok(Response::new(stream::iter(results).boxed()))
     }
 
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.known(Caller::of(&request))?;
         Ok(Response::new(stream::iter(actions::list().into_iter().map(Ok)).boxed()))
     }
 
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.known(Caller::of(&request))?;
         Err(Status::unimplemented(
             "DoExchange: rows are read with DoGet and written with DoPut; nothing here does both at once",
         ))

@@ -1,5 +1,7 @@
 //! Ingest: `CommandStatementIngest` by DoPut.
 
+use std::panic::AssertUnwindSafe;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
@@ -7,14 +9,15 @@ use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandStatementIngest;
 use arrow_flight::sql::{TableExistsOption, TableNotExistOption};
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
-use tonic::Status;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, Stream, StreamExt};
+use tonic::{Code, Status};
 
 use super::caller::Caller;
 use super::flight::Inner;
+use super::parameters::too_large;
 use super::status;
-use crate::engine::{EngineError, IfExists, IfMissing, IngestRequest, parse_option};
+use crate::engine::{EngineError, ErrorCategory, IfExists, IfMissing, IngestRequest, parse_option};
 
 impl Inner {
     /// Writes the rows of a DoPut: how many records were acknowledged. They are read as they are written: a stream that is throttled holds the client up.
@@ -63,41 +66,57 @@ impl Inner {
 
 type Batches = BoxStream<'static, Result<RecordBatch, EngineError>>;
 
-/// The schema of the rows, which comes first, and the rows.
-async fn decoded<S>(rows: S) -> Result<(SchemaRef, Batches), Status>
+/// The messages of a client, decoded. The decoder trusts offsets and lengths that a client made up, and panics on some of them: then, as after any
+/// other error, it is not asked again.
+fn messages<S>(rows: S) -> BoxStream<'static, Result<DecodedPayload, Status>>
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
 {
     // Some clients send the descriptor alone before the schema.
     let messages = rows
         .filter(|message| std::future::ready(!matches!(message, Ok(data) if data.data_header.is_empty())))
-        .map(|message| message.map_err(|status| FlightError::Tonic(Box::new(status))));
-    let mut decoder = FlightDataDecoder::new(messages);
+        .map(|message| message.map_err(|status| FlightError::Tonic(Box::new(too_large(status)))));
+    let broken = |what: String| Status::invalid_argument(format!("the rows cannot be read: {what}"));
+    stream::unfold(Some(FlightDataDecoder::new(messages)), move |decoder| async move {
+        let mut decoder = decoder?;
+        match AssertUnwindSafe(decoder.next()).catch_unwind().await {
+            Ok(None) => None,
+            Ok(Some(Ok(message))) => Some((Ok(message.payload), Some(decoder))),
+            Ok(Some(Err(FlightError::Tonic(status)))) => Some((Err(*status), None)),
+            Ok(Some(Err(error))) => Some((Err(broken(error.to_string())), None)),
+            Err(_) => Some((Err(broken("a message is broken".to_owned())), None)),
+        }
+    })
+    .boxed()
+}
+
+/// The schema of the rows, which comes first, and the rows.
+async fn decoded<S>(rows: S) -> Result<(SchemaRef, Batches), Status>
+where
+    S: Stream<Item = Result<FlightData, Status>> + Send + 'static,
+{
+    let mut messages = messages(rows);
     let schema = loop {
-        let message = match decoder.next().await {
-            Some(Ok(message)) => message,
-            Some(Err(FlightError::Tonic(status))) => return Err(*status),
-            Some(Err(error)) => return Err(Status::invalid_argument(format!("the rows cannot be read: {error}"))),
+        match messages.next().await.transpose()? {
+            Some(DecodedPayload::None) => {}
+            Some(DecodedPayload::Schema(schema)) => break schema,
+            Some(DecodedPayload::RecordBatch(_)) => return Err(Status::invalid_argument("rows came before their schema")),
             None => return Err(Status::invalid_argument("an ingest sends at least the schema of its rows")),
-        };
-        match message.payload {
-            DecodedPayload::None => {}
-            DecodedPayload::Schema(schema) => break schema,
-            DecodedPayload::RecordBatch(_) => return Err(Status::invalid_argument("rows came before their schema")),
         }
     };
-    let batches = decoder.filter_map(|message| async {
+    let batches = messages.filter_map(|message| async {
         match message {
-            Ok(message) => match message.payload {
-                DecodedPayload::RecordBatch(batch) => Some(Ok(batch)),
-                DecodedPayload::None => None,
-                DecodedPayload::Schema(_) => Some(Err(EngineError::Invalid("the schema of the rows came twice".into()))),
-            },
-            Err(FlightError::Tonic(status)) => Some(Err(EngineError::Unavailable(format!(
-                "the client ended its rows: {}",
-                status.message()
-            )))),
-            Err(error) => Some(Err(EngineError::Invalid(format!("the rows cannot be read: {error}")))),
+            Ok(DecodedPayload::RecordBatch(batch)) => Some(Ok(batch)),
+            Ok(DecodedPayload::None) => None,
+            Ok(DecodedPayload::Schema(_)) => Some(Err(EngineError::Invalid("the schema of the rows came twice".into()))),
+            Err(status) => Some(Err(match status.code() {
+                Code::InvalidArgument => EngineError::Invalid(status.message().to_owned()),
+                Code::ResourceExhausted => EngineError::Query {
+                    category: ErrorCategory::ResourceExhausted,
+                    message: status.message().to_owned(),
+                },
+                _ => EngineError::Unavailable(format!("the client ended its rows: {}", status.message())),
+            })),
         }
     });
     Ok((schema, batches.boxed()))

@@ -68,7 +68,7 @@ fn tables(listed: Vec<TableEntry>, command: CommandGetTables) -> Result<RecordBa
     let mut builder = command.into_builder();
     for table in listed {
         // As the rows of `SELECT *` will travel.
-        let schema = stream::wire_schema(&table.arrow_schema)?;
+        let schema = stream::plain_schema(&table.arrow_schema)?;
         let schema = described(&schema, default_of("catalog"), &table.schema, &table.name);
         builder
             .append(default_of("catalog"), &table.schema, &table.name, table_type(table.kind), &schema)

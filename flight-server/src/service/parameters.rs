@@ -148,7 +148,7 @@ where
 }
 
 /// tonic's word for a message above its limit is OUT_OF_RANGE.
-fn too_large(status: Status) -> Status {
+pub(super) fn too_large(status: Status) -> Status {
     match status.code() {
         Code::OutOfRange => Status::resource_exhausted(status.message().to_owned()),
         _ => status,

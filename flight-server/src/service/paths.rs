@@ -36,7 +36,7 @@ impl Inner {
             let path = vec![default_of("catalog").to_owned(), table.schema, table.name];
             FlightInfo::new()
                 .with_descriptor(FlightDescriptor::new_path(path))
-                .try_with_schema(&*stream::wire_schema(&table.arrow_schema)?)
+                .try_with_schema(&*stream::plain_schema(&table.arrow_schema)?)
                 .map_err(|error| status::internal("encoding a schema", &error))
         };
         wanted.map(flight).collect()

@@ -105,3 +105,22 @@ impl Inner {
         Ok(parts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As in `service::tests::formats`.
+    #[test]
+    fn polls_are_read_and_written_as_ever() {
+        use crate::service::tests::formats::{assert_kept, bytes, ignoring};
+        let golden = bytes(include_str!("tests/formats/poll.hex"));
+        let handle: PollHandle = assert_kept(&golden);
+        assert_eq!(
+            (handle.principal.as_str(), handle.info.as_bytes().unwrap().as_slice()),
+            ("ann", &b"info"[..])
+        );
+        // the tickets in it are what rows depend on
+        assert_eq!(ignoring::<PollHandle>(&golden), [""]);
+    }
+}

@@ -1,30 +1,38 @@
 //! A call goes to the node that holds its session.
 //!
 //! A session lives in one node, its home, which its token names. A node that gets a call of a session elsewhere relays it there whole, and the answer
-//! back: so clients need no balancer that keeps them on one node. DoGet is answered where it comes in, since a ticket needs no session. What is
-//! relayed comes in by the cluster's listener, and is answered there whatever its token says: nothing goes round in circles.
+//! back: so clients need no balancer that keeps them on one node. DoGet is answered where it comes in, since a ticket needs no session, unless it reads
+//! scratch tables: their rows are in the memory of the node that planned it, which the ticket names. What is relayed comes in by the cluster's
+//! listener, and is answered there whatever its token or ticket says: nothing goes round in circles.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightData, Ticket};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Request, Response, Status};
 use tower::{Layer, Service};
+use url::Url;
 
 use super::caller::{bearer, session_cookie};
 use super::connection::ConnectionInfo;
+use super::flight::Inner;
 use super::sealing::{SealKind, Sealer};
 use super::sessions::home_in;
 use super::{status, ticket};
-use crate::cluster::{Cluster, Node, Presence};
+use crate::cluster::{Cluster, ClusterError, Node, Presence};
+use crate::engine::QueryPart;
 
 /// Who calls, as the node that was called saw it.
 pub(super) const RELAYED: HeaderName = HeaderName::from_static("shardflight-relayed");
@@ -43,6 +51,10 @@ struct Relayed {
     address: Option<String>,
     certificate: Option<String>,
 }
+
+/// A call that another node relayed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WasRelayed;
 
 /// Sends calls to the nodes that hold their sessions; without a cluster, all are answered here.
 #[derive(Debug, Clone)]
@@ -86,11 +98,16 @@ impl Relay {
                     )));
                 }
             }
-            let request = self.sealed(request)?;
-            let sent = self.cluster.send(&home, request).await;
+            let sent = self.send(&home, request).await?;
             sent.map_err(|error| status::unavailable(format!("the session's {error}; retry")))
         };
         relayed.await.unwrap_or_else(Status::into_http)
+    }
+
+    async fn send(&self, node: &Node, request: http::Request<Body>) -> Result<Result<http::Response<Body>, ClusterError>, Status> {
+        let request = self.sealed(request)?;
+        self.cluster.counters().relayed.add(1);
+        Ok(self.cluster.send(node, request).await)
     }
 
     fn sealed(&self, request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
@@ -200,6 +217,7 @@ fn restore<B>(sealer: &Sealer, request: &mut http::Request<B>) -> Result<(), Sta
     if let Some(shown) = headers.remove(CLIENT_AUTHORIZATION) {
         headers.insert(AUTHORIZATION, shown);
     }
+    request.extensions_mut().insert(WasRelayed);
     request.extensions_mut().insert(ConnectionInfo {
         address: relayed.address.map(Into::into),
         certificate: relayed.certificate.map(Into::into),
@@ -228,6 +246,77 @@ where
             Ok(()) => self.inner.call(request).boxed(),
             Err(refused) => futures::future::ready(Ok(refused.into_http())).boxed(),
         }
+    }
+}
+
+/// The node that keeps rows of scratch tables, for tonic's client.
+#[derive(Debug, Clone)]
+struct Keeper {
+    node: Node,
+    relay: Relay,
+}
+
+impl Service<http::Request<Body>> for Keeper {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let Self { node, relay } = self.clone();
+        async move {
+            let sent = match relay.send(&node, request).await {
+                Ok(sent) => sent.map_err(|error| status::unavailable(format!("the rows of a scratch table are elsewhere: {error}; retry"))),
+                Err(refused) => Err(refused),
+            };
+            Ok(sent.unwrap_or_else(Status::into_http))
+        }
+        .boxed()
+    }
+}
+
+impl Inner {
+    /// The other node that keeps the rows of scratch tables that a ticket reads.
+    pub(crate) fn keeper(&self, part: &QueryPart) -> Option<String> {
+        let own = self.config.cluster.as_ref()?.members().own().to_string();
+        part.scratch.node.clone().filter(|node| *node != own)
+    }
+
+    /// DoGet at the node that keeps the rows, as the client would do it there.
+    pub(crate) async fn rows_at(
+        &self,
+        node: &str,
+        mut request: Request<Ticket>,
+    ) -> Result<Response<BoxStream<'static, Result<FlightData, Status>>>, Status> {
+        let gone = || {
+            Status::failed_precondition(format!(
+                "the rows of a scratch table that this statement reads were kept by node {node}, which is gone; run the statement again"
+            ))
+        };
+        let (cluster, url) = (
+            self.config.cluster.as_ref().ok_or_else(gone)?,
+            Url::parse(node).map_err(|_| gone())?,
+        );
+        let node = Node { url };
+        match cluster.presence(&node) {
+            Presence::Alive => {}
+            Presence::Silent => {
+                return Err(status::unavailable(format!(
+                    "node {node}, which keeps the rows of a scratch table that this statement reads, does not answer; retry"
+                )));
+            }
+            Presence::Gone => return Err(gone()),
+        }
+        let relay = Relay {
+            cluster: Arc::clone(cluster),
+            sealer: Arc::clone(&self.sealer),
+        };
+        request.metadata_mut().remove("content-length");
+        let mut client = FlightServiceClient::new(Keeper { node, relay }).max_decoding_message_size(usize::MAX);
+        Ok(client.do_get(request).await?.map(StreamExt::boxed))
     }
 }
 
@@ -281,5 +370,18 @@ mod tests {
             let refused = restore(&sealer, &mut request).unwrap_err();
             assert_eq!(refused.code(), tonic::Code::Unauthenticated);
         }
+    }
+
+    /// As in `service::tests::formats`.
+    #[test]
+    fn who_calls_is_told_as_ever_from_node_to_node() {
+        use crate::service::tests::formats::{assert_kept, bytes, ignoring};
+        let golden = bytes(include_str!("tests/formats/relayed.hex"));
+        let relayed: Relayed = assert_kept(&golden);
+        assert_eq!(
+            (relayed.address.as_deref(), relayed.certificate.as_deref()),
+            (Some("192.0.2.7"), Some("ann"))
+        );
+        assert_eq!(ignoring::<Relayed>(&golden), [""]);
     }
 }

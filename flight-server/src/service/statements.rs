@@ -17,7 +17,7 @@ use tonic::Status;
 use super::caller::Caller;
 use super::flight::Inner;
 use super::parameters::{LARGEST_BOUND, LARGEST_UPDATE, pack, read_rows, unpack};
-use super::stream::{RowStream, StreamTerms, done_facts, wire_schema};
+use super::stream::{RowStream, StreamTerms, done_facts};
 use super::ticket::{Content, Parked, PreparedHandle, open_ticket, seal_ticket};
 use super::wire::CreatePreparedStatementResult;
 use super::{PREPARED_LIFETIME, status};
@@ -68,6 +68,15 @@ pub(crate) fn said_transaction(id: Option<&Bytes>) -> Result<Option<String>, Sta
         .map_err(|_| Status::failed_precondition("the transaction id is none of this server's"))
 }
 
+/// The rows of a ticket.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// With the id of their query.
+    Here(String, Box<RowStream>),
+    /// Another node keeps what they are read from.
+    At(String),
+}
+
 impl Inner {
     /// GetFlightInfo: plans the statement, and runs it if it is none that reads.
     pub(crate) async fn flight_info(&self, caller: &Caller, sent: Sent<'_>, descriptor: FlightDescriptor) -> Result<Planning, Status> {
@@ -106,7 +115,7 @@ impl Inner {
             .with_descriptor(descriptor)
             .with_ordered(single)
             .with_app_metadata(planned.facts.to_string())
-            .try_with_schema(&*wire_schema(&planned.schema)?)
+            .try_with_schema(&planned.schema)
             .map_err(|error| status::internal("encoding the schema", &error))?;
         for content in planned.contents {
             let locations = match &content {
@@ -129,7 +138,7 @@ impl Inner {
             session, sql, parameters, ..
         } = self.statement(caller, sent)?;
         match self.prepare(caller, &session, &sql, parameters).await?.schema {
-            Some(schema) => wire_schema(&schema),
+            Some(schema) => Ok(schema),
             None => Ok(SchemaRef::new(Schema::empty())),
         }
     }
@@ -143,7 +152,7 @@ impl Inner {
         let result = CreatePreparedStatementResult {
             prepared_statement_handle: handle.seal(&self.sealer, SystemTime::now() + PREPARED_LIFETIME)?,
             dataset_schema: match prepared.schema {
-                Some(schema) => schema_message(&wire_schema(&schema)?)?,
+                Some(schema) => schema_message(&schema)?,
                 None => Bytes::new(),
             },
             parameter_schema: parameter_schema(caller, &prepared.parameters)?,
@@ -206,7 +215,8 @@ impl Inner {
     }
 
     /// DoGet of a ticket that GetFlightInfo gave. Needs no session: whoever shows the ticket as its principal gets its rows.
-    pub(crate) async fn rows(&self, caller: &Caller, handle: &[u8]) -> Result<(String, RowStream), Status> {
+    /// What must be read elsewhere is not read here, unless another node says that it is `relayed`.
+    pub(crate) async fn rows(&self, caller: &Caller, handle: &[u8], relayed: bool) -> Result<Rows, Status> {
         let principal = self.sessions.principal(caller)?;
         let content = open_ticket(&self.sealer, handle, &principal)?;
         let query_id = content.query_id().to_owned();
@@ -217,12 +227,15 @@ impl Inner {
         };
         let rows = match content {
             Content::Part(part) => {
+                if let Some(node) = self.keeper(&part).filter(|_| !relayed) {
+                    return Ok(Rows::At(node));
+                }
                 let execution = timely(caller, self.backend.execute(*part)).await?;
                 RowStream::execution(execution, &terms)?
             }
             Content::Parked(parked) => RowStream::done(parked.open()?, &terms)?,
         };
-        Ok((query_id, rows))
+        Ok(Rows::Here(query_id, Box::new(rows)))
     }
 
     fn statement(&self, caller: &Caller, sent: Sent<'_>) -> Result<Statement, Status> {

@@ -9,6 +9,7 @@
 //!
 //! Dropping the stream, which is what happens when a client goes away, drops the engine's.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +18,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::SchemaRef;
-use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_flight::FlightData;
+use arrow_flight::encode::{DictionaryHandling, FlightDataEncoder, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
-use arrow_flight::{FlightData, utils};
+use arrow_select::dictionary::garbage_collect_any_dictionary;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
@@ -37,16 +41,20 @@ use crate::engine::{DoneResult, Execution, ExecutionFacts};
 /// of five columns are about this much.
 const LARGEST_MESSAGE: usize = 512 << 10;
 
-/// The result schema as it travels: dictionaries as their values.
-pub(crate) fn wire_schema(schema: &SchemaRef) -> Result<SchemaRef, Status> {
-    encoder(schema, stream::empty().boxed())
+/// The schema of a table's rows by default: dictionaries as their values.
+pub(crate) fn plain_schema(schema: &SchemaRef) -> Result<SchemaRef, Status> {
+    FlightDataEncoderBuilder::new()
+        .with_schema(Arc::clone(schema))
+        .build(stream::empty())
         .known_schema()
         .ok_or_else(|| Status::internal("the encoder knows no schema"))
 }
 
+/// Sends what the engine gives as it is: dictionaries are in a result where a statement wants them.
 fn encoder(schema: &SchemaRef, batches: BoxStream<'static, Result<RecordBatch, FlightError>>) -> FlightDataEncoder {
     FlightDataEncoderBuilder::new()
         .with_schema(Arc::clone(schema))
+        .with_dictionary_handling(DictionaryHandling::Resend)
         // The encoder measures whole buffers, of which a batch may be a small slice; we split ourselves.
         .with_max_flight_data_size(usize::MAX)
         .build(batches)
@@ -79,6 +87,12 @@ pub(crate) struct RowStream {
     /// The error of an incomplete result, once its facts are sent.
     incomplete: Option<Status>,
     empty: FlightData,
+    /// Dictionaries without words, until rows bring theirs: a client reads no batch before it has one for each column.
+    dictionaries: Vec<FlightData>,
+    /// Messages that follow the one before without a pause.
+    waiting: VecDeque<FlightData>,
+    /// Whether the schema was sent.
+    begun: bool,
     keep_alive: Duration,
     silence: Pin<Box<Sleep>>,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -118,11 +132,12 @@ impl RowStream {
         terms: &StreamTerms,
     ) -> Result<Self, Status> {
         let encoder = encoder(schema, batches.flat_map(|batch| stream::iter(split(batch))).boxed());
-        let wire = encoder
-            .known_schema()
-            .ok_or_else(|| Status::internal("the encoder knows no schema"))?;
+        let (dictionaries, empty) = empty_messages(schema).map_err(|error| status::internal("encoding an empty batch", &error))?;
         Ok(Self {
-            empty: empty_message(&wire)?,
+            empty,
+            dictionaries,
+            waiting: VecDeque::new(),
+            begun: false,
             encoder: Some(encoder),
             facts: Some(facts),
             incomplete: None,
@@ -136,7 +151,21 @@ impl RowStream {
     fn fail(&mut self, status: Status) -> Poll<Option<Result<FlightData, Status>>> {
         self.encoder = None;
         self.facts = None;
+        self.waiting.clear();
         Poll::Ready(Some(Err(status)))
+    }
+
+    /// The last message, or what a client needs before it.
+    fn last_messages(&mut self) -> Option<FlightData> {
+        let last = self.last_message()?;
+        Some(self.led(last))
+    }
+
+    /// A batch without rows, behind the dictionaries that the client has yet to get.
+    fn led(&mut self, message: FlightData) -> FlightData {
+        self.waiting.extend(self.dictionaries.drain(..));
+        self.waiting.push_back(message);
+        self.waiting.pop_front().unwrap_or_default()
     }
 
     fn last_message(&mut self) -> Option<FlightData> {
@@ -155,6 +184,9 @@ impl Stream for RowStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if let Some(message) = this.waiting.pop_front() {
+            return Poll::Ready(Some(Ok(message)));
+        }
         let Some(encoder) = this.encoder.as_mut() else {
             return Poll::Ready(this.incomplete.take().map(Err));
         };
@@ -172,10 +204,20 @@ impl Stream for RowStream {
             return this.fail(Status::internal(PANICKED));
         };
         let message = match polled {
-            Poll::Ready(Some(Ok(message))) => message,
+            Poll::Ready(Some(Ok(message))) => {
+                // the first message is the schema; the next ones bring dictionaries and rows
+                if std::mem::replace(&mut this.begun, true) {
+                    this.dictionaries.clear();
+                }
+                message
+            }
             Poll::Ready(Some(Err(error))) => {
                 let status = status::encoding(error);
-                return match this.last_message().filter(|_| status.code() == Code::OutOfRange) {
+                let facts = match status.code() {
+                    Code::OutOfRange => this.last_messages(),
+                    _ => None,
+                };
+                return match facts {
                     Some(facts) => {
                         this.encoder = None;
                         this.incomplete = Some(status);
@@ -186,13 +228,14 @@ impl Stream for RowStream {
             }
             Poll::Ready(None) => {
                 this.encoder = None;
-                return Poll::Ready(this.last_message().map(Ok));
+                return Poll::Ready(this.last_messages().map(Ok));
             }
             Poll::Pending => {
                 if this.silence.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                this.empty.clone()
+                let empty = this.empty.clone();
+                this.led(empty)
             }
         };
         let next = Instant::now() + this.keep_alive;
@@ -201,19 +244,21 @@ impl Stream for RowStream {
     }
 }
 
-/// A message of a batch without rows. The encoder itself sends none.
-fn empty_message(schema: &SchemaRef) -> Result<FlightData, Status> {
+/// The messages of a batch without rows: its dictionaries, and itself. The encoder itself sends none.
+fn empty_messages(schema: &SchemaRef) -> Result<(Vec<FlightData>, FlightData), ArrowError> {
+    let (generator, options) = (IpcDataGenerator::default(), IpcWriteOptions::default());
+    let mut tracker = DictionaryTracker::new(false);
+    // numbers the dictionaries as the schema that the encoder sends does
+    generator.schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options);
     let batch = RecordBatch::new_empty(Arc::clone(schema));
-    utils::batches_to_flight_data(schema, vec![batch])
-        .map_err(|error| status::internal("encoding an empty batch", &error))?
-        .pop()
-        .ok_or_else(|| Status::internal("an empty batch gives no message"))
+    let (dictionaries, batch) = generator.encode(&batch, &mut tracker, &options, &mut IpcWriteContext::default())?;
+    Ok((dictionaries.into_iter().map(Into::into).collect(), batch.into()))
 }
 
 /// Pieces of at most [`LARGEST_MESSAGE`] bytes, or of one row, by what the batch itself holds of its buffers.
 fn split(batch: Result<RecordBatch, FlightError>) -> Vec<Result<RecordBatch, FlightError>> {
     let mut pieces = Vec::new();
-    let mut left = vec![batch];
+    let mut left = vec![batch.and_then(with_used_words)];
     while let Some(batch) = left.pop() {
         match batch.and_then(|batch| Ok((sent_bytes(&batch)?, batch))) {
             Err(error) => return vec![Err(error)],
@@ -222,12 +267,27 @@ fn split(batch: Result<RecordBatch, FlightError>) -> Vec<Result<RecordBatch, Fli
                 let rows = batch.num_rows();
                 let step = rows.div_ceil((bytes + bytes / 8).div_ceil(LARGEST_MESSAGE).clamp(2, rows));
                 let starts = (0..rows).step_by(step).rev();
-                left.extend(starts.map(|start| Ok(batch.slice(start, step.min(rows - start)))));
+                left.extend(starts.map(|start| with_used_words(batch.slice(start, step.min(rows - start)))));
             }
             Ok((_, batch)) => pieces.push(Ok(batch)),
         }
     }
     pieces
+}
+
+/// Each dictionary with the words alone that the rows use: it is sent with them, and a piece of a batch has the words of the whole.
+fn with_used_words(batch: RecordBatch) -> Result<RecordBatch, FlightError> {
+    let is_dictionary = |column: &ArrayRef| matches!(column.data_type(), DataType::Dictionary(..));
+    if !batch.columns().iter().any(is_dictionary) {
+        return Ok(batch);
+    }
+    let columns = batch.columns().iter().map(|column| match column.as_any_dictionary_opt() {
+        Some(dictionary) => garbage_collect_any_dictionary(dictionary),
+        None => Ok(Arc::clone(column)),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    // a dictionary is a column: there is one, so the number of rows is known
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
 fn sent_bytes(batch: &RecordBatch) -> Result<usize, FlightError> {

@@ -36,12 +36,14 @@ pub(crate) enum Content {
 
 /// The result of a statement that ran when it was planned.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Parked {
     query_id: String,
     stream: ciborium::Value,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Sealed {
     principal: String,
     content: Content,
@@ -52,6 +54,7 @@ struct Sealed {
 
 /// What a prepared handle holds: nothing of it lives in the server.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PreparedHandle {
     /// The statement.
     pub(crate) sql: String,

@@ -22,7 +22,7 @@ pub use deployment::{chart_renderer, linters};
 pub use go::grafana;
 pub use java::{Java, java};
 pub use node::{Node, node};
-pub use python::{Python, python};
+pub use python::{Python, lake_python, python};
 pub use scratch::scratch_directory;
 
 /// Written last; an environment without it is a half-built one.

@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use super::{prepare, run};
 
 const REQUIREMENTS: &str = include_str!("../../python/requirements.txt");
+const LAKE_REQUIREMENTS: &str = include_str!("../../python/lake_requirements.txt");
 
 /// The built environment.
 #[derive(Debug)]
@@ -20,21 +21,30 @@ pub struct Python {
 pub fn python() -> anyhow::Result<&'static Python> {
     static PYTHON: OnceLock<Result<Python, String>> = OnceLock::new();
     PYTHON
-        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
+        .get_or_init(|| build("python", REQUIREMENTS).map_err(|error| format!("{error:#}")))
         .as_ref()
         .map_err(|error| anyhow!(error.clone()))
 }
 
-fn build() -> anyhow::Result<Python> {
+/// What reads and writes tables of a lake: large packages that the other tests can do without. Built by the first caller.
+pub fn lake_python() -> anyhow::Result<&'static Python> {
+    static PYTHON: OnceLock<Result<Python, String>> = OnceLock::new();
+    PYTHON
+        .get_or_init(|| build("lake", LAKE_REQUIREMENTS).map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow!(error.clone()))
+}
+
+fn build(kind: &str, requirements: &str) -> anyhow::Result<Python> {
     // A virtual environment is bound to its interpreter, so the interpreter is part of the key.
     let interpreter = run(
         Command::new("python3").args(["-c", "import sys; print(sys.executable, sys.version)"]),
         "looking for python3",
     )?;
-    let directory = prepare("python", &[REQUIREMENTS.as_bytes(), interpreter.as_bytes()], |directory| {
+    let directory = prepare(kind, &[requirements.as_bytes(), interpreter.as_bytes()], |directory| {
         run(Command::new("python3").args(["-m", "venv"]).arg(directory), "python3 -m venv")?;
-        let requirements = directory.join("requirements.txt");
-        std::fs::write(&requirements, REQUIREMENTS)?;
+        let list = directory.join("requirements.txt");
+        std::fs::write(&list, requirements)?;
         let pip = |arguments: &[&str]| {
             let mut command = Command::new(directory.join("bin/python"));
             command
@@ -43,10 +53,7 @@ fn build() -> anyhow::Result<Python> {
             command
         };
         // The list is complete, so nothing may be added to it by resolution.
-        run(
-            pip(&["install", "--quiet", "--no-deps", "--requirement"]).arg(&requirements),
-            "pip install",
-        )?;
+        run(pip(&["install", "--quiet", "--no-deps", "--requirement"]).arg(&list), "pip install")?;
         run(&mut pip(&["check"]), "pip check")?;
         Ok(())
     })?;

@@ -1,10 +1,18 @@
-//! Nodes of a cluster that are killed, stopped and restarted while a statement runs on them.
+//! Nodes of a cluster that are killed, stopped, cut off and restarted while statements run on them, and those that are no nodes.
 
+mod commits;
+mod limits;
+mod links;
+mod restarts;
+mod trust;
+mod versions;
+
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray as _, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use aws_sdk_kinesis::primitives::Blob;
@@ -14,12 +22,13 @@ use integration_tests::backends::{Backend, Running};
 use integration_tests::environment::scratch_directory;
 use integration_tests::flight::{Client, Mode};
 use integration_tests::kinesis;
-use integration_tests::spread::Cluster;
+use integration_tests::spread::{Cluster, Place};
 use tonic::Code;
 
 /// As many shards that the chance of a node without any is nil.
 const SHARDS: i32 = 16;
 const RECORDS: i64 = 4000;
+const PACE: &str = "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n";
 
 const GROUPED: &str = "select n % 10 as k, count(*) as c, sum(n) as s from many group by n % 10 order by k";
 /// Sixteen million pairs: rows enough to be on the way for as long as a test needs.
@@ -27,18 +36,27 @@ const PAIRS: &str = "select a.n as a, b.n as b from many a join many b on a.one 
 /// The same, counted after a comparison that no hash shortens: no row leaves before the end.
 const COUNTED: &str = "select count(*) from many a join many b on a.n < b.n";
 
-struct Nodes {
-    cluster: Cluster,
+/// A stream of numbers, and a table of it.
+struct Stream {
+    kinesis: Running,
     directory: PathBuf,
-    _kinesis: Running,
 }
 
-impl Nodes {
-    async fn start(nodes: usize) -> Self {
+impl Stream {
+    async fn new(name: &str) -> Self {
         let kinesis = Backend::Embedded.start().unwrap();
         let client = kinesis::client(&kinesis.endpoint);
         client.create_stream().stream_name("many").shard_count(SHARDS).send().await.unwrap();
-        let numbers: Vec<i64> = (0..RECORDS).collect();
+        let directory = scratch_directory(name).unwrap();
+        define(&directory);
+        let stream = Self { kinesis, directory };
+        stream.put(0..RECORDS).await;
+        stream
+    }
+
+    async fn put(&self, numbers: Range<i64>) {
+        let client = kinesis::client(&self.kinesis.endpoint);
+        let numbers: Vec<i64> = numbers.collect();
         for chunk in numbers.chunks(500) {
             let records = chunk.iter().map(|n| {
                 PutRecordsRequestEntry::builder()
@@ -50,22 +68,37 @@ impl Nodes {
             let put = client.put_records().stream_name("many").set_records(Some(records.collect()));
             assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
         }
-        let directory = scratch_directory("cluster-faults").unwrap();
-        define(&directory);
-        let cluster = Cluster::start(
-            nodes,
-            &directory,
-            &kinesis.endpoint,
-            "reader: { calls_per_second: 1000, bytes_per_second: 1GB }\n",
-        )
-        .unwrap();
-        let nodes = Self {
-            cluster,
-            directory,
-            _kinesis: kinesis,
-        };
+    }
+}
+
+struct Nodes {
+    cluster: Cluster,
+    stream: Stream,
+}
+
+impl Nodes {
+    async fn start(nodes: usize) -> Self {
+        Self::placed(Place::here(nodes).unwrap()).await
+    }
+
+    /// All of these, which share the work.
+    async fn placed(places: Vec<Place>) -> Self {
+        let mut nodes = Self::planned(places).await;
+        nodes.cluster.start_all(&nodes.stream.directory).unwrap();
         nodes.together().await;
         nodes
+    }
+
+    /// None is started yet.
+    async fn planned(places: Vec<Place>) -> Self {
+        let stream = Stream::new("cluster-faults").await;
+        let cluster = Cluster::placed(places, &stream.kinesis.endpoint, PACE).unwrap();
+        Self { cluster, stream }
+    }
+
+    /// Starts a node in the place of one that is gone.
+    fn restart(&mut self, number: usize) {
+        self.cluster.nodes[number] = self.cluster.start_node(number, &self.stream.directory).unwrap();
     }
 
     /// Until all nodes share the work.
@@ -74,12 +107,21 @@ impl Nodes {
     }
 
     async fn client(&self) -> Client {
-        Client::connect(self.cluster.nodes[0].flight, Mode::Single).await.unwrap()
+        self.client_of(0).await
+    }
+
+    async fn client_of(&self, asked: usize) -> Client {
+        Client::connect(self.cluster.nodes[asked].flight, Mode::Single).await.unwrap()
     }
 
     /// The next statement is answered, and right.
     async fn answers(&self) {
-        let answer = self.client().await.query(GROUPED).await.unwrap();
+        self.answers_at(0).await;
+    }
+
+    /// As [`Self::answers`], of this node.
+    async fn answers_at(&self, asked: usize) {
+        let answer = self.client_of(asked).await.query(GROUPED).await.unwrap();
         let mut rows = Vec::new();
         for batch in &answer.batches {
             let column = |at: usize| batch.column(at).as_primitive::<Int64Type>();
@@ -88,6 +130,22 @@ impl Nodes {
         // of the numbers k, k + 10, ... below 4000 there are 400, and their sum is 400 k + 10 (0 + ... + 399)
         let expected: Vec<_> = (0..10).map(|k| (k, 400, 400 * k + 798_000)).collect();
         assert_eq!(rows, expected);
+    }
+
+    /// The first column, of texts, as a node answers.
+    async fn texts(&self, asked: usize, sql: &str) -> Vec<String> {
+        let answer = self.client_of(asked).await.query(sql).await.unwrap();
+        let mut texts = Vec::new();
+        for batch in &answer.batches {
+            let column = arrow::compute::cast(batch.column(0), &DataType::Utf8).unwrap();
+            texts.extend(column.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        texts
+    }
+
+    /// The nodes that answer, as a node sees them.
+    async fn alive(&self, asked: usize) -> Vec<String> {
+        self.texts(asked, "select node from kinesis.system.nodes where alive").await
     }
 
     /// What a statement whose rows are on their way ends with, and how long that took after `harm`: the client gets what was on its way first.
@@ -121,6 +179,13 @@ async fn first_with_rows(rows: &mut FlightRecordBatchStream) -> RecordBatch {
             return batch;
         }
     }
+}
+
+/// Of [`COUNTED`].
+async fn assert_counted(rows: &mut FlightRecordBatchStream) {
+    let batch = first_with_rows(rows).await;
+    // pairs of different numbers, each in one of its two orders
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), RECORDS * (RECORDS - 1) / 2);
 }
 
 /// Five seconds are promised; a machine that is busy with other tests gets twice that.
@@ -160,11 +225,9 @@ async fn a_statement_without_rows_yet_is_begun_again_without_the_lost_node() {
     let mut client = nodes.client().await;
     let mut rows = client.stream(COUNTED).await.unwrap();
     nodes.cluster.nodes[2].process.signal("KILL").unwrap();
-    let batch = first_with_rows(&mut rows).await;
-    // pairs of different numbers, each in one of its two orders
-    assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), RECORDS * (RECORDS - 1) / 2);
+    assert_counted(&mut rows).await;
     nodes.answers().await;
-    nodes.cluster.nodes[2] = nodes.cluster.start_node(2, &nodes.directory).unwrap();
+    nodes.restart(2);
     nodes.together().await;
     nodes.answers().await;
 }

@@ -15,7 +15,7 @@ async fn files_in(storage: StandIn, name: &str) {
     let storage = storage.start_storage("lake").unwrap();
     let directory = scratch_directory(name).unwrap();
     let settings = format!(
-        "files: {{ endpoint: \"{}\", region: us-east-1 }}\nallow: {{ streams: [\"*\"], read: [\"s3://lake/allowed\", \"s3://lake/out\"], write: [\"s3://lake/out\"] }}\n",
+        "lake: {{ endpoint: \"{}\", region: us-east-1 }}\nallow: {{ streams: [\"*\"], read: [\"s3://lake/allowed\", \"s3://lake/out\"], write: [\"s3://lake/out\"] }}\n",
         storage.endpoint
     );
     let mut server = Server::start(&directory, &running.endpoint, &settings).unwrap();

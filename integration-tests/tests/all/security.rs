@@ -20,7 +20,7 @@ const PASSWORD: &str = "s3cr3t-pa55word";
 const TOKEN: &str = "s3cr3t-t0ken";
 
 /// A CA, and a certificate of it for this machine.
-fn certificates(directory: &Path) {
+pub(crate) fn certificates(directory: &Path) {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(DnType::CommonName, "CA of a test");

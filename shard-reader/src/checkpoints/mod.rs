@@ -14,6 +14,8 @@
 
 mod dynamodb;
 mod encoding;
+#[cfg(test)]
+mod formats;
 mod local;
 mod model;
 mod old;

@@ -49,6 +49,7 @@ impl fmt::Display for CheckpointName {
 
 /// A named consumer of a stream. The stream's incarnation is in the head, so that one that was created anew is noticed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// Name of the checkpoint.
     pub name: CheckpointName,
@@ -98,6 +99,7 @@ impl fmt::Display for OwnerToken {
 
 /// How far a shard is consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShardEnd {
     /// Records before this point are consumed.
     pub position: Position,
@@ -107,6 +109,7 @@ pub struct ShardEnd {
 
 /// How far every shard of a stream is consumed. A shard that is not named begins at the trim horizon: it came later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ends {
     /// Every record behind the ends arrived after this time (ms since the epoch). `None`: not known.
     pub as_of_ms: Option<i64>,
@@ -127,6 +130,7 @@ impl Ends {
 
 /// Positions that a consumer was told to start at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Base {
     /// The positions.
     pub ends: Ends,
@@ -170,6 +174,7 @@ impl IterationState {
 
 /// An iteration, as it is stored: written once when it is opened. Its state follows from the head.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Iteration {
     /// Number.
     pub number: IterationNumber,
@@ -188,6 +193,7 @@ pub struct Iteration {
 
 /// The open iteration of a consumer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OpenIteration {
     /// Number.
     pub number: IterationNumber,
@@ -199,6 +205,7 @@ pub struct OpenIteration {
 
 /// The head of a consumer: the one item that decides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// Incarnation of the stream.
     pub stream: StreamIdentity,
@@ -236,6 +243,7 @@ impl Head {
 
 /// A run of a statement: the endpoints that its last planning gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Run {
     /// Id of the query.
     pub query_id: String,

@@ -21,6 +21,7 @@ const MOST_BY: usize = 256;
 
 /// A head as stores keep it, with what only they need to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct StoredHead {
     /// The consumer, as it is named.
     pub(super) consumer: Consumer,

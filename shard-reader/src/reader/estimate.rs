@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::config::ReaderConfig;
@@ -21,7 +22,7 @@ const PAGE_BYTES: u64 = 10 << 20;
 const RELIABLE_PART: f64 = 10.0;
 
 /// Where the figures of a [`ReadEstimate`] come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EstimateSource {
     /// Everything is held: there is nothing to read.
     Held,
@@ -34,7 +35,7 @@ pub enum EstimateSource {
 }
 
 /// What reading a range will take.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReadEstimate {
     /// Bytes of the range that are held in memory.
     pub bytes_in_memory: u64,
@@ -70,7 +71,11 @@ impl StreamContext {
         let state = shard.state.lock();
         let figures = Figures::of(&state, range, now_ms, self.cutoff_ms());
         drop(state);
-        figures.estimate(&self.shared.config)
+        let own = figures.estimate(&self.shared.config);
+        if own.source == EstimateSource::Held {
+            return own;
+        }
+        shard.estimated_elsewhere(range).unwrap_or(own)
     }
 }
 

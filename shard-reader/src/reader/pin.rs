@@ -2,8 +2,10 @@
 //!
 //! Shards are pinned concurrently. New ones come only from shards that end, and a shard's end is told after its children are registered; so when no
 //! pinned shard leaves an unpinned one behind, records acknowledged into brand-new children are in the snapshot too.
+//!
+//! A shard may be another process's to pin (see [`super::elsewhere`]): its answer names the children too. What that one does not answer is pinned here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -13,13 +15,14 @@ use tokio::time::Instant;
 use super::actor::Place;
 use super::answer::{Pinned, Waiter, Want};
 use super::context::StreamContext;
+use super::elsewhere::{PinElsewhere, ShardToPin};
 use super::error::{ReadError, ReadErrorKind};
 use super::shard::{END, Shard};
 use super::snapshot::{Freshness, PinRequest, ShardBounds, ShardPin, ShardRange};
 use crate::{Position, ShardId, ShardInfo, SourceErrorKind};
 
-/// Which shards a statement can need, and what of them.
-pub(super) type Scope<'a> = dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync + 'a;
+/// Which shards a statement can need, and what of them; `None`: nothing of the shard.
+pub type ShardScope<'a> = dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync + 'a;
 
 /// A registered waiter; gone when dropped.
 pub(super) struct WaiterGuard {
@@ -49,7 +52,12 @@ impl Drop for WaiterGuard {
 
 impl StreamContext {
     /// Pins the shards that a scope names, or all.
-    pub(super) async fn pin(self: &Arc<Self>, request: &PinRequest, scope: Option<&Scope<'_>>) -> Result<Vec<ShardPin>, ReadError> {
+    pub(super) async fn pin(
+        self: &Arc<Self>,
+        request: &PinRequest,
+        scope: Option<&ShardScope<'_>>,
+        elsewhere: Option<&dyn PinElsewhere>,
+    ) -> Result<Vec<ShardPin>, ReadError> {
         if self.stop.is_cancelled() {
             return Err(self.stopped());
         }
@@ -70,24 +78,50 @@ impl StreamContext {
         let mut waiting: BTreeMap<ShardId, Arc<Shard>> = BTreeMap::new();
         let mut pins: BTreeMap<ShardId, Option<ShardPin>> = BTreeMap::new();
         let mut pinning = FuturesUnordered::new();
+        let mut asked = BTreeSet::new();
+        let mut left: Vec<ShardToPin> = Vec::new();
+        let mut asking = FuturesUnordered::new();
         let stalled = tokio::time::sleep(patience);
         tokio::pin!(stalled);
         loop {
+            let mut here = Vec::new();
+            let mut of_others: BTreeMap<Arc<str>, Vec<ShardToPin>> = BTreeMap::new();
             for shard in self.shards_since(&mut registered).unwrap_or_default() {
-                if pins.contains_key(&shard.id) || waiting.contains_key(&shard.id) {
+                if pins.contains_key(&shard.id) || waiting.contains_key(&shard.id) || asked.contains(&shard.id) {
                     continue;
                 }
                 let bounds = match scope {
                     Some(scope) => scope(&shard.info.lock()),
                     None => Some(ShardBounds::default()),
                 };
-                if let Some(bounds) = bounds {
-                    pinning.push(Box::pin(self.pin_shard(Arc::clone(&shard), Waiter::new(*request, bounds))));
-                    waiting.insert(shard.id.clone(), shard);
-                    stalled.as_mut().reset(Instant::now() + patience);
-                } else {
+                let Some(bounds) = bounds else {
                     pins.insert(shard.id.clone(), None);
+                    continue;
+                };
+                let to_pin = ShardToPin {
+                    shard: shard.id.clone(),
+                    bounds,
+                };
+                match elsewhere.and_then(|others| others.owner(&shard.id)) {
+                    Some(owner) => of_others.entry(owner).or_default().push(to_pin),
+                    None => here.push(to_pin),
                 }
+            }
+            if let Some(others) = elsewhere {
+                for (owner, shards) in of_others {
+                    asked.extend(shards.iter().map(|to_pin| to_pin.shard.clone()));
+                    asking.push(Box::pin(async move {
+                        let pinned = others.pin(&owner, request, &shards).await;
+                        (shards, pinned)
+                    }));
+                }
+            }
+            here.append(&mut left);
+            for to_pin in here {
+                let shard = self.shard(&to_pin.shard);
+                pinning.push(Box::pin(self.pin_shard(Arc::clone(&shard), Waiter::new(*request, to_pin.bounds))));
+                waiting.insert(to_pin.shard, shard);
+                stalled.as_mut().reset(Instant::now() + patience);
             }
             tokio::select! {
                 biased;
@@ -99,6 +133,14 @@ impl StreamContext {
                     waiting.remove(&id);
                     pins.insert(id, pinned?);
                     stalled.as_mut().reset(Instant::now() + patience);
+                }
+                Some((shards, pinned)) = asking.next() => {
+                    let (theirs, ours) = self.of_others(request, shards, pinned);
+                    if !theirs.is_empty() {
+                        stalled.as_mut().reset(Instant::now() + patience);
+                    }
+                    pins.extend(theirs.into_iter().map(|(id, pin)| (id, Some(pin))));
+                    left = ours;
                 }
                 () = &mut stalled, if !waiting.is_empty() => {
                     let failing = waiting.values().find(|shard| shard.state.lock().failing.is_some());
@@ -141,7 +183,7 @@ impl StreamContext {
     }
 
     /// The shard with its range; `None`: the shard is gone from the service.
-    async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, waiter: Waiter) -> (ShardId, Result<Option<ShardPin>, ReadError>) {
+    pub(super) async fn pin_shard(self: &Arc<Self>, shard: Arc<Shard>, waiter: Waiter) -> (ShardId, Result<Option<ShardPin>, ReadError>) {
         let pinned = match self.wait_for(&shard, waiter, None).await {
             Ok(pinned) => Ok(Some(shard_pin(&shard, pinned, self.cutoff_ms()))),
             Err(error) if error.kind == ReadErrorKind::NotFound => {

@@ -14,6 +14,7 @@ use super::answer::Waiter;
 use super::arrivals::Arrivals;
 use super::counters::Counters;
 use super::coverage::Coverage;
+use super::elsewhere::Estimated;
 use super::error::ReadError;
 use super::following::Following;
 use super::seen::Seen;
@@ -38,6 +39,8 @@ pub(super) struct Shard {
     pub(super) version: watch::Sender<u64>,
     /// Wakes the shard's task.
     pub(super) wake: Notify,
+    /// What the process that pinned it last, if that is another one, said of reading the range.
+    pub(super) elsewhere: Mutex<Option<Estimated>>,
 }
 
 /// The furthest that is known to be complete.
@@ -296,6 +299,7 @@ impl Shard {
             state: Mutex::new(ShardState::new(storage)),
             version: watch::Sender::new(0),
             wake: Notify::new(),
+            elsewhere: Mutex::default(),
         });
         let holder: Arc<dyn SegmentHolder> = Arc::<Self>::clone(&shard);
         budget.register(Arc::downgrade(&holder));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{HashRange, Position, SequenceNumber, ShardId, StreamIdentity};
 
 /// Where a statement begins to read; resolved to a position when pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanStart {
     /// The oldest record kept.
     TrimHorizon,
@@ -20,7 +20,7 @@ pub enum ScanStart {
 }
 
 /// How new the end of a snapshot must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Freshness {
     /// Complete to when the statement arrived.
     Latest,
@@ -44,7 +44,7 @@ pub struct PinRequest {
 /// What a statement can need of one shard: it saves reading, and decides nothing about a record. What lies outside may be in the range all the same.
 ///
 /// Points are moved only by what the service says: to a record that is there, or to the first record that arrived at or after a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardBounds {
     /// Records with a lower sequence number are not needed.
     pub from: Option<SequenceNumber>,
@@ -59,6 +59,7 @@ pub struct ShardBounds {
 /// A shard and the records strictly between two points. The points name records of the shard (or its horizon): an arbitrary number cannot be told from
 /// a record that expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShardRange {
     /// Shard.
     pub shard: ShardId,
@@ -86,6 +87,7 @@ pub enum TipKind {
 
 /// The pinned range of one shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShardPin {
     /// What to read.
     pub range: ShardRange,
@@ -103,6 +105,7 @@ pub struct ShardPin {
 
 /// The ranges of all shards of a stream, fixed for one statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Snapshot {
     /// Which incarnation of which stream.
     pub stream: StreamIdentity,

@@ -9,11 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{Shared, StreamContext};
 use super::counters::ShardCounters;
+use super::elsewhere::{PinElsewhere, PinsForAnother, ShardToPin};
 use super::error::ReadError;
 use super::estimate::ReadEstimate;
 use super::follow::FollowScan;
 use super::meter::StatementMeter;
 use super::newest::NewestScan;
+use super::pin::ShardScope;
 use super::scan::ShardScan;
 use super::snapshot::{PinRequest, ShardBounds, ShardPin, ShardRange, Snapshot};
 use super::storing::StreamStorage;
@@ -117,7 +119,7 @@ impl StreamReader {
     /// # Errors
     /// When a shard's tip cannot be reached within `pin_timeout` (it is named), or the service refuses.
     pub async fn pin(&self, request: &PinRequest) -> Result<Snapshot, ReadError> {
-        let shards = self.context.pin(request, None).await?;
+        let shards = self.context.pin(request, None, None).await?;
         Ok(self.snapshot(shards))
     }
 
@@ -131,8 +133,27 @@ impl StreamReader {
         request: &PinRequest,
         scope: &(dyn Fn(&ShardInfo) -> Option<ShardBounds> + Send + Sync),
     ) -> Result<Snapshot, ReadError> {
-        let shards = self.context.pin(request, Some(scope)).await?;
+        let shards = self.context.pin(request, Some(scope), None).await?;
         Ok(self.snapshot(shards))
+    }
+
+    /// As [`StreamReader::pin`], or [`StreamReader::pin_scope`] with a scope; shards of others are pinned by them, and here what they do not answer.
+    ///
+    /// # Errors
+    /// As for [`StreamReader::pin`].
+    pub async fn pin_among(
+        &self,
+        request: &PinRequest,
+        scope: Option<&ShardScope<'_>>,
+        others: &dyn PinElsewhere,
+    ) -> Result<Snapshot, ReadError> {
+        let shards = self.context.pin(request, scope, Some(others)).await?;
+        Ok(self.snapshot(shards))
+    }
+
+    /// Pins shards for another process, until a moment. What is unknown here, or fails, is not in the answer.
+    pub async fn pin_for_another(&self, request: &PinRequest, shards: &[ShardToPin], until: Instant) -> PinsForAnother {
+        self.context.pin_for_another(request, shards, until).await
     }
 
     fn snapshot(&self, shards: Vec<ShardPin>) -> Snapshot {

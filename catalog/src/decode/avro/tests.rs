@@ -244,7 +244,8 @@ fn refused_definitions() {
         ("framing: datum", "a datum alone needs"),
         ("framing: confluent", "headers name a schema"),
         ("framing: confluent, schema: '\"long\"'", "headers name one of several schemas"),
-        ("framing: container, schema: '\"long\"'", "containers bring their own"),
+        ("framing: container, registry: { 7: '\"long\"' }", "containers bring their own"),
+        ("framing: container, schema: '\"lung\"'", "no type `lung`"),
         ("framing: glue, registry: { 7: '\"long\"' }", "`7` is not the UUID"),
         ("framing: confluent, registry: { x: '\"long\"' }", "`x` is not the number"),
         (

@@ -127,9 +127,9 @@ fn named(node: &Url, error: DataFusionError) -> DataFusionError {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<tonic::Status>() {
             Ok(status) => CarriedError::lost(node.as_str(), &chain(status.as_ref())),
-            Err(inner) => DataFusionError::External(inner),
+            Err(inner) => CarriedError::exhausted_at(node.as_str(), DataFusionError::External(inner)),
         },
-        error => error,
+        error => CarriedError::exhausted_at(node.as_str(), error),
     }
 }
 

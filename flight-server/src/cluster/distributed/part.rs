@@ -9,9 +9,13 @@ use tonic::transport::ClientTlsConfig;
 
 use super::channels::{Channels, Credential};
 use super::peers::Peers;
+use super::pins;
+use super::slots;
 use super::spreading::Spreading;
 use super::worker::worker;
 use crate::cluster::Members;
+use crate::cluster::connections::Connections;
+use crate::cluster::counters::ClusterCounters;
 use crate::engine::Engine;
 
 /// Spreads the plans of an engine over nodes, and runs tasks for them.
@@ -21,21 +25,39 @@ pub(crate) struct Part {
     routes: Router,
 }
 
+/// What a node has of others.
+#[derive(Debug, Clone)]
+pub(crate) struct Others {
+    pub(crate) members: Arc<Members>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) counters: Arc<ClusterCounters>,
+    /// Clients are told where nodes are.
+    pub(crate) advertised: bool,
+}
+
 impl Part {
-    /// From now on the engine's plans are spread over those of `members` that answer.
-    pub(crate) fn new(engine: &Engine, members: Arc<Members>, credential: Credential, tls: Option<ClientTlsConfig>) -> Self {
+    /// From now on the engine's plans are spread over those of the members that answer.
+    pub(crate) fn new(engine: &Engine, others: Others, credential: Credential, tls: Option<ClientTlsConfig>) -> Self {
         let channels = Channels::new(credential, tls);
-        let peers = Peers::new(members, Arc::clone(&channels));
-        engine.set_distribution(Spreading::new(Arc::clone(&peers)));
+        let peers = Peers::new(Arc::clone(&others.members), Arc::clone(&channels));
+        let worker = worker(engine, channels, &others);
+        let pins = pins::routes(engine.workplace(), Arc::clone(&others.counters));
+        let slots = Arc::clone(&engine.workplace().slots);
+        engine.set_distribution(Spreading::new(Arc::clone(&peers), others, Arc::clone(&slots)));
         Self {
             peers,
-            routes: routes(worker(engine, channels)),
+            routes: routes(worker).merge(pins).merge(slots::routes(slots)),
         }
     }
 
     /// What other nodes call. For the cluster's own listener, which lets in nobody else.
     pub(crate) fn routes(&self) -> Router {
         self.routes.clone()
+    }
+
+    #[cfg(test)]
+    pub(super) fn peers(&self) -> &Arc<Peers> {
+        &self.peers
     }
 
     /// Keeps asking which nodes can run tasks, until `stop`.

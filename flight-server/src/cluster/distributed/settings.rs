@@ -5,6 +5,8 @@ use datafusion::common::{Result as DfResult, extensions_options, internal_err};
 use datafusion::config::ConfigExtension;
 use datafusion::prelude::SessionConfig;
 
+use crate::cluster::Node;
+
 /// The zone of a statement that names none.
 const UTC: &str = "+00:00";
 
@@ -17,6 +19,8 @@ extensions_options! {
         pub batch_size: usize, default = 8192
         /// Partitions of an operator.
         pub target_partitions: usize, default = 1
+        /// The node where it was asked for.
+        pub node: String, default = String::new()
     }
 }
 
@@ -26,17 +30,19 @@ impl ConfigExtension for StatementSettings {
 
 impl StatementSettings {
     /// Of a statement that is to be spread.
-    pub(super) fn of(config: &SessionConfig) -> Self {
+    pub(super) fn of(config: &SessionConfig, node: &Node) -> Self {
         let execution = &config.options().execution;
         Self {
             time_zone: execution.time_zone.clone().unwrap_or_else(|| UTC.to_owned()),
             batch_size: execution.batch_size.into(),
             target_partitions: execution.target_partitions,
+            node: node.url.to_string(),
         }
     }
 
     /// The configuration of a task of the statement whose settings came with it.
-    pub(super) fn applied(config: SessionConfig) -> DfResult<SessionConfig> {
+    /// And that node.
+    pub(super) fn applied(config: SessionConfig) -> DfResult<(SessionConfig, String)> {
         let settings = config
             .options()
             .extensions
@@ -49,7 +55,7 @@ impl StatementSettings {
             .with_batch_size(settings.batch_size)
             .with_target_partitions(settings.target_partitions);
         config.options_mut().execution.time_zone = Some(settings.time_zone);
-        Ok(config)
+        Ok((config, settings.node))
     }
 }
 
@@ -61,8 +67,12 @@ mod tests {
     fn a_task_runs_with_its_statements_settings_or_not_at_all() {
         let mut asked = SessionConfig::new().with_batch_size(100).with_target_partitions(3);
         asked.options_mut().execution.time_zone = Some("+09:00".to_owned());
-        let came = SessionConfig::new().with_option_extension(StatementSettings::of(&asked));
-        let task = StatementSettings::applied(came).unwrap();
+        let node = Node {
+            url: url::Url::parse("http://10.0.0.1:32011/").unwrap(),
+        };
+        let came = SessionConfig::new().with_option_extension(StatementSettings::of(&asked, &node));
+        let (task, asked_by) = StatementSettings::applied(came).unwrap();
+        assert_eq!(asked_by, node.to_string());
         assert_eq!((task.batch_size(), task.target_partitions()), (100, 3));
         assert_eq!(task.options().execution.time_zone.as_deref(), Some("+09:00"));
         for nothing in [

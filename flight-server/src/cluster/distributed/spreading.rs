@@ -19,25 +19,33 @@ use datafusion_distributed::{
     RouteTasksEventResponse, ScaleUpLeafNodeEvent, ScaleUpLeafNodeEventResponse, SessionStateBuilderExt, WorkerResolver,
     display_plan_ascii,
 };
+use shard_reader::PinElsewhere;
+use tokio::task::JoinSet;
 use url::Url;
 
 use super::allowed::keeps_here;
 use super::channels::Resolver;
 use super::codec::ScanCodec;
+use super::part::Others;
 use super::peers::Peers;
+use super::pins::Owners;
 use super::settings::StatementSettings;
+use super::slots;
 use crate::cluster::{Node, Placement};
-use crate::engine::{Distribution, FactsElsewhere, ShardScanExec, Spread};
+use crate::engine::{Distribution, EngineError, FactsElsewhere, ShardScanExec, SharedStream, Spread, TaskSlots};
 
 /// Spreads plans over the nodes that answer.
 #[derive(Debug)]
 pub(crate) struct Spreading {
     peers: Arc<Peers>,
+    others: Others,
+    /// This node's own.
+    slots: Arc<TaskSlots>,
 }
 
 impl Spreading {
-    pub(crate) fn new(peers: Arc<Peers>) -> Arc<Self> {
-        Arc::new(Self { peers })
+    pub(crate) fn new(peers: Arc<Peers>, others: Others, slots: Arc<TaskSlots>) -> Arc<Self> {
+        Arc::new(Self { peers, others, slots })
     }
 }
 
@@ -147,7 +155,7 @@ impl Distribution for Spreading {
         }
         let (counting, scaling, routing) = (Arc::clone(&assignment), Arc::clone(&assignment), Arc::clone(&assignment));
         let config = state.config().clone();
-        let settings = StatementSettings::of(&config);
+        let settings = StatementSettings::of(&config, self.peers.own());
         let config = config
             .with_distributed_option_extension(settings)
             .with_distributed_worker_resolver(Homes(assignment.homes.iter().map(|node| node.url.clone()).collect()))
@@ -172,14 +180,41 @@ impl Distribution for Spreading {
             .build();
         let plan = state.query_planner().create_physical_plan(&LogicalPlan::default(), &state).await?;
         let context = state.task_ctx();
-        Ok(is_spread(&plan).then_some(Spread { plan, context }))
+        let nodes = assignment.homes.iter().map(Node::to_string).collect();
+        Ok(is_spread(&plan).then_some(Spread { plan, context, nodes }))
     }
 
     fn explained(&self, spread: &Spread) -> String {
         display_plan_ascii(spread.plan.as_ref(), false)
     }
 
+    async fn admitted(&self, spread: &Spread, statement: &str, facts: &Arc<FactsElsewhere>) -> Result<JoinSet<()>, EngineError> {
+        let own = self.peers.own();
+        let mut others = Vec::new();
+        for node in &spread.nodes {
+            let url = Url::parse(node).map_err(|error| EngineError::Internal(error.to_string()))?;
+            others.push(Node { url });
+        }
+        others.retain(|node| node != own);
+        others.sort();
+        slots::take(&self.others.connections, &others, self.slots.own(statement), statement, facts).await
+    }
+
     fn lost(&self, node: &str) {
         self.peers.lost(node);
+    }
+
+    fn pins(&self, stream: SharedStream) -> Arc<dyn PinElsewhere> {
+        Arc::new(Owners {
+            stream,
+            placement: self.peers.placement(),
+            peers: Arc::clone(&self.peers),
+            connections: Arc::clone(&self.others.connections),
+            counters: Arc::clone(&self.others.counters),
+        })
+    }
+
+    fn names_locations(&self) -> bool {
+        self.others.advertised
     }
 }

@@ -1,7 +1,9 @@
 //! Statements over two and three nodes in one process, each with readers of its own, that call each other over loopback.
 
 mod failures;
+mod pinning;
 mod rows;
+mod slots;
 mod trust;
 
 use std::collections::BTreeSet;
@@ -12,7 +14,6 @@ use async_trait::async_trait;
 use catalog::{DirectoryCatalog, KinesisOverrides};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion_distributed::Worker;
 use futures::TryStreamExt;
 use shard_reader::checkpoints::LocalCheckpoints;
 use shard_reader::{MemorySource, ReaderConfig, Readers, ShardSource};
@@ -23,13 +24,16 @@ use url::Url;
 
 use super::channels::Channels;
 use super::peers::Peers;
-use super::spreading::Spreading;
 use super::worker::worker;
 use super::*;
+use crate::cluster::connections::Connections;
+use crate::cluster::counters::ClusterCounters;
 use crate::cluster::serving;
 use crate::cluster::trust::Trust;
 use crate::cluster::{Members, Node};
-use crate::engine::{Engine, EngineConfig, EngineError, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest};
+use crate::engine::{
+    AdmissionLimits, Engine, EngineConfig, EngineError, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest,
+};
 
 const TOKEN: &str = "a token of thirty-two characters";
 
@@ -65,6 +69,10 @@ struct Lone {
 
 impl Lone {
     fn new(source: &Arc<MemorySource>) -> Self {
+        Self::with(source, AdmissionLimits::default())
+    }
+
+    fn with(source: &Arc<MemorySource>, admission: AdmissionLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("table.yaml"), TABLE).unwrap();
         let catalog = Arc::new(DirectoryCatalog::new(directory.path(), "default"));
@@ -81,6 +89,7 @@ impl Lone {
         let config = EngineConfig {
             spill_disk: 1 << 20,
             target_partitions: 2,
+            admission,
             ..EngineConfig::new(directory.path().to_path_buf())
         };
         let store = Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb")));
@@ -135,8 +144,29 @@ struct Member {
     lone: Lone,
     node: Node,
     peers: Arc<Peers>,
+    counters: Arc<ClusterCounters>,
     stop: CancellationToken,
     serving: JoinSet<()>,
+}
+
+fn others(own: &Node, nodes: &[Node]) -> Others {
+    Others {
+        members: Arc::new(Members::new(own.clone(), nodes.to_vec())),
+        connections: Arc::new(Connections::new(Trust::of_token(TOKEN))),
+        counters: Arc::default(),
+        advertised: false,
+    }
+}
+
+/// So many records `{n, word}` over so many shards.
+fn stream(shards: usize, rows: i64) -> Arc<MemorySource> {
+    let source = Arc::new(MemorySource::new(shards));
+    let ids = source.shard_ids();
+    for n in 0..rows {
+        let record = format!("{{\"n\":{n},\"word\":\"w{}\"}}", n % 5);
+        source.put(&ids[n as usize % ids.len()], "key", record.as_bytes()).unwrap();
+    }
+    source
 }
 
 struct Cluster {
@@ -145,16 +175,21 @@ struct Cluster {
 }
 
 /// Serves a worker until `stop`, and gives its address.
-fn serve(listener: TcpListener, worker: Worker, stop: CancellationToken, serving: &mut JoinSet<()>) {
+fn serve(listener: TcpListener, routes: axum::Router, stop: CancellationToken, serving: &mut JoinSet<()>) {
     let trust = Arc::new(Trust::of_token(TOKEN));
     serving.spawn(async move {
-        let served = serving::serve(listener, part::routes(worker), trust, None, stop, Duration::ZERO);
+        let served = serving::serve(listener, routes, trust, None, stop, Duration::ZERO);
         served.await.expect("it serves");
     });
 }
 
 impl Cluster {
     async fn new(nodes: usize, source: Arc<MemorySource>) -> Self {
+        Self::of(nodes, source, None, AdmissionLimits::default()).await
+    }
+
+    /// The second node answers what it is asked to pin by other routes than its own, if there are any.
+    async fn of(nodes: usize, source: Arc<MemorySource>, mut pins: Option<axum::Router>, admission: AdmissionLimits) -> Self {
         let mut listeners = Vec::new();
         for _ in 0..nodes {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -167,16 +202,23 @@ impl Cluster {
             .collect();
         let mut members = Vec::new();
         for (listener, node) in listeners.into_iter().zip(&urls) {
-            let lone = Lone::new(&source);
-            let channels = Channels::new(credential(TOKEN), None);
-            let peers = Peers::new(Arc::new(Members::new(node.clone(), urls.clone())), Arc::clone(&channels));
-            lone.engine.set_distribution(Spreading::new(Arc::clone(&peers)));
+            let lone = Lone::with(&source, admission);
+            let others = others(node, &urls);
+            let counters = Arc::clone(&others.counters);
+            let part = Part::new(&lone.engine, others.clone(), credential(TOKEN), None);
+            let routes = match pins.take_if(|_| members.len() == 1) {
+                Some(pins) => part::routes(worker(&lone.engine, Channels::new(credential(TOKEN), None), &others))
+                    .merge(pins)
+                    .merge(super::slots::routes(Arc::clone(&lone.engine.workplace().slots))),
+                None => part.routes(),
+            };
             let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
-            serve(listener, worker(&lone.engine, channels), stop.clone(), &mut serving);
+            serve(listener, routes, stop.clone(), &mut serving);
             members.push(Member {
                 lone,
                 node: node.clone(),
-                peers,
+                peers: Arc::clone(part.peers()),
+                counters,
                 stop,
                 serving,
             });
@@ -190,13 +232,7 @@ impl Cluster {
 
     /// With `rows` records `{n, word}` over so many shards.
     async fn with_rows(nodes: usize, shards: usize, rows: i64) -> Self {
-        let source = Arc::new(MemorySource::new(shards));
-        let ids = source.shard_ids();
-        for n in 0..rows {
-            let record = format!("{{\"n\":{n},\"word\":\"w{}\"}}", n % 5);
-            source.put(&ids[n as usize % ids.len()], "key", record.as_bytes()).unwrap();
-        }
-        Self::new(nodes, source).await
+        Self::new(nodes, stream(shards, rows)).await
     }
 
     fn first(&self) -> &Lone {

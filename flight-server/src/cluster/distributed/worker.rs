@@ -12,15 +12,19 @@ use datafusion_distributed::{
 use super::allowed::refused;
 use super::channels::{Channels, Resolver};
 use super::codec::ScanCodec;
+use super::part::Others;
 use super::peers::VERSION;
 use super::settings::StatementSettings;
+use crate::cluster::counters::ClusterCounters;
 use crate::engine::{CarriedError, Engine, EngineError, Workplace, register_functions};
 
 /// Tasks share memory and spill with the node's own statements, and its readers and segments.
-pub(crate) fn worker(engine: &Engine, channels: Arc<Channels>) -> Worker {
+pub(crate) fn worker(engine: &Engine, channels: Arc<Channels>, others: &Others) -> Worker {
     let sessions = Sessions {
         workplace: engine.workplace(),
         channels,
+        own: others.members.own().to_string(),
+        counters: Arc::clone(&others.counters),
     };
     Worker::from_session_builder(sessions)
         .with_runtime_env(engine.shared_runtime())
@@ -30,6 +34,8 @@ pub(crate) fn worker(engine: &Engine, channels: Arc<Channels>) -> Worker {
 struct Sessions {
     workplace: Arc<Workplace>,
     channels: Arc<Channels>,
+    own: String,
+    counters: Arc<ClusterCounters>,
 }
 
 #[async_trait]
@@ -41,7 +47,11 @@ impl WorkerSessionBuilder for Sessions {
             .take()
             .unwrap_or_default()
             .with_distributed_option_extension_from_headers::<StatementSettings>(&context.headers)?;
-        let config = StatementSettings::applied(config)?
+        let (config, asked_by) = StatementSettings::applied(config)?;
+        if asked_by != self.own {
+            self.counters.tasks.add(1);
+        }
+        let config = config
             .with_distributed_user_codec(ScanCodec::running(Arc::clone(&self.workplace)))
             .with_distributed_channel_resolver(Resolver(Arc::clone(&self.channels)))
             .with_distributed_worker_plan_rewrite_handler(check);

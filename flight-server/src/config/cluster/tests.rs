@@ -42,6 +42,12 @@ fn peers_by_address() {
 }
 
 #[test]
+fn peers_by_file() {
+    let found = cluster(&format!("{{ token: {TOKEN}, peers_file: /etc/nodes }}")).unwrap();
+    assert_eq!(found.peers, Peers::File("/etc/nodes".into()));
+}
+
+#[test]
 fn peers_by_name_with_tls() {
     let tls = "{ cert: c.pem, key: k.pem, ca: ca.pem, name: shardflight.internal }";
     let found = cluster(&format!(
@@ -69,8 +75,9 @@ fn what_cannot_work_is_refused_with_the_key() {
             "{ token: short, peers: ['a:1'] }".to_owned(),
             "cluster.token: is shorter than 32 bytes",
         ),
-        (with("listen: '127.0.0.1:1'"), "`peers` (HOST:PORT of all nodes) or `dns`"),
-        (with("peers: ['a:1'], dns: 'b:1'"), "not both"),
+        (with("listen: '127.0.0.1:1'"), "`peers` (HOST:PORT of all nodes), `peers_file`"),
+        (with("peers: ['a:1'], dns: 'b:1'"), "not several"),
+        (with("peers_file: nodes, dns: 'b:1'"), "not several"),
         (with("peers: ['a']"), "cluster.peers: `a` is not a host and port"),
         (with("peers: ['http://a:1']"), "cluster.peers: "),
         (with("peers: ['a:0']"), "cluster.peers: "),

@@ -1,6 +1,6 @@
 //! What statements beside plain reading need.
 
-use super::super::consume::Consumption;
+use super::super::consume::{Consumption, JOB_CHECKPOINTS};
 use super::super::error::EngineError;
 use super::super::plan::Engine;
 use super::super::sql::Call;
@@ -24,6 +24,11 @@ impl Engine {
     /// Whether the statement may read by the checkpoint that its options name.
     pub(in super::super) fn check_checkpoint(&self, principal: &str, options: &StatementOptions) -> Result<(), EngineError> {
         let Some(name) = &options.checkpoint else { return Ok(()) };
+        if name.as_str().starts_with(JOB_CHECKPOINTS) && options.checkpoint_mode == CheckpointMode::Consume {
+            return Err(EngineError::Denied(format!(
+                "checkpoint `{name}` is an offload job's, which alone consumes by it"
+            )));
+        }
         let right = match options.checkpoint_mode {
             CheckpointMode::Consume => Right::Consume,
             CheckpointMode::Observe => Right::Read,

@@ -17,6 +17,7 @@ const SQL_KEPT: usize = 120;
 
 /// What a statement consumes: travels in the tickets of its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumption {
     /// The iterations that it reads, in the order of their consumers. Its run is written beside the first.
     pub(super) iterations: Vec<(Consumer, IterationNumber)>,
@@ -67,7 +68,7 @@ impl Consumption {
 }
 
 /// A limit takes some of the records' rows and leaves others. Above an aggregation it does not: that has taken all of them in.
-fn leaves_rows_out(plan: &LogicalPlan, limited: bool) -> bool {
+pub(super) fn leaves_rows_out(plan: &LogicalPlan, limited: bool) -> bool {
     let limited = match plan {
         LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => false,
         LogicalPlan::Limit(_) => true,

@@ -30,12 +30,21 @@ pub(super) struct ConsumerAt<'a> {
     pub(super) max: Option<IterationMax>,
 }
 
+/// An iteration that is not opened yet.
+pub(super) struct Opening {
+    pub(super) iteration: Iteration,
+    /// It holds no record.
+    pub(super) is_empty: bool,
+    /// There is more than it may take in.
+    pub(super) is_bounded: bool,
+}
+
 impl ConsumerAt<'_> {
-    fn store(&self) -> &Arc<dyn CheckpointStore> {
+    pub(super) fn store(&self) -> &Arc<dyn CheckpointStore> {
         &self.consumers.store
     }
 
-    fn identity(&self) -> &StreamIdentity {
+    pub(super) fn identity(&self) -> &StreamIdentity {
         self.positions.reader.identity()
     }
 
@@ -74,7 +83,7 @@ impl ConsumerAt<'_> {
             return Ok((open.number, self.snapshot(&iteration, &previous).await?));
         }
         let previous = self.previous(head.start).await?;
-        let iteration = self.opened(&head, &previous).await?;
+        let iteration = self.opened(&head, &previous).await?.iteration;
         let snapshot = self.snapshot(&iteration, &previous).await?;
         self.store().open(&self.consumer, head.version, &iteration, owner).await?;
         self.consumers.opened.fetch_add(1, Ordering::Relaxed);
@@ -84,7 +93,7 @@ impl ConsumerAt<'_> {
     }
 
     /// The iteration that follows on the previous ends, up to the tips.
-    async fn opened(&self, head: &Head, previous: &Ends) -> Result<Iteration, EngineError> {
+    pub(super) async fn opened(&self, head: &Head, previous: &Ends) -> Result<Opening, EngineError> {
         let (tips, complete_ms) = self.positions.tips().await?;
         let now_ms = self.positions.reader.now_ms();
         let retention_ms = ms(self.positions.reader.retention());
@@ -94,11 +103,14 @@ impl ConsumerAt<'_> {
             .positions
             .find(ranges_between(previous, &BTreeMap::new(), &ends), previous)
             .await?;
+        let mut is_bounded = false;
         if let Some(max) = self.max
             && let Some(left_ms) = bound(&self.positions, max, &mut found).await?
         {
+            is_bounded = true;
             ends.as_of_ms = ends.as_of_ms.map(|as_of| as_of.min(left_ms));
         }
+        let is_empty = found.iter().all(|range| range.start >= range.end);
         for range in &found {
             if let Some(end) = ends.shards.get_mut(&range.shard)
                 && range.end < end.position
@@ -111,18 +123,23 @@ impl ConsumerAt<'_> {
             .into_iter()
             .filter(|range| range.moved)
             .map(|range| (range.shard, range.start));
-        Ok(Iteration {
+        let iteration = Iteration {
             number: head.next,
             start: head.start,
             created_ms: self.identity().created_ms,
             opened_ms: now_ms,
             starts: starts.collect(),
             ends,
+        };
+        Ok(Opening {
+            iteration,
+            is_empty,
+            is_bounded,
         })
     }
 
     /// An iteration that the store keeps, and that can be read.
-    async fn kept(&self, head: &Head, number: IterationNumber) -> Result<Iteration, EngineError> {
+    pub(super) async fn kept(&self, head: &Head, number: IterationNumber) -> Result<Iteration, EngineError> {
         let gone = |what: &str| {
             EngineError::FailedPrecondition(format!(
                 "{}: iteration {number} is {what}; the next one is {}",
@@ -144,7 +161,7 @@ impl ConsumerAt<'_> {
         Ok(iteration)
     }
 
-    async fn snapshot(&self, iteration: &Iteration, previous: &Ends) -> Result<Snapshot, EngineError> {
+    pub(super) async fn snapshot(&self, iteration: &Iteration, previous: &Ends) -> Result<Snapshot, EngineError> {
         let ranges = ranges_between(previous, &iteration.starts, &iteration.ends);
         let found = self.positions.find(ranges, previous).await?;
         Ok(self.positions.snapshot(found))
@@ -186,7 +203,7 @@ impl ConsumerAt<'_> {
     }
 
     /// The head, if it is of this stream.
-    async fn head(&self) -> Result<Option<Head>, EngineError> {
+    pub(super) async fn head(&self) -> Result<Option<Head>, EngineError> {
         let Some(head) = self.store().head(&self.consumer).await? else {
             return Ok(None);
         };
@@ -218,7 +235,7 @@ impl ConsumerAt<'_> {
         })
     }
 
-    async fn stated_base(&self) -> Result<Base, EngineError> {
+    pub(super) async fn stated_base(&self) -> Result<Base, EngineError> {
         let start = self.start.ok_or_else(|| {
             EngineError::FailedPrecondition(format!(
                 "{} has no past: say where it starts, for instance SET kinesis.start = 'trim_horizon' (or 'latest', '-1h', a time)",

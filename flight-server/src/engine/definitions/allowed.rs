@@ -47,7 +47,7 @@ impl DefinitionRules {
     }
 
     /// Whether definitions may be changed by statements.
-    pub(super) fn check_change(&self) -> Result<(), EngineError> {
+    pub(in super::super) fn check_change(&self) -> Result<(), EngineError> {
         match self.changes {
             true => Ok(()),
             false => Err(EngineError::Denied(

@@ -205,7 +205,7 @@ impl Engine {
         let tables = Tables::Sampled(table);
         let sql = format!("select _message from \"{DEFAULT_SCHEMA}\".sample limit {count}");
         let statement = self.statement(parse(&sql)?, &OptionValues::default(), tables, asker).await?;
-        pin::pin(&statement, Instant::now(), &Fixed::default()).await?;
+        pin::pin(&statement, Instant::now(), &Fixed::default(), None).await?;
         let physical = self.physical(&statement).await?;
         let rows = execute_stream(physical, statement.state.task_ctx())?;
         let collected = tokio::time::timeout(self.config().query_timeout, rows.try_collect::<Vec<_>>()).await;

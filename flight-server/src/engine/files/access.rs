@@ -10,7 +10,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 
 use super::super::error::EngineError;
-use super::place::Place;
+use super::place::{Place, Places};
 
 /// Reaches buckets with the server's credentials.
 #[async_trait]
@@ -35,8 +35,8 @@ impl FileStores for NoStores {
 /// Which files statements may read and write; nothing unless it is named.
 #[derive(Debug, Clone)]
 pub struct FileAccess {
-    read: Vec<Place>,
-    write: Vec<Place>,
+    read: Places,
+    write: Places,
     stores: Arc<dyn FileStores>,
 }
 
@@ -78,8 +78,8 @@ impl FileAccess {
     /// None at all.
     pub fn none() -> Self {
         Self {
-            read: Vec::new(),
-            write: Vec::new(),
+            read: Places::default(),
+            write: Places::default(),
             stores: Arc::new(NoStores),
         }
     }
@@ -89,10 +89,9 @@ impl FileAccess {
     /// # Errors
     /// A sentence, if one of them is no location.
     pub fn new<S: AsRef<str>>(read: &[S], write: &[S], stores: Arc<dyn FileStores>) -> Result<Self, String> {
-        let places = |texts: &[S]| texts.iter().map(|text| Place::parse(text.as_ref())).collect::<Result<Vec<_>, _>>();
         Ok(Self {
-            read: places(read)?,
-            write: places(write)?,
+            read: Places::new(read)?,
+            write: Places::new(write)?,
             stores,
         })
     }
@@ -103,8 +102,7 @@ impl FileAccess {
             Purpose::Read => &self.read,
             Purpose::Write => &self.write,
         };
-        let fits = allowed.iter().filter_map(|allowed| Some((allowed, allowed.below(place)?)));
-        fits.max_by_key(|(allowed, _)| allowed.key.as_ref().len()).ok_or_else(|| {
+        allowed.nearest(place).ok_or_else(|| {
             EngineError::Denied(format!(
                 "{place} may not be {} by statements: `{}` of the server's configuration does not name it",
                 purpose.verb(),

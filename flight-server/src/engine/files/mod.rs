@@ -18,5 +18,5 @@ pub use access::{FileAccess, FileStores, NoStores};
 pub(super) use copy::COPY;
 pub(super) use define::statement;
 pub use listing::{PinnedFile, PinnedFiles};
-pub use place::Place;
+pub use place::{Place, Places};
 pub(super) use table::{FilesTable, pin, runtime};

@@ -42,6 +42,9 @@ impl Place {
         } else {
             return wrong("expected s3://BUCKET/PREFIX or file:///DIRECTORY");
         };
+        if bucket.is_none() && key.is_empty() {
+            return wrong("a directory has a name: file:///DIRECTORY");
+        }
         let is_folder = key.is_empty() || key.ends_with('/');
         match Path::parse(key) {
             // a second `/` would be passed over
@@ -54,6 +57,11 @@ impl Place {
     /// See [`Self::parse`].
     pub(super) fn of_statement(text: &str) -> Result<Self, EngineError> {
         Self::parse(text).map_err(EngineError::Invalid)
+    }
+
+    /// Whether the other is this one, or below it.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.below(other).is_some()
     }
 
     /// What of `other` is below this one, by whole parts of the path: `a` holds `a/b`, and not `ab`.
@@ -72,6 +80,32 @@ impl fmt::Display for Place {
             Some(bucket) => write!(f, "s3://{bucket}/{}{end}", self.key),
             None => write!(f, "file:///{}{end}", self.key),
         }
+    }
+}
+
+/// Places that statements may use, each with all that lies below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places(Vec<Place>);
+
+impl Places {
+    /// Those of these locations.
+    ///
+    /// # Errors
+    /// A sentence, if one of them is no location.
+    pub fn new<S: AsRef<str>>(locations: impl IntoIterator<Item = S>) -> Result<Self, String> {
+        let places = locations.into_iter().map(|text| Place::parse(text.as_ref()));
+        places.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether the place is one of them, or below one.
+    pub fn hold(&self, place: &Place) -> bool {
+        self.nearest(place).is_some()
+    }
+
+    /// The longest of them that holds the place, and what is left of it there.
+    pub(super) fn nearest(&self, place: &Place) -> Option<(&Place, Path)> {
+        let fits = self.0.iter().filter_map(|known| Some((known, known.below(place)?)));
+        fits.max_by_key(|(known, _)| known.key.as_ref().len())
     }
 }
 
@@ -117,6 +151,8 @@ mod tests {
             "file:///allowed/./x",
             "file:///allowed//x",
             "file:////etc/passwd",
+            "file:////",
+            "file:///",
             "s3://bucket/allowed/../secret",
             "s3://bucket/allowed/%2e%2e/secret",
             "s3://bucket/allowed/%2E%2E%2Fsecret",

@@ -97,6 +97,7 @@ impl Engine {
     ) -> Result<(SchemaRef, Rows), EngineError> {
         values.insert("timestamp_unit", OptionValue::Text("declared".into()));
         values.remove("flat_types");
+        values.remove("dictionaries");
         let query = Box::pin(self.planned_query(session, request, parsed, values, arrival)).await?;
         let engine = self.this();
         let rows = stream::iter(query.parts).then(move |part| {

@@ -32,6 +32,7 @@ use super::super::promises::BrokenPromises;
 use super::super::scan_errors::ScanErrors;
 use super::super::statement_options::{KplDedup, OnLimit};
 use super::super::table::ColumnSource;
+use super::super::task_slots::TaskSlots;
 use super::exec::{ScanRequest, ShardScanExec};
 use super::order::ArrivalSlack;
 use super::partitions::partition;
@@ -74,6 +75,7 @@ pub(crate) struct Workplace {
     pub(in crate::engine) sources: Arc<dyn SourceProvider>,
     pub(in crate::engine) errors: Arc<ScanErrors>,
     pub(in crate::engine) promises: Arc<BrokenPromises>,
+    pub(crate) slots: Arc<TaskSlots>,
 }
 
 impl ShardScanExec {
@@ -203,6 +205,7 @@ impl ShippedScanExec {
         .with_scheduling_type(SchedulingType::Cooperative);
         let deadline = order.time_left.map(|left| Instant::now() + left);
         let meter = StatementMeter::new(order.max_bytes, deadline);
+        workplace.slots.count(&order.query_id, &meter);
         Ok(Self {
             facts: ExecutionFacts::new(order.query_id.clone(), Arc::clone(&meter), OnLimit::Fail),
             order: Arc::new(order),

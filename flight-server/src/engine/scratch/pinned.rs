@@ -18,7 +18,11 @@ use super::view::View;
 
 /// Scratch tables and views of a statement, as they were when it was planned.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedScratch {
+    /// The node that keeps the versions, by its name in [`super::super::nodes::NodeState`]; `None` = there are none, or no other nodes.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Names of tables, and of their versions.
     pub tables: Vec<(String, String)>,
     /// Views.
@@ -27,6 +31,7 @@ pub struct PinnedScratch {
 
 /// A view, as it was.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedView {
     /// Its name.
     pub name: String,
@@ -48,6 +53,15 @@ impl Engine {
         }
         self.scratch().keep(contents, &self.scratch().space(session));
         let mut pinned = PinnedScratch::default();
+        if contents.things.values().any(|thing| matches!(thing, Thing::Table(_))) {
+            pinned.node = self
+                .config()
+                .nodes
+                .nodes()
+                .into_iter()
+                .find(|node| node.own)
+                .and_then(|node| node.node);
+        }
         for (name, thing) in &contents.things {
             match thing {
                 Thing::Table(table) => pinned.tables.push((name.clone(), table.version.id.to_string())),
@@ -69,9 +83,10 @@ impl Engine {
         for (name, id) in &pinned.tables {
             let id = Uuid::parse_str(id).map_err(|error| EngineError::Internal(error.to_string()))?;
             let version = self.scratch().version(id).ok_or_else(|| {
+                let by = pinned.node.as_ref().map(|node| format!(" by node {node}")).unwrap_or_default();
                 EngineError::FailedPrecondition(format!(
-                    "the rows that table `{CATALOG}.{SCHEMA}.{name}` had when the statement was planned are kept no more here: memory was short, the server \
-                     was restarted, or another node planned it; run the statement again"
+                    "the rows that table `{CATALOG}.{SCHEMA}.{name}` had when the statement was planned were kept{by}, and are no more: memory was short, or the \
+                     server was restarted; run the statement again"
                 ))
             })?;
             contents.things.insert(name.clone(), Thing::Table(Table { id, version }));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
-use super::super::api::{DoneResult, StatementRequest};
+use super::super::api::{DoneResult, Prepared, StatementRequest};
 use super::super::commands;
 use super::super::error::EngineError;
 use super::super::insert::counted;
@@ -64,6 +65,28 @@ impl Engine {
             ScratchStatement::Empty(name) => return self.empty_scratch(session, name, &schema, arrival),
         }
         Ok(commands::nothing())
+    }
+
+    /// Types the query of CREATE TABLE, and its parameters.
+    pub(in super::super) async fn prepare_create(
+        &self,
+        session: &Session,
+        parsed: ParsedStatement,
+        values: &OptionValues,
+        bound: Option<RecordBatch>,
+    ) -> Result<Prepared, EngineError> {
+        let asker = Asker {
+            query_id: String::new(),
+            principal: session.principal().to_string(),
+        };
+        let mut parsed = parsed.described(bound)?;
+        let tables = self.tables_now(session, &mut parsed).await?;
+        let statement = Box::pin(self.statement(parsed, values, tables, asker)).await?;
+        Ok(Prepared {
+            schema: None,
+            is_update: true,
+            parameters: statement.parameters,
+        })
     }
 
     async fn create_scratch_table(
@@ -128,6 +151,7 @@ impl Engine {
         with_it.things.insert(name.to_owned(), untyped);
         values.insert("timestamp_unit", OptionValue::Text("declared".into()));
         values.remove("flat_types");
+        values.remove("dictionaries");
         let mut use_of_it = parse(&format!("SELECT * FROM {SCHEMA}.\"{}\"", name.replace('"', "\"\"")))?;
         let tables = self.tables_of(session, &mut use_of_it, Arc::new(with_it)).await?;
         let asker = Asker {

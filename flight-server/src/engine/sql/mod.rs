@@ -13,6 +13,7 @@ mod placeholders;
 mod refuse;
 mod relations;
 mod scratch;
+mod shown;
 mod stream_function;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,8 @@ mod wildcard;
 
 pub(super) use call::Call;
 pub(super) use copy::CopyTarget;
-pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal};
+pub use ddl::CreateOffload;
+pub(super) use ddl::{CreateTable, DdlColumn, DdlStatement, Literal, OffloadStatement};
 pub(super) use insert::InsertTarget;
 pub(super) use parse::{DIALECT, ParsedStatement, StatementKind, TransactionStatement, parse};
 pub(super) use relations::{CATALOG, table_of};

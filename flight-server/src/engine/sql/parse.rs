@@ -14,13 +14,13 @@ use super::super::options::OptionValues;
 use super::super::parameters::Parameters;
 use super::call::{self, Call};
 use super::copy::{self, CopyTarget};
-use super::ddl::{self, DdlStatement};
+use super::ddl::{self, DdlStatement, OffloadStatement};
 use super::insert::{self, InsertTarget};
 use super::placeholders::Placeholders;
 use super::scratch::{self, CreateScratch, ScratchStatement, ViewQuery};
 use super::stream_function::StreamCall;
 use super::wildcard::{Lookup, Rewriter};
-use super::{arrows, follow, hint, literals, refuse, stream_function};
+use super::{arrows, follow, hint, literals, refuse, shown, stream_function};
 
 /// The dialect is pinned: others accept `FOR SYSTEM_TIME AS OF` and silently ignore it.
 pub(crate) const DIALECT: Dialect = Dialect::Generic;
@@ -69,6 +69,8 @@ pub(crate) enum StatementKind {
     },
     /// Is about table definitions.
     Definition(DdlStatement),
+    /// Is about offload jobs.
+    Offload(OffloadStatement),
     /// Begins or ends a transaction.
     Transaction(TransactionStatement),
     /// Calls a procedure of the server.
@@ -118,6 +120,9 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             error.message, error.location.line, error.location.column
         ))
     })?;
+    if let Some(query) = ddl::shown_offloads(&tokens) {
+        return parse(query);
+    }
     arrows::refuse_question(&tokens)?;
     let placeholders = Placeholders::of(&tokens)?;
     let parameters = Parameters::wanted(placeholders.count());
@@ -130,14 +135,18 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
             _ => None,
         })
         .collect();
-    let definition = ddl::parse(&tokens);
+    let offload = ddl::parse_offload(&sql, &tokens).map(|statement| statement.map(StatementKind::Offload));
+    let definition = match offload {
+        Ok(None) => ddl::parse(&tokens).map(|statement| statement.map(StatementKind::Definition)),
+        offload => offload,
+    };
     if !matches!(definition, Ok(None)) {
         refuse_placeholders(&placeholders)?;
     }
-    if let Some(statement) = definition? {
+    if let Some(kind) = definition? {
         return Ok(ParsedStatement {
             hint,
-            kind: StatementKind::Definition(statement),
+            kind,
             follow: false,
             streams: BTreeSet::new(),
             parameters,
@@ -160,7 +169,8 @@ pub(crate) fn parse(sql: &str) -> Result<ParsedStatement, EngineError> {
     let kind = kind_of(statement);
     if !matches!(
         kind,
-        Ok(StatementKind::Query(_) | StatementKind::Insert { .. }) | Err(EngineError::NotSupported(_))
+        Ok(StatementKind::Query(_) | StatementKind::Insert { .. } | StatementKind::Scratch(ScratchStatement::CreateTable(_)))
+            | Err(EngineError::NotSupported(_))
     ) {
         refuse_placeholders(&placeholders)?;
     }
@@ -195,7 +205,7 @@ fn refuse_placeholders(placeholders: &Placeholders) -> Result<(), EngineError> {
         return Ok(());
     }
     Err(EngineError::Invalid(
-        "only queries and INSERT take parameters; write the values into the statement".to_owned(),
+        "only queries, INSERT and CREATE TABLE … AS take parameters; write the values into the statement".to_owned(),
     ))
 }
 
@@ -214,7 +224,9 @@ impl ParsedStatement {
             _ => false,
         };
         if self.parameters.rows() > 1 && !is_plain {
-            return Err(EngineError::Invalid("EXPLAIN and FOLLOW take one row of parameters".to_owned()));
+            return Err(EngineError::Invalid(
+                "EXPLAIN, FOLLOW and CREATE TABLE take one row of parameters".to_owned(),
+            ));
         }
         Ok(self)
     }
@@ -272,6 +284,9 @@ impl ParsedStatement {
         let StatementKind::Query(statement) = &mut self.kind else {
             return Ok(());
         };
+        if let Some(name) = shown::columns_of(statement) {
+            return shown::qualify(name, current_schema, lookup);
+        }
         let mut rewriter = Rewriter::new(current_schema, lookup);
         rewrite(statement, &mut rewriter)
     }

@@ -7,6 +7,7 @@ mod checkpoints;
 mod columns;
 mod iterations;
 mod nodes;
+mod offloads;
 mod promises;
 mod queries;
 mod scan_errors;
@@ -31,6 +32,7 @@ use shard_reader::{Readers, StreamReader};
 use super::access::Grants;
 use super::error::EngineError;
 use super::nodes::Nodes;
+use super::offloads::Offloads;
 use super::promises::BrokenPromises;
 use super::queries::Queries;
 use super::scan_errors::ScanErrors;
@@ -44,6 +46,7 @@ pub(super) static TABLES: &[&dyn SystemTable] = &[
     &checkpoints::Checkpoints,
     &iterations::Iterations,
     &nodes::NodesTable,
+    &offloads::OffloadsTable,
     &promises::Promises,
     &queries::QueriesTable,
     &scan_errors::ScanErrorsTable,
@@ -85,6 +88,7 @@ pub(super) struct Facts {
     pub(super) errors: Arc<ScanErrors>,
     pub(super) checkpoints: Arc<dyn CheckpointStore>,
     pub(super) nodes: Arc<dyn Nodes>,
+    pub(super) offloads: Option<Arc<dyn Offloads>>,
     /// Of who asks: the tables show no more than it may see.
     pub(super) grants: Grants,
 }

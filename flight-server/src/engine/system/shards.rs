@@ -9,8 +9,8 @@ use super::super::error::EngineError;
 use super::columns::{flag, millis, number, number_field, text, text_field};
 use super::{Facts, SystemTable};
 
-/// This process: there is no other node.
-const OWNER: &str = "local";
+/// The owner where there is no other node.
+const LOCAL: &str = "local";
 
 #[derive(Debug)]
 pub(super) struct Shards;
@@ -18,6 +18,8 @@ pub(super) struct Shards;
 struct Row {
     stream: String,
     shard: ShardFacts,
+    /// The node that reads it, as this one sees it.
+    owner: String,
 }
 
 #[async_trait]
@@ -68,9 +70,9 @@ impl SystemTable for Shards {
             .streams()
             .iter()
             .flat_map(|stream| {
-                let name = stream.name().to_owned();
-                stream.shards().into_iter().map(move |shard| Row {
-                    stream: name.clone(),
+                stream.shards().into_iter().map(|shard| Row {
+                    stream: stream.name().to_owned(),
+                    owner: facts.nodes.owner(stream.arn(), &shard.info.id).unwrap_or_else(|| LOCAL.to_owned()),
                     shard,
                 })
             })
@@ -94,7 +96,7 @@ impl SystemTable for Shards {
             number(&rows, |row| Some(row.shard.records)),
             number(&rows, |row| Some(row.shard.bytes)),
             number(&rows, |row| Some(row.shard.scans)),
-            text(&rows, |_| Some(OWNER)),
+            text(&rows, |row| Some(&row.owner)),
             text(&rows, |row| Some(row.shard.read_by)),
             flag(&rows, |row| Some(row.shard.running)),
             number(&rows, |row| Some(row.shard.counters.get_records_calls)),

@@ -328,12 +328,12 @@ async fn what_does_not_fit_is_refused_by_the_parameters_name() {
         (
             "set kinesis.start = ?",
             Some(row(vec![text("latest")])),
-            "only queries and INSERT take parameters",
+            "only queries, INSERT and CREATE TABLE",
         ),
         (
             "call kinesis.system.cancel_query(?)",
             Some(row(vec![text("x")])),
-            "only queries and INSERT take parameters",
+            "only queries, INSERT and CREATE TABLE",
         ),
         ("select n from t where word ? 'k'", None, "`?` is no operator"),
     ] {

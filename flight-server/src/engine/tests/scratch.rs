@@ -184,6 +184,41 @@ async fn rows_of_parameters_are_put_all_at_once_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tables_are_made_of_queries_with_parameters() {
+    let world = World::with_rows(2, 6);
+    let create = "create table big as select n, word from t where n > $1 and word <> $2";
+    let prepared = world
+        .engine
+        .prepare(&world.session, create, &OptionValues::default(), None)
+        .await
+        .unwrap();
+    assert!(prepared.is_update && prepared.schema.is_none());
+    let types: Vec<DataType> = prepared.parameters.fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Int64, DataType::Utf8]);
+    world.fails(create, ErrorCategory::InvalidArgument, "has 2 parameters").await;
+    world.fails("select * from big", ErrorCategory::NotFound, "big").await;
+    let bound = |least: i64, word: &str| {
+        let columns: [(&str, ArrayRef); 2] = [
+            ("1", Arc::new(Int64Array::from(vec![least]))),
+            ("2", Arc::new(StringArray::from(vec![word]))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    assert_eq!(world.asked(create, Some(bound(2, "w4"))).await.unwrap(), Some(2));
+    assert_eq!(world.rows("select * from big").await.unwrap(), ["3|w3", "5|w0"]);
+    let again = create.replacen("create", "create or replace", 1);
+    assert_eq!(world.asked(&again, Some(bound(4, "w4"))).await.unwrap(), Some(1));
+    assert_eq!(world.rows("select * from big").await.unwrap(), ["5|w0"]);
+    // nothing is made when it is prepared, and what cannot be typed is refused then
+    let missing = "create table none as select x from missing where x > $1";
+    let prepared = world.engine.prepare(&world.session, missing, &OptionValues::default(), None).await;
+    assert_eq!(prepared.unwrap_err().category(), ErrorCategory::NotFound);
+    let plain = "create table empty (a bigint)";
+    let prepared = world.engine.prepare(&world.session, plain, &OptionValues::default(), None).await;
+    assert!(prepared.unwrap().parameters.fields().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ticket_gives_the_rows_that_were_there_when_it_was_planned() {
     let world = World::new(1);
     world

@@ -160,6 +160,7 @@ async fn every_table_is_listed_with_the_columns_that_it_gives() {
             "checkpoints",
             "iterations",
             "nodes",
+            "offloads",
             "promises",
             "queries",
             "scan_errors",

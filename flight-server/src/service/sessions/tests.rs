@@ -133,3 +133,19 @@ async fn a_closed_session_is_gone_and_the_connection_gets_a_new_one() {
     assert!(sessions.existing(&on(&connection)).unwrap().is_none());
     assert_ne!(sessions.of(&on(&connection), None).unwrap().id(), opened.id());
 }
+
+/// As in `service::tests::formats`.
+#[test]
+fn tokens_are_read_and_written_as_ever_and_may_say_more() {
+    use crate::service::tests::formats::{assert_kept, bytes, ignoring};
+    let golden = bytes(include_str!("../tests/formats/session.hex"));
+    let token: Token = assert_kept(&golden);
+    assert_eq!((token.session.as_str(), token.principal.as_str()), ("session-1", "ann"));
+    assert_eq!(
+        (token.issued, token.until, token.method),
+        (1_767_225_600, Some(1_767_229_200), Method::Oidc)
+    );
+    assert_eq!(token.home.as_deref(), Some("https://10.0.0.1:32011/"));
+    // a session outlives a node that is replaced
+    assert_eq!(ignoring::<Token>(&golden), [""]);
+}

@@ -4,8 +4,8 @@ use arrow_flight::FlightData;
 use arrow_flight::sql::{
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandGetCatalogs, CommandGetCrossReference,
     CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes,
-    CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
-    CommandStatementSubstraitPlan, CommandStatementUpdate, TicketStatementQuery,
+    CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest,
+    CommandStatementQuery, CommandStatementSubstraitPlan, CommandStatementUpdate, TicketStatementQuery,
 };
 use futures::stream;
 use tonic::Code::{self, FailedPrecondition, InvalidArgument, NotFound, Ok as Fine, PermissionDenied, Unauthenticated, Unimplemented};
@@ -156,6 +156,11 @@ async fn every_command_in_every_call_has_its_status() {
             "Substrait",
             bytes(&CommandStatementSubstraitPlan::default()),
             put(Unimplemented, PLANNED_BY_NOBODY),
+        ),
+        (
+            "an ingest without rows or their schema",
+            bytes(&CommandStatementIngest::default()),
+            put(InvalidArgument, PLANNED_BY_NOBODY),
         ),
         ("catalogs", bytes(&CommandGetCatalogs {}), metadata),
         ("schemas", bytes(&CommandGetDbSchemas::default()), metadata),

@@ -3,6 +3,7 @@
 mod any_bytes;
 mod authentication;
 mod flights;
+pub(super) mod formats;
 mod ingest;
 mod matrix;
 mod metadata;
@@ -148,7 +149,8 @@ async fn fetch(client: &mut Client, ticket: impl IntoRequest<Ticket> + Send) -> 
     while let Some(message) = decoder.next().await {
         let message = message.map_err(status)?;
         match message.payload {
-            DecodedPayload::None => panic!("a message without header"),
+            // a dictionary
+            DecodedPayload::None => assert!(!message.inner.data_header.is_empty(), "a message without header"),
             DecodedPayload::Schema(schema) => {
                 fetched = Some(Fetched {
                     schema,

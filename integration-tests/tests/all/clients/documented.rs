@@ -91,8 +91,8 @@ fn pandas() {
 #[test]
 fn polars() {
     let mut words = TOP.to_vec();
-    words.push("20000 rows");
-    python_example("polars_frames.py", place(&demo().flight), &words);
+    words.push("20000 rows by address");
+    python_example("polars_frames.py", &demo().flight, &words);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Clients that others wrote, against the program itself.
 
+mod capped;
+mod dictionaries;
 mod documented;
 mod endpoints;
 mod failures;

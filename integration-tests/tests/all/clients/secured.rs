@@ -141,6 +141,8 @@ fn every_client_comes_in_with_a_password_over_tls() {
         secured.python("pyarrow_flight.py", &secured.url()),
         "187 rows from 4 endpoints",
     );
+    has("pandas", secured.python("pandas_frames.py", &secured.url()), "321721159");
+    has("polars", secured.python("polars_frames.py", &secured.url()), "20395584");
     has("SQLAlchemy", secured.python("sqlalchemy_engine.py", &place), "404 187");
     let mut rust = Command::new(profile_directory().unwrap().join("examples/rust_client"));
     rust.arg(format!("https://{place}"));

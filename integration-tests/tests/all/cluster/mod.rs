@@ -1,5 +1,7 @@
 //! Several real processes as nodes of one cluster, and clients that any of them may answer.
 
+mod scale;
+
 use std::path::PathBuf;
 
 use integration_tests::backends::{Backend, Running};

@@ -205,3 +205,48 @@ async fn a_damaged_item_is_corrupt_and_harms_no_other() {
     assert_eq!(error.kind, CheckpointErrorKind::Corrupt);
     assert_eq!(store.head(&consumer()).await.unwrap(), Some(head));
 }
+
+/// A file as any version has left it: made here by the database alone, with its tables as they are called, and read by the store.
+#[tokio::test]
+async fn files_of_all_versions_are_read() {
+    use redb::{TableDefinition, TableHandle};
+
+    use crate::checkpoints::formats;
+    const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
+    const HEADS: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> = TableDefinition::new("heads");
+    const ITERATIONS: TableDefinition<'static, (&'static str, &'static str, u64), &'static [u8]> = TableDefinition::new("iterations");
+    let directory = tempfile::tempdir().unwrap();
+    let made = LocalCheckpoints::open(directory.path().join("made.redb"));
+    made.consumers().await.unwrap();
+    let transaction = made.0.database().unwrap().begin_read().unwrap();
+    let mut tables: Vec<String> = transaction.list_tables().unwrap().map(|table| table.name().to_owned()).collect();
+    tables.sort_unstable();
+    assert_eq!(tables, ["bases", "heads", "iterations", "meta", "runs", "superseded"]);
+    drop(transaction);
+    drop(made);
+    // the tables that the file has besides are made with it
+    let path = directory.path().join("made.redb");
+    let consumer = formats::consumer();
+    let write = |format: u64| {
+        let database = Database::create(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let (name, stream) = (consumer.name.as_str(), &*consumer.stream);
+        transaction.open_table(META).unwrap().insert("format", format).unwrap();
+        let mut heads = transaction.open_table(HEADS).unwrap();
+        heads.insert((name, stream), formats::HEAD.as_bytes()).unwrap();
+        let mut iterations = transaction.open_table(ITERATIONS).unwrap();
+        iterations
+            .insert((name, stream, 4), formats::bytes(formats::PACKED).as_slice())
+            .unwrap();
+        drop((heads, iterations));
+        transaction.commit().unwrap();
+    };
+    write(1);
+    let store = LocalCheckpoints::open(&path);
+    assert_eq!(store.head(&consumer).await.unwrap(), Some(formats::head().head));
+    assert_eq!(store.iterations(&consumer).await.unwrap(), [formats::iteration()]);
+    drop(store);
+    write(2);
+    let refused = LocalCheckpoints::open(&path).head(&consumer).await.unwrap_err();
+    assert!(refused.to_string().contains("layout version 2"), "{refused}");
+}

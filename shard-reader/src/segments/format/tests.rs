@@ -205,3 +205,87 @@ fn a_record_that_fans_out_lies_in_one_group() {
         assert_eq!(read_from(&encoded.name, &encoded.bytes, before).unwrap(), rows);
     }
 }
+
+/// A file in the first format, written by another program (pyarrow). Files live as long as their records, in stores that servers of several versions share.
+const KEPT: &[u8] = include_bytes!("v1.parquet");
+const KEPT_NAME: &str = include_str!("v1.name");
+
+fn kept_rows() -> Vec<Row> {
+    let row = |sequence, sub, hash_key, key: Option<&str>, arrival, data: &[u8]| {
+        (sequence, sub, hash_key, key.map(str::to_owned), arrival, data.to_vec())
+    };
+    vec![
+        row(7, 0, None, Some("a"), 1_767_225_600_000, b"{\"n\":1}"),
+        row(9, 0, Some(3), Some("b"), 1_767_225_600_500, b"{\"n\":2}"),
+        row(9, 1, Some(u128::MAX), None, 1_767_225_600_500, b""),
+        row(u64::MAX, 0, None, Some("\u{fc}"), 1_767_225_601_000, &[0, 255]),
+    ]
+}
+
+fn kept() -> Encoded {
+    let records = run(&kept_rows());
+    encode(
+        Position::Before(5.into()),
+        "before:18446744073709551700".parse().unwrap(),
+        &[records],
+    )
+    .unwrap()
+    .unwrap()
+}
+
+#[test]
+fn files_are_read_and_written_as_ever() {
+    use crate::segments::name::FileName;
+    let Some(FileName::Segment(name)) = FileName::parse(KEPT_NAME.trim()) else {
+        panic!("it is no name of a segment");
+    };
+    let file = Bytes::from_static(KEPT);
+    assert_eq!(read_from(&name, &file, name.from).unwrap(), kept_rows());
+    // the same but for bytes that a library may choose, and the checksum over them
+    let written = kept();
+    assert_eq!(unchecked(&written.name), unchecked(&name));
+    let described = |bytes: &Bytes| {
+        let metadata = ArrowReaderMetadata::load(bytes, ArrowReaderOptions::new()).unwrap();
+        let file = metadata.metadata().file_metadata();
+        let facts = file
+            .key_value_metadata()
+            .unwrap()
+            .iter()
+            .filter(|fact| fact.key.starts_with("shardflight."));
+        let facts: Vec<_> = facts.map(|fact| (fact.key.clone(), fact.value.clone())).collect();
+        let columns: Vec<_> = metadata.metadata().row_group(0).columns().to_vec();
+        let columns: Vec<_> = columns
+            .iter()
+            .map(|column| format!("{} {:?} {:?}", column.column_path(), column.column_type(), column.compression()))
+            .collect();
+        (facts, columns, metadata.schema().fields().clone())
+    };
+    assert_eq!(described(&written.bytes), described(&file));
+}
+
+#[test]
+fn a_file_of_another_format_is_not_read_as_this_one() {
+    use crate::segments::name::FileName;
+    let text = KEPT_NAME.trim();
+    assert!(
+        FileName::parse(&text.replace(".v1.", ".v2.")).is_none(),
+        "a later name is not this version's"
+    );
+    // the same file with another format inside, under a checksum that is right
+    let later: Vec<u8> = {
+        let mut bytes = KEPT.to_vec();
+        let at = bytes
+            .windows(20)
+            .position(|window| window.starts_with(b"shardflight.format"))
+            .unwrap();
+        let version = bytes[at..].windows(2).position(|window| window == b"v1").unwrap();
+        bytes[at + version + 1] = b'2';
+        bytes
+    };
+    let Some(FileName::Segment(mut name)) = FileName::parse(text) else {
+        panic!("no name")
+    };
+    name.checksum = Checksum::of(&later);
+    let error = verify(&name, &Bytes::from(later)).unwrap_err();
+    assert!(error.to_string().contains("its format is Some(\"v2\")"), "{error}");
+}

@@ -1,5 +1,6 @@
 //! Nodes that are gone, and errors that nodes meet.
 
+use super::super::spreading::Spreading;
 use super::*;
 use crate::engine::ErrorCategory;
 
@@ -60,9 +61,10 @@ async fn a_node_of_another_version_gets_no_part_of_a_plan() {
     let node = Node {
         url: Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap(),
     };
-    let old = worker(&other.engine, Channels::new(credential(TOKEN), None)).with_version("0.0.1");
+    let known = others(&node, &[]);
+    let old = worker(&other.engine, Channels::new(credential(TOKEN), None), &known).with_version("0.0.1");
     let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
-    serve(listener, old, stop, &mut serving);
+    serve(listener, part::routes(old), stop, &mut serving);
     let own = &cluster.members[0];
     let nodes = vec![cluster.members[1].node.clone(), node.clone()];
     let peers = Peers::new(
@@ -72,7 +74,12 @@ async fn a_node_of_another_version_gets_no_part_of_a_plan() {
     peers.ask().await;
     assert_eq!(peers.placement().nodes().len(), 2, "{:?}", peers.placement());
     let asked = Lone::new(&cluster.source);
-    asked.engine.set_distribution(Spreading::new(Arc::clone(&peers)));
+    let known = others(&own.node, &[]);
+    asked.engine.set_distribution(Spreading::new(
+        Arc::clone(&peers),
+        known,
+        Arc::clone(&asked.engine.workplace().slots),
+    ));
     assert_eq!(asked.rows("select count(*) from t").await.unwrap(), ["100"]);
     assert!(other.engine.readers().streams().is_empty(), "it read nothing");
 }

@@ -53,7 +53,7 @@ async fn sent(url: &Url, plan: Arc<dyn ExecutionPlan>) -> Result<(), EngineError
     let mut channel = channels.to(url).unwrap();
     let messages = Box::pin(futures::stream::empty());
     let mut headers = HeaderMap::new();
-    for entry in StatementSettings::of(&SessionConfig::new()).entries() {
+    for entry in StatementSettings::of(&SessionConfig::new(), &Node { url: url.clone() }).entries() {
         let name = format!("x-datafusion-distributed-config-{}.{}", StatementSettings::PREFIX, entry.key);
         headers.insert(
             http::HeaderName::try_from(name).unwrap(),

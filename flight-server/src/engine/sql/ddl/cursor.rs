@@ -1,7 +1,7 @@
 //! Walks the tokens of a statement.
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
 use super::super::super::error::EngineError;
 use super::Literal;
@@ -120,6 +120,11 @@ impl<'t> Cursor<'t> {
         };
         self.at += 1;
         Ok(literal)
+    }
+
+    /// Where the next token stands; `None` at the end.
+    pub(super) fn location(&self) -> Option<Location> {
+        self.tokens.get(self.at).map(|token| token.span.start)
     }
 
     pub(super) fn unexpected(&self, wanted: &str) -> EngineError {

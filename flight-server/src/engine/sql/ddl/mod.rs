@@ -4,6 +4,7 @@
 //! `row<a bigint, b array<varchar>>`) and its other keys stand beside it (`PATH 'a/b'`, `FORMAT '%d/%b/%Y'`, `COMMENT 'text'`, `HIDDEN`).
 
 mod cursor;
+mod offload;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,9 @@ mod tests;
 use catalog::StoredAs;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
+pub use offload::CreateOffload;
+pub(crate) use offload::OffloadStatement;
+pub(super) use offload::{parse as parse_offload, shown as shown_offloads};
 pub(super) use parse::parse;
 
 /// A value as it was written, without quotes.

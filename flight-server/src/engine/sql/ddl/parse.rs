@@ -207,7 +207,7 @@ fn column_type(cursor: &mut Cursor<'_>) -> Result<String, EngineError> {
     }
 }
 
-fn parse_options(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Literal)>, EngineError> {
+pub(super) fn parse_options(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Literal)>, EngineError> {
     cursor.expect(&Token::LParen)?;
     let mut options = Vec::new();
     while !cursor.take(&Token::RParen) {

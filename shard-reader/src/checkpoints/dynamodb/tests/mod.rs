@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 mod faults;
+mod formats;
 mod stored;
 mod tables;
 mod transport;

@@ -1,0 +1,76 @@
+//! Two servers that do not know of each other run one job: over one table of checkpoints and one bucket.
+
+use integration_tests::backends::Backend;
+use integration_tests::stand_in::StandIn;
+use tokio::task::JoinSet;
+
+use super::*;
+
+const CATALOG: &str = "path: \"s3://lake/catalog\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_at_once_publish_each_row_once() {
+    let running = Backend::Embedded.start().unwrap();
+    stream(&running.endpoint, 3).await;
+    let tables = StandIn::Moto.start_tables().unwrap();
+    let storage = StandIn::Moto.start_storage("lake").unwrap();
+    let settings = format!(
+        "allow: {{ write: [\"s3://lake/tables\"], streams: [numbers] }}\n\
+         lake: {{ endpoint: \"{storage}\", region: us-east-1 }}\n\
+         checkpoints: {{ dynamodb: {{ endpoint: \"{tables}\", region: us-east-1 }} }}\n\
+         reader: {{ calls_per_second: 1000, bytes_per_second: 1GB }}\n",
+        storage = storage.endpoint,
+        tables = tables.endpoint,
+    );
+    let catalog = format!("{CATALOG}, endpoint: \"{}\", region: us-east-1", storage.endpoint);
+    let node = |name: &str| Server::with_catalog(&scratch_directory(name).unwrap(), &running.endpoint, &catalog, &settings).unwrap();
+    let servers = [node("offload-two-0"), node("offload-two-1")];
+    run(
+        &servers[0],
+        "CREATE EXTERNAL TABLE numbers (n bigint PATH 'n') STORED AS KINESIS LOCATION 'kinesis://numbers' OPTIONS (format 'json')",
+    )
+    .await;
+    let location = "s3://lake/tables/numbers";
+    run(
+        &servers[0],
+        &format!(
+            "CREATE OFFLOAD numbers_lake STORED AS DELTA LOCATION '{location}' \
+             OPTIONS (every '1s', start 'trim_horizon', iteration_max '8kB') AS SELECT n FROM numbers"
+        ),
+    )
+    .await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut producer = JoinSet::new();
+    producer.spawn(put_on(running.endpoint.clone(), Arc::clone(&stop)));
+    // both see the job, and both have published something
+    let deadline = Instant::now() + PATIENCE;
+    let mut published = [false; 2];
+    while published != [true; 2] && Instant::now() < deadline {
+        for (server, published) in servers.iter().zip(&mut published) {
+            let mut client = Client::connect(server.flight, Mode::Single).await.unwrap();
+            let answer = client
+                .query("select name from kinesis.system.offloads where iterations > 1")
+                .await
+                .unwrap();
+            *published |= answer.batches.iter().any(|batch| batch.num_rows() > 0);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let count = producer.join_next().await.unwrap().unwrap();
+    assert_eq!(
+        published,
+        [true; 2],
+        "{}\n{}",
+        servers[0].process.output(),
+        servers[1].process.output()
+    );
+    let held = lake_with(location, &storage.endpoint, count).await;
+    assert_eq!(
+        held,
+        Held::below(count),
+        "{}\n{}",
+        servers[0].process.output(),
+        servers[1].process.output()
+    );
+}
