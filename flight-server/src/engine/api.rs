@@ -101,7 +101,7 @@ pub struct QueryPart {
     /// The tables it reads, with what they were when it was planned.
     pub tables: Vec<PinnedTable>,
     /// The tables over files that it reads, with what was there when it was planned.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PinnedFiles>,
     /// Which endpoint of how many; counted from 0.
     pub part: u32,

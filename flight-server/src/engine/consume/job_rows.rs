@@ -65,6 +65,7 @@ impl Engine {
         };
         let pinned = Tables::Pinned {
             tables: tables.clone(),
+            files: Vec::new(),
             scratch: Arc::default(),
             now_ns,
         };
@@ -76,6 +77,7 @@ impl Engine {
             options,
             now_ns,
             tables,
+            files: Vec::new(),
             part: 0,
             parts: 1,
             principal: plan.job.principal.clone(),
