@@ -95,6 +95,9 @@ pub struct TableDefinition {
     pub comment: Option<String>,
     /// Where the stream is, where it differs from the server's configuration.
     pub kinesis: Option<KinesisOverrides>,
+    /// Name of the offload job that has the older rows: what it has published comes before what the stream has behind that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<String>,
 }
 
 /// One data column.

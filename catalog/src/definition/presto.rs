@@ -123,6 +123,7 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<TableDefinition, Pro
         columns,
         comment: comment(root)?,
         kinesis: None,
+        history: None,
     })
 }
 

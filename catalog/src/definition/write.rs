@@ -52,6 +52,7 @@ fn tree(definition: &TableDefinition) -> Mapping {
         event_time.text("late", &duration(promise.late));
         keys.value("event_time", event_time.0.into());
     }
+    keys.some("history", definition.history.as_ref());
     if let Some(kinesis) = &definition.kinesis {
         keys.value("kinesis", overrides(kinesis).into());
     }

@@ -25,6 +25,7 @@ const TABLE_KEYS: &[&str] = &[
     "columns",
     "comment",
     "kinesis",
+    "history",
 ];
 const KINESIS_KEYS: &[&str] = &["region", "endpoint", "profile", "role_arn", "external_id", "session_name"];
 pub(super) const COMPATS: &[(&str, Compat)] = &[("none", Compat::None), ("presto", Compat::Presto)];
@@ -94,6 +95,13 @@ fn table(root: &Cursor<'_>, default_schema: &str, beside: &Beside) -> Result<Tab
         .get("partition_key")?
         .map(|place| check::partition_key(&place, &columns))
         .transpose()?;
+    let history = root
+        .get("history")?
+        .map(|place| place.non_empty_text().map(str::to_owned))
+        .transpose()?;
+    if let (Some(_), Some(start)) = (&history, root.get("start")?) {
+        return Err(start.keyed_problem("a table with `history` begins where that begins; leave `start` out"));
+    }
     Ok(TableDefinition {
         name,
         stream,
@@ -108,6 +116,7 @@ fn table(root: &Cursor<'_>, default_schema: &str, beside: &Beside) -> Result<Tab
         columns,
         comment: check::text_at(root, "comment")?,
         kinesis: root.get("kinesis")?.map(|overrides| kinesis(&overrides)).transpose()?,
+        history,
     })
 }
 

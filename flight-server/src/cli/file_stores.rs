@@ -25,6 +25,10 @@ impl FileStores for Buckets {
 
 /// What `allow` and `lake` of the configuration say.
 pub(super) fn access(config: &Config) -> anyhow::Result<Arc<FileAccess>> {
-    let access = FileAccess::new(&config.allow.read, &config.allow.write, Arc::new(Buckets(object_storage::of_lake(config))));
+    let access = FileAccess::new(
+        &config.allow.read,
+        &config.allow.write,
+        Arc::new(Buckets(object_storage::of_lake(config))),
+    );
     access.map(Arc::new).map_err(|error| anyhow::anyhow!("allow: {error}"))
 }

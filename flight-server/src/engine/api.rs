@@ -17,6 +17,7 @@ use super::consume::Consumption;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::files::PinnedFiles;
+use super::history::PinnedHistory;
 use super::options::OptionValues;
 use super::scratch::PinnedScratch;
 
@@ -130,6 +131,9 @@ pub struct PinnedTable {
     pub definition: Arc<TableDefinition>,
     /// What is read of its stream; `None` if the plan turned out not to read it.
     pub snapshot: Option<Snapshot>,
+    /// What lies in a lake of it, if the stream is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<PinnedHistory>,
 }
 
 /// A statement that was checked and typed, not run.

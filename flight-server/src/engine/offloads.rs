@@ -9,6 +9,7 @@ use catalog::TableName;
 use super::api::DoneResult;
 use super::commands;
 use super::error::EngineError;
+use super::history::{History, PinnedHistory};
 use super::plan::Engine;
 use super::sql::OffloadStatement;
 use super::statement_options::StatementOptions;
@@ -78,6 +79,8 @@ pub trait Offloads: fmt::Debug + Send + Sync {
     async fn pause(&self, principal: &str, name: &str, paused: bool) -> Result<(), EngineError>;
     /// Removes a job with its checkpoint; what it has written stays.
     async fn remove(&self, principal: &str, name: &str, if_exists: bool) -> Result<(), EngineError>;
+    /// What a job has published, to be read as the history of its table: at the version of a ticket, or now.
+    async fn history(&self, name: &str, table: &TableName, pinned: Option<&PinnedHistory>) -> Result<History, EngineError>;
     /// Each of them, in name order.
     async fn states(&self) -> Result<Vec<OffloadState>, EngineError>;
 }

@@ -60,6 +60,7 @@ pub(super) fn pinned(table: &StreamTable) -> PinnedTable {
         name: table.name().clone(),
         definition: Arc::clone(table.definition()),
         snapshot: table.snapshot().cloned(),
+        history: table.history().map(|history| history.pinned.clone()),
     }
 }
 
@@ -85,7 +86,21 @@ pub(super) fn snapshot_facts(query_id: &str, readings: &[ShardReading], total: &
     if statement.follow {
         said["follow"] = true.into();
     }
+    let histories: Vec<Value> = statement.named.iter().filter_map(history_facts).collect();
+    if !histories.is_empty() {
+        said["histories"] = histories.into();
+    }
     said
+}
+
+fn history_facts(table: &StreamTable) -> Option<Value> {
+    let history = table.history()?;
+    Some(json!({
+        "table": table.name().to_string(),
+        "offload": history.pinned.offload,
+        "version": history.pinned.version,
+        "iteration": history.mark.iteration.0,
+    }))
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ pub(super) async fn pin(
     })?;
     let freshness = freshness(&statement.options);
     let mut pinning = Vec::new();
-    for (key, tables) in by_stream(&statement.tables).await? {
+    for (key, mut tables) in by_stream(&statement.tables).await? {
         if let Some(snapshot) = fixed.ranges.get(&key) {
             for table in &tables {
                 table.pin(snapshot.clone())?;
@@ -216,16 +216,23 @@ pub(super) async fn pin(
         let of_stream = tables.iter().filter_map(|table| references.remove(table.name())).flatten();
         let needed = Needed::new(of_stream.collect(), statement.options.arrival_slack);
         let mut first: Option<Snapshot> = fixed.ends.get(&key).cloned();
+        // what begins behind a history begins there whatever the filters say, and ends where the others do
+        tables.sort_by_key(|table| table.history().is_some());
         pinning.push(async move {
             for table in tables {
-                let start = start(statement, &table);
-                let request = PinRequest { start, freshness, arrived };
-                let mut pinned = needed.pin(&table, &request, statement.follow, among).await;
-                if matches!(&pinned, Err(EngineError::Read(error)) if error.kind == ReadErrorKind::Recreated) {
-                    // the statement is about the stream that has the name now
-                    pinned = needed.pin(&table, &request, statement.follow, among).await;
-                }
-                let mut snapshot = pinned?;
+                let mut snapshot = match table.history() {
+                    Some(history) => history.behind(&table, &statement.options, arrived).await?,
+                    None => {
+                        let start = start(statement, &table);
+                        let request = PinRequest { start, freshness, arrived };
+                        let mut pinned = needed.pin(&table, &request, statement.follow, among).await;
+                        if matches!(&pinned, Err(EngineError::Read(error)) if error.kind == ReadErrorKind::Recreated) {
+                            // the statement is about the stream that has the name now
+                            pinned = needed.pin(&table, &request, statement.follow, among).await;
+                        }
+                        pinned?
+                    }
+                };
                 match &first {
                     None => first = Some(snapshot.clone()),
                     Some(first) => same_end(&mut snapshot, first),

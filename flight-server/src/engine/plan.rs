@@ -316,7 +316,8 @@ impl Engine {
         pin::pin(&statement, request.arrived, &fixed, self.pinned_among(&statement, per_shard)).await?;
         files::pin(&statement.plan).await?;
         let physical = self.physical(&statement).await?;
-        let groups = if per_shard && split::is_per_shard(&physical) {
+        let histories = statement.named.iter().any(|table| table.history().is_some());
+        let groups = if per_shard && !histories && split::is_per_shard(&physical) {
             endpoint_groups(split::pins(&physical), statement.options.max_endpoints)
         } else {
             Vec::new()
@@ -383,7 +384,7 @@ impl Engine {
         let meter = StatementMeter::new(options.max_bytes, deadline);
         let facts = ExecutionFacts::new(asker.query_id.clone(), Arc::clone(&meter), options.on_limit);
         let now_ns = match &tables {
-            Tables::Current { .. } | Tables::Sampled(_) => now_ns(),
+            Tables::Current { .. } | Tables::Streams | Tables::Sampled(_) => now_ns(),
             Tables::Pinned { now_ns, .. } => *now_ns,
         };
         let available = view::Available::new(&self.catalog, tables, grants.clone(), &self.config.files);
@@ -416,7 +417,9 @@ impl Engine {
             least_partitions: if self.distribution.get().is_some() { 2 } else { 1 },
             follow,
         });
-        let streams = available.tables(&exposed, files, &scope, &self.config.files)?;
+        let histories = self.histories(available.histories(&exposed)?, &options, follow).await?;
+        let own_stores = !histories.is_empty() || !files.is_empty();
+        let streams = available.tables(&exposed, files, &scope, &self.config.files, histories)?;
         let named = streams.named();
         let files = streams.files();
         let catalogs = view::catalogs(
@@ -433,9 +436,9 @@ impl Engine {
                 offloads: self.offloads.get().map(Arc::clone),
             },
         );
-        let runtime = match files.is_empty() {
-            true => Arc::clone(&self.runtime),
-            false => files::runtime(&self.runtime)?,
+        let runtime = match own_stores {
+            true => files::runtime(&self.runtime)?,
+            false => Arc::clone(&self.runtime),
         };
         let state = self.state(&options, catalogs, now_ns, follow, runtime);
         let logical = state.statement_to_plan(*ast).await?;

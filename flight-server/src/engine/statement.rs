@@ -17,6 +17,8 @@ use super::table::StreamTable;
 pub(super) enum Tables {
     /// Those of the catalog now, and streams without a definition.
     Current { streams: Vec<PinnedTable>, scratch: Arc<Contents> },
+    /// Those of the catalog now, each as its stream alone: a job makes the history of a table, and so does not read it.
+    Streams,
     /// One that a sample is read of, whoever wants it: the stream was asked about.
     Sampled(PinnedTable),
     /// Those of a ticket, as they were.

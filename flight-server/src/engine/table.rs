@@ -1,6 +1,6 @@
 //! A stream as a table of the query engine, for one statement.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use super::api::SourceProvider;
 use super::error::EngineError;
 use super::facts::ExecutionFacts;
 use super::hidden::HiddenColumn;
+use super::history::History;
 use super::promises::BrokenPromises;
 use super::scan;
 use super::scan_errors::ScanErrors;
@@ -57,6 +58,8 @@ pub(super) struct StreamTable {
     schema: SchemaRef,
     scope: Arc<StatementScope>,
     snapshot: Arc<OnceLock<Snapshot>>,
+    /// What comes before the rows of the stream.
+    history: Option<Arc<History>>,
 }
 
 impl StreamTable {
@@ -82,7 +85,24 @@ impl StreamTable {
             schema: Arc::new(Schema::new(fields)),
             scope,
             snapshot: Arc::new(OnceLock::new()),
+            history: None,
         }
+    }
+
+    /// It begins where its history ends.
+    pub(super) fn behind(self, history: Arc<History>) -> Self {
+        // comments are not in the lake, and both sides of a union have the same fields
+        let plain = |field: &Arc<Field>| field.as_ref().clone().with_metadata(HashMap::new());
+        Self {
+            schema: Arc::new(Schema::new(self.schema.fields().iter().map(plain).collect::<Vec<_>>())),
+            history: Some(history),
+            ..self
+        }
+    }
+
+    /// What comes before the rows of the stream.
+    pub(super) fn history(&self) -> Option<&Arc<History>> {
+        self.history.as_ref()
     }
 
     pub(super) fn name(&self) -> &TableName {
@@ -132,7 +152,8 @@ impl StreamTable {
         provider.downcast_ref::<Self>().cloned()
     }
 
-    fn bad_records(&self) -> BadRecords {
+    /// What a bad record does to the statement.
+    pub(super) fn bad_records(&self) -> BadRecords {
         self.scope.options.bad_records.unwrap_or(self.definition.bad_records)
     }
 }

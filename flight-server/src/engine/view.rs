@@ -13,6 +13,7 @@ use super::access::Grants;
 use super::api::PinnedTable;
 use super::error::EngineError;
 use super::files::{FileAccess, FilesTable, PinnedFiles};
+use super::history::{History, HybridTable, WantedHistory};
 use super::plan::Tables;
 use super::scratch::{self, Contents, ScratchTable, ViewEntry};
 use super::sql::{CATALOG, ViewQuery};
@@ -35,6 +36,8 @@ pub(super) struct Available {
     scratch: Arc<Contents>,
     /// A ticket says what there was.
     is_pinned: bool,
+    /// Each table is its stream alone.
+    without_histories: bool,
 }
 
 /// What a name stands for.
@@ -54,8 +57,10 @@ pub(super) enum Found {
 impl Available {
     pub(super) fn new(catalog: &DirectoryCatalog, tables: Tables, grants: Grants, files: &Arc<FileAccess>) -> Self {
         let is_pinned = matches!(tables, Tables::Pinned { .. });
+        let without_histories = matches!(tables, Tables::Streams);
         let (tables, pinned_files, scratch, grants) = match tables {
             Tables::Current { streams, scratch } => (streams, Vec::new(), scratch, Some(grants)),
+            Tables::Streams => (Vec::new(), Vec::new(), Arc::default(), Some(grants)),
             Tables::Pinned {
                 tables, files, scratch, ..
             } => (tables, files, scratch, Some(grants)),
@@ -64,6 +69,7 @@ impl Available {
         Self {
             scratch,
             is_pinned,
+            without_histories,
             current: catalog.current(),
             pinned_files: pinned_files.into_iter().map(|table| (table.name.clone(), table)).collect(),
             files: Arc::clone(files),
@@ -162,6 +168,26 @@ impl Available {
         message
     }
 
+    /// Histories that tables of these names need.
+    pub(super) fn histories(&self, exposed: &BTreeMap<TableName, BTreeSet<String>>) -> Result<Vec<WantedHistory>, EngineError> {
+        let mut wanted = Vec::new();
+        for name in exposed.keys().filter(|_| !self.without_histories) {
+            let Some(Definition::Stream(definition)) = self.definition(name)? else {
+                continue;
+            };
+            // of a ticket, or a stream without a definition: as it says
+            let pinned = self.pinned(name).map(|table| table.history.as_ref());
+            if let (Some(offload), None | Some(Some(_))) = (&definition.history, pinned) {
+                wanted.push(WantedHistory {
+                    table: name.clone(),
+                    offload: offload.clone(),
+                    pinned: pinned.flatten().cloned(),
+                });
+            }
+        }
+        Ok(wanted)
+    }
+
     /// Provider for each table that the statement names; a reference more is the same provider, so that it sees the same rows.
     pub(super) fn tables(
         &self,
@@ -169,20 +195,31 @@ impl Available {
         files: BTreeMap<TableName, FilesTable>,
         scope: &Arc<StatementScope>,
         access: &Arc<FileAccess>,
+        mut histories: BTreeMap<TableName, Arc<History>>,
     ) -> Result<Streams, EngineError> {
-        let mut named = BTreeMap::new();
+        let (mut named, mut hybrid) = (BTreeMap::new(), BTreeMap::new());
         for (name, columns) in exposed {
             let Some(Definition::Stream(definition)) = self.definition(name)? else {
                 continue;
             };
-            let table = StreamTable::new(name.clone(), definition, columns, Arc::clone(scope));
+            let mut table = StreamTable::new(name.clone(), definition, columns, Arc::clone(scope));
+            let history = histories.remove(name);
+            if let Some(history) = &history {
+                table = table.behind(Arc::clone(history));
+            }
             if let Some(snapshot) = self.pinned(name).and_then(|pinned| pinned.snapshot.clone()) {
                 table.pin(snapshot)?;
             }
-            named.insert(name.clone(), Arc::new(table));
+            let table = Arc::new(table);
+            if let Some(history) = &history {
+                let both = HybridTable::new(Arc::clone(&table), history, &scope.options)?;
+                hybrid.insert(name.clone(), Arc::new(both));
+            }
+            named.insert(name.clone(), table);
         }
         Ok(Streams {
             named,
+            hybrid,
             files: files.into_iter().map(|(name, table)| (name, Arc::new(table))).collect(),
             access: Arc::clone(access),
             others: Arc::clone(&self.current),
@@ -197,6 +234,8 @@ impl Available {
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     named: BTreeMap<TableName, Arc<StreamTable>>,
+    /// Those of them that have a history.
+    hybrid: BTreeMap<TableName, Arc<HybridTable>>,
     files: BTreeMap<TableName, Arc<FilesTable>>,
     access: Arc<FileAccess>,
     /// All that the catalog has: for `information_schema`.
@@ -247,6 +286,9 @@ impl Streams {
             if let Some(view) = self.scratch.view(&name.table) {
                 return Some(Arc::new(ViewEntry(Arc::clone(view))));
             }
+        }
+        if let Some(table) = self.hybrid.get(name) {
+            return Some(Arc::clone(table) as Arc<dyn TableProvider>);
         }
         if let Some(table) = self.named.get(name) {
             return Some(Arc::clone(table) as Arc<dyn TableProvider>);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use catalog::TableName;
 use parking_lot::Mutex;
 use shard_reader::checkpoints::{Consumer, Head};
 use tokio::sync::Notify;
@@ -17,7 +18,7 @@ use super::lakes::Lakes;
 use super::locations;
 use super::state::JobState;
 use super::step::{Stepper, check_stream};
-use crate::engine::{CreateOffload, Engine, EngineError, JobMaker, Nodes, OffloadState, Offloads, Places, Right};
+use crate::engine::{CreateOffload, Engine, EngineError, History, JobMaker, Nodes, OffloadState, Offloads, PinnedHistory, Places, Right};
 
 /// What jobs run with.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Jobs {
         )
     }
 
-    fn engine(&self) -> Result<Arc<Engine>, OffloadError> {
+    pub(super) fn engine(&self) -> Result<Arc<Engine>, OffloadError> {
         let engine = self.engine.upgrade();
         engine.ok_or_else(|| OffloadError::Unavailable("the server stops".into()))
     }
@@ -426,6 +427,10 @@ impl Offloads for Jobs {
         self.try_remove(principal, name, if_exists).await?;
         self.changed.notify_one();
         Ok(())
+    }
+
+    async fn history(&self, name: &str, table: &TableName, pinned: Option<&PinnedHistory>) -> Result<History, EngineError> {
+        Ok(Box::pin(self.try_history(name, table, pinned)).await?)
     }
 
     async fn states(&self) -> Result<Vec<OffloadState>, EngineError> {

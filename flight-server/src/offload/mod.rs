@@ -9,6 +9,7 @@
 //! complete     partitions of time that get no more rows
 //! jobs         all jobs of a server: made, paused, removed, shown
 //! supervisor   runs those that are due, and that are this node's
+//! history      what jobs have published, as the histories of their tables
 //! check        compares checkpoint, lake and stream
 //! ```
 //!
@@ -22,6 +23,7 @@ mod complete;
 mod definition;
 mod error;
 mod files;
+mod history;
 mod jobs;
 mod lakes;
 mod locations;

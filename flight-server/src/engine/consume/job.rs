@@ -4,6 +4,7 @@
 //! the truth: a checkpoint that is behind it, gone or reset is brought to it, and never the other way. So whoever opens the next iteration says first what
 //! is published.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,6 +23,7 @@ use uuid::Uuid;
 use super::super::access::Right;
 use super::super::error::EngineError;
 use super::super::explain;
+use super::super::history::{HistoryTerms, own_columns};
 use super::super::options::OptionValues;
 use super::super::pin;
 use super::super::plan::{Asker, Engine, Tables};
@@ -60,6 +62,7 @@ pub struct JobPlan {
     pub(super) definition: Arc<TableDefinition>,
     pub(super) reader: Arc<StreamReader>,
     schema: SchemaRef,
+    own_columns: Result<BTreeSet<String>, String>,
 }
 
 impl JobPlan {
@@ -86,6 +89,19 @@ impl JobPlan {
     /// Now, as the stream's clock has it (ms since the epoch).
     pub fn now_ms(&self) -> i64 {
         self.reader.now_ms()
+    }
+
+    /// What its rows are to the table, of which they may be the history.
+    ///
+    /// # Errors
+    /// Why they are other rows than the table's.
+    pub fn history_terms(&self) -> Result<HistoryTerms, String> {
+        Ok(HistoryTerms {
+            columns: self.own_columns.clone()?,
+            bad_records: self.options.bad_records.unwrap_or(self.definition.bad_records),
+            kpl_aggregation: self.options.kpl_aggregation,
+            kpl_dedup: self.options.kpl_dedup,
+        })
     }
 
     /// The consumer that it is.
@@ -148,7 +164,7 @@ impl Engine {
             query_id: Uuid::now_v7().to_string(),
             principal: job.principal.clone(),
         };
-        let statement = self.statement(parsed, &job.options, Tables::nothing_else(), asker).await?;
+        let statement = self.statement(parsed, &job.options, Tables::Streams, asker).await?;
         if explain::explained(&statement.plan).is_some() {
             return Err(invalid("is a query, and EXPLAIN shows one"));
         }
@@ -169,6 +185,7 @@ impl Engine {
             definition: Arc::clone(table.definition()),
             reader: table.reader().await?,
             schema: statement.schema,
+            own_columns: own_columns(&statement.plan),
             options: statement.options,
         })
     }

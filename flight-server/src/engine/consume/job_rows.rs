@@ -58,6 +58,7 @@ impl Engine {
             name: plan.table.clone(),
             definition: Arc::clone(&plan.definition),
             snapshot: Some(iteration.snapshot.clone()),
+            history: None,
         }];
         let asker = Asker {
             query_id: query_id.clone(),

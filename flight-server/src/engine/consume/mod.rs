@@ -39,6 +39,7 @@ pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
 pub use import::OldPositions;
 pub use job::{JOB_CHECKPOINTS, JobIteration, JobOpening, JobPlan, JobStatement};
+pub(super) use positions::rows_behind;
 pub(super) use read::Fixed;
 pub use steer::Steered;
 pub(super) use transaction::{Slot, Transaction};

@@ -184,16 +184,7 @@ impl ConsumerAt<'_> {
             Some(head) => self.previous(head.start).await?,
             None => self.stated_base().await?.ends,
         };
-        let (tips, complete_ms) = self.positions.tips().await?;
-        let now_ms = self.positions.reader.now_ms();
-        let retention_ms = ms(self.positions.reader.retention());
-        let (ends, lost) = following_ends(&previous, &shard_tips(&tips), now_ms, retention_ms, Some(complete_ms));
-        self.positions.fail_or_warn(&lost)?;
-        let found = self
-            .positions
-            .find(ranges_between(&previous, &BTreeMap::new(), &ends), &previous)
-            .await?;
-        Ok(self.positions.snapshot(found))
+        self.positions.behind(&previous).await
     }
 
     /// Whether a number is that of the next iteration, open or not.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::Start;
-use shard_reader::checkpoints::{Ends, IterationRange, LostShard, RangeStart, ShardEnd, ShardTip, first_of};
+use shard_reader::checkpoints::{
+    Ends, IterationRange, LostShard, RangeStart, ShardEnd, ShardTip, first_of, following_ends, ranges_between,
+};
 use shard_reader::{
     Freshness, OnGap, PinRequest, Position, ScanStart, ShardBounds, ShardId, ShardInfo, ShardPin, ShardRange, Snapshot, StreamReader,
     TipKind,
@@ -12,6 +14,8 @@ use shard_reader::{
 use tokio::time::Instant;
 
 use super::super::error::EngineError;
+use super::super::pin;
+use super::super::statement_options::StatementOptions;
 
 /// Shards that an error names.
 const SHARDS_NAMED: usize = 3;
@@ -160,6 +164,17 @@ impl StreamPositions {
         Ok(starts)
     }
 
+    /// What follows on these ends, up to the tips; nothing is written.
+    pub(super) async fn behind(&self, previous: &Ends) -> Result<Snapshot, EngineError> {
+        let (tips, complete_ms) = self.tips().await?;
+        let now_ms = self.reader.now_ms();
+        let retention_ms = ms(self.reader.retention());
+        let (ends, lost) = following_ends(previous, &shard_tips(&tips), now_ms, retention_ms, Some(complete_ms));
+        self.fail_or_warn(&lost)?;
+        let found = self.find(ranges_between(previous, &BTreeMap::new(), &ends), previous).await?;
+        Ok(self.snapshot(found))
+    }
+
     /// What is gone fails the statement, or is said aloud.
     pub(super) fn fail_or_warn(&self, lost: &[LostShard]) -> Result<(), EngineError> {
         if lost.is_empty() {
@@ -211,6 +226,24 @@ impl StreamPositions {
             shards: ranges.into_iter().map(pin).collect(),
         }
     }
+}
+
+/// What a stream has behind these ends, for a statement that no checkpoint belongs to. `whose`: the positions, for messages.
+pub(in super::super) async fn rows_behind(
+    reader: Arc<StreamReader>,
+    whose: String,
+    previous: &Ends,
+    options: &StatementOptions,
+    arrived: Instant,
+) -> Result<Snapshot, EngineError> {
+    let positions = StreamPositions {
+        reader,
+        arrived,
+        freshness: pin::freshness(options),
+        on_gap: options.on_gap,
+        whose,
+    };
+    positions.behind(previous).await
 }
 
 /// Tips as the arithmetic of iterations takes them.

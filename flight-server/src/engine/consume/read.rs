@@ -71,6 +71,12 @@ impl Engine {
             }
             return Ok(fixed);
         }
+        if let Some(table) = statement.tables.iter().find(|table| table.history().is_some()) {
+            return Err(EngineError::NotSupported(format!(
+                "table {} has a history, which no checkpoint or repeatable transaction knows: read another table over the stream, without `history`",
+                table.name()
+            )));
+        }
         // a statement that commits by itself is a transaction of its own
         let own = Transaction::new(false);
         let within = transaction.unwrap_or(&own);

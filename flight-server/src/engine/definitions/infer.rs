@@ -197,6 +197,7 @@ impl Engine {
             },
             definition,
             snapshot: None,
+            history: None,
         };
         let asker = Asker {
             query_id: Uuid::now_v7().to_string(),
@@ -241,6 +242,7 @@ impl Engine {
                 },
                 definition,
                 snapshot: None,
+                history: None,
             });
         }
         Ok(tables)

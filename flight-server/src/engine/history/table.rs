@@ -1,0 +1,105 @@
+//! A table with a history: what the lake has, and what the stream has behind it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::compute::can_cast_types;
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::default_table_source::provider_as_source;
+use datafusion::catalog::{Session as PlanSession, TableProvider};
+use datafusion::common::{Column, Result as DfResult, TableReference};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType, cast};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::super::error::EngineError;
+use super::super::statement_options::StatementOptions;
+use super::super::table::StreamTable;
+use super::model::History;
+
+/// What the lake is called in plans.
+const LAKE: &str = "lake";
+/// What the stream is called there.
+const STREAM: &str = "stream";
+
+/// A table that a statement sees as the union of lake and stream. The query engine takes the union in place of the table, so that filters, projections
+/// and limits reach both.
+#[derive(Debug)]
+pub(in super::super) struct HybridTable {
+    stream: Arc<StreamTable>,
+    union: LogicalPlan,
+    schema: SchemaRef,
+}
+
+impl HybridTable {
+    /// # Errors
+    /// If a column of the stream is not in the lake, or is another one there.
+    pub(in super::super) fn new(stream: Arc<StreamTable>, history: &History, options: &StatementOptions) -> Result<Self, EngineError> {
+        history.check_terms(&stream, options)?;
+        if stream.counts_records() {
+            return Err(EngineError::NotSupported(format!(
+                "table {} has a history, and a column that counts the records of a range is not in it",
+                stream.name()
+            )));
+        }
+        let lake_schema = history.rows.schema();
+        let mut columns = Vec::new();
+        for field in stream.full_schema().fields() {
+            columns.push(column(&stream, history, &lake_schema, field.name(), field.data_type())?);
+        }
+        let lake = LogicalPlanBuilder::scan(TableReference::bare(LAKE), provider_as_source(Arc::clone(&history.rows)), None)?
+            .project(columns)?
+            .build()?;
+        let provider: Arc<dyn TableProvider> = Arc::<StreamTable>::clone(&stream);
+        let behind = LogicalPlanBuilder::scan(TableReference::bare(STREAM), provider_as_source(provider), None)?.build()?;
+        let union = LogicalPlanBuilder::from(lake).union(behind)?.build()?;
+        let schema = Arc::new(union.schema().as_arrow().clone());
+        Ok(Self { stream, union, schema })
+    }
+}
+
+/// A column of the lake, as the stream's.
+fn column(stream: &StreamTable, history: &History, lake: &Schema, name: &str, data_type: &DataType) -> Result<Expr, EngineError> {
+    let known = lake.field_with_name(name).ok().filter(|_| history.terms.columns.contains(name));
+    let Some(known) = known else {
+        return Err(EngineError::FailedPrecondition(format!(
+            "table {}: column `{name}` is not in the table's history: offload `{}` does not write it, or has not yet",
+            stream.name(),
+            history.pinned.offload
+        )));
+    };
+    let value = Expr::Column(Column::new(Some(TableReference::bare(LAKE)), name));
+    let value = if known.data_type() == data_type {
+        value
+    } else if can_cast_types(known.data_type(), data_type) {
+        cast(value, data_type.clone())
+    } else {
+        return Err(EngineError::FailedPrecondition(format!(
+            "table {}: column `{name}` is {} in the table's history, offload `{}`, and cannot become {data_type}",
+            stream.name(),
+            known.data_type(),
+            history.pinned.offload
+        )));
+    };
+    Ok(value.alias(name))
+}
+
+#[async_trait]
+impl TableProvider for HybridTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_logical_plan(&'_ self) -> Option<Cow<'_, LogicalPlan>> {
+        Some(Cow::Borrowed(&self.union))
+    }
+
+    async fn scan(&self, _: &dyn PlanSession, _: Option<&Vec<usize>>, _: &[Expr], _: Option<usize>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let name = self.stream.name();
+        Err(EngineError::Internal(format!("table {name} is scanned as a whole, and not as lake and stream")).into_datafusion())
+    }
+}
