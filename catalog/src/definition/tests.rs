@@ -443,3 +443,16 @@ fn fingerprints_follow_rows_only() {
     // Stable across processes and versions: a change here makes old tickets and kept columns unusable, so it takes a new VERSION.
     assert_eq!(base.to_string(), "3464b33865005e631795a0a2b72cd9f3");
 }
+
+#[test]
+fn a_history_is_a_job_and_leaves_no_start() {
+    let text = "table: t\nstream: s\nhistory: clicks_lake\ncolumns:\n  - { name: a, type: bigint }\n";
+    let definition = TableDefinition::from_yaml(text).unwrap();
+    assert_eq!(definition.history.as_deref(), Some("clicks_lake"));
+    assert_eq!(TableDefinition::from_yaml(&definition.to_yaml()).unwrap(), definition);
+    let without = TableDefinition::from_yaml(&text.replace("history: clicks_lake\n", "")).unwrap();
+    assert_eq!(definition.fingerprint(), without.fingerprint(), "records become the same rows");
+    let error = error(&format!("{text}start: latest\n"));
+    assert!(error.message.contains("leave `start` out"), "{error}");
+    assert_eq!(error.line, Some(6));
+}

@@ -2,6 +2,7 @@
 
 mod exactly_once;
 mod faults;
+mod histories;
 mod memory_lake;
 mod running;
 mod statements;
@@ -24,7 +25,7 @@ use self::faults::{Faults, FaultyStore};
 pub(super) use self::memory_lake::MemoryLakes;
 use super::*;
 use crate::engine::{
-    Access, Alone, Engine, EngineConfig, EngineError, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest,
+    Access, Alone, Engine, EngineConfig, EngineError, Places, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest,
 };
 
 const TABLE: &str = "
@@ -82,6 +83,10 @@ impl World {
     }
 
     fn faulty_server(&self, faults: &Arc<Faults>, access: Access) -> Server {
+        self.server_over(Arc::new(self.lakes.with(faults)), faults, access)
+    }
+
+    fn server_over(&self, lakes: Arc<dyn Lakes>, faults: &Arc<Faults>, access: Access) -> Server {
         let catalog = Arc::new(DirectoryCatalog::new(self.directory.path(), "default"));
         catalog.refresh();
         let readers = Readers::new(ReaderConfig {
@@ -107,7 +112,7 @@ impl World {
             &engine,
             JobsConfig {
                 files: JobFiles::new(files, &Path::from("tables")),
-                lakes: Arc::new(self.lakes.with(faults)),
+                lakes,
                 locations: Places::new(["s3://lake"]).unwrap(),
                 nodes: Arc::new(Alone),
                 refresh: Duration::from_millis(200),

@@ -1,5 +1,6 @@
 //! Offload jobs of the real program: what is in the lake, read by a program that nobody here wrote, is what was put into the stream, each record once.
 
+mod hybrid;
 mod killed;
 mod nasa;
 mod two;
