@@ -452,7 +452,7 @@ fn a_history_is_a_job_and_leaves_no_start() {
     assert_eq!(TableDefinition::from_yaml(&definition.to_yaml()).unwrap(), definition);
     let without = TableDefinition::from_yaml(&text.replace("history: clicks_lake\n", "")).unwrap();
     assert_eq!(definition.fingerprint(), without.fingerprint(), "records become the same rows");
-    let error = error(&format!("{text}start: latest\n"));
+    let error = refused(&format!("{text}start: latest\n"));
     assert!(error.message.contains("leave `start` out"), "{error}");
     assert_eq!(error.line, Some(6));
 }
