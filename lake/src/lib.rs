@@ -24,6 +24,7 @@ mod store;
 mod together;
 mod write;
 
+pub use delta::{DeltaVersion, delta_version};
 pub use error::{LakeError, LakeErrorKind};
 pub use model::{Cleaned, Compacted, JobName, JobNameError, LakeFormat, LakeSnapshot, LakeSpec, LakeTable, Mark, Published, WrittenFile};
 pub use open::open;

@@ -25,7 +25,12 @@ const KEYS: &[&str] = &[
 ];
 const CSV_KEYS: &[&str] = &["header", "delimiter", "quote", "escape", "newlines_in_values"];
 const COLUMN_KEYS: &[&str] = &["name", "type", "comment"];
-const FORMATS: &[(&str, StoredAs)] = &[("parquet", StoredAs::Parquet), ("csv", StoredAs::Csv), ("json", StoredAs::Json)];
+const FORMATS: &[(&str, StoredAs)] = &[
+    ("parquet", StoredAs::Parquet),
+    ("csv", StoredAs::Csv),
+    ("json", StoredAs::Json),
+    ("delta", StoredAs::Delta),
+];
 
 /// A definition of a table over files, checked. Its serialised form is for a program's own use: tickets, not files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +60,8 @@ pub enum StoredAs {
     Csv,
     /// A JSON document on each line; columns are found by name.
     Json,
+    /// A Delta table: its log says which files, and how they are partitioned.
+    Delta,
 }
 
 /// A column of files.
@@ -102,6 +109,7 @@ impl StoredAs {
             Self::Parquet => "parquet",
             Self::Csv => "csv",
             Self::Json => "json",
+            Self::Delta => "delta",
         }
     }
 
@@ -168,6 +176,9 @@ fn table(root: &Cursor<'_>, default_schema: &str) -> Result<FileTable, Problem> 
     }
     let mut folders = Vec::new();
     if let Some(list) = root.get("partitioned_by")? {
+        if stored_as == StoredAs::Delta {
+            return Err(list.problem("partitioned_by: the log of a Delta table says how it is partitioned"));
+        }
         for item in list.items()? {
             let wanted = item.non_empty_text()?;
             let Some(at) = columns.iter().position(|column| column.name == wanted) else {

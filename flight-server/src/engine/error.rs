@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use lake::{LakeError, LakeErrorKind};
 use serde::{Deserialize, Serialize};
 use shard_reader::checkpoints::{CheckpointError, CheckpointErrorKind};
 use shard_reader::{ReadError, ReadErrorKind, SourceError, SourceErrorKind};
@@ -218,6 +219,18 @@ impl From<SourceError> for EngineError {
 impl From<ReadError> for EngineError {
     fn from(error: ReadError) -> Self {
         Self::Read(Arc::new(error))
+    }
+}
+
+impl From<LakeError> for EngineError {
+    fn from(error: LakeError) -> Self {
+        let message = error.to_string();
+        match error.kind {
+            LakeErrorKind::Unavailable | LakeErrorKind::Conflict => Self::Unavailable(message),
+            LakeErrorKind::Denied => Self::Denied(message),
+            LakeErrorKind::Unsupported => Self::Invalid(message),
+            LakeErrorKind::Damaged | LakeErrorKind::Rows => Self::FailedPrecondition(message),
+        }
     }
 }
 

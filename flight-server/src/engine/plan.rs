@@ -418,6 +418,7 @@ impl Engine {
             follow,
         });
         let histories = self.histories(available.histories(&exposed)?, &options, follow).await?;
+        let files = files::opened(files).await?;
         let own_stores = !histories.is_empty() || !files.is_empty();
         let streams = available.tables(&exposed, files, &scope, &self.config.files, histories)?;
         let named = streams.named();

@@ -1,6 +1,6 @@
 //! Why a job does not go on.
 
-use lake::{LakeError, LakeErrorKind};
+use lake::LakeError;
 
 use crate::engine::{EngineError, ErrorCategory};
 
@@ -61,12 +61,7 @@ impl From<OffloadError> for EngineError {
         let message = error.to_string();
         match error {
             OffloadError::Engine(error) => error,
-            OffloadError::Lake(error) => match error.kind {
-                LakeErrorKind::Unavailable | LakeErrorKind::Conflict => Self::Unavailable(message),
-                LakeErrorKind::Denied => Self::Denied(message),
-                LakeErrorKind::Unsupported => Self::Invalid(message),
-                LakeErrorKind::Damaged | LakeErrorKind::Rows => Self::FailedPrecondition(message),
-            },
+            OffloadError::Lake(error) => error.into(),
             OffloadError::Invalid(_) => Self::Invalid(message),
             OffloadError::Denied(_) => Self::Denied(message),
             OffloadError::FailedPrecondition(_) => Self::FailedPrecondition(message),

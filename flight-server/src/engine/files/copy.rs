@@ -62,7 +62,7 @@ impl Target {
         let by_name = by_extension(place.key.as_ref()).filter(|_| !place.is_folder);
         let format = match &copy.stored_as {
             None => by_name.unwrap_or(StoredAs::Parquet),
-            Some(word) => StoredAs::of_word(word).ok_or_else(|| {
+            Some(word) => StoredAs::of_word(word).filter(|format| *format != StoredAs::Delta).ok_or_else(|| {
                 EngineError::NotSupported(format!("STORED AS {word} is not supported; COPY writes PARQUET, CSV and JSON"))
             })?,
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{CsvFiles, FileTable, StoredAs, TableName};
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::execution::session_state::SessionStateBuilder;
 use object_store::ObjectMeta;
 use serde_yaml::{Mapping, Value};
@@ -14,7 +15,7 @@ use super::super::plan::Engine;
 use super::super::sql::{CreateTable, DdlColumn};
 use super::access::Purpose;
 use super::place::Place;
-use super::{listing, runtime, table};
+use super::{delta, listing, runtime, table};
 
 /// Files that are looked at for columns.
 const LOOKED_AT: usize = 100;
@@ -81,6 +82,10 @@ impl Engine {
         let definition = parsed(&document)?;
         let name = &definition.name;
         let opened = self.config().files.open(place, Purpose::Read).await?;
+        if definition.stored_as == StoredAs::Delta {
+            let found = delta::at(name, place, opened, None).await?;
+            return columns_of(&found.table.schema());
+        }
         let files = listing::list(place, &opened, &name.to_string()).await?;
         if files.is_empty() {
             return Err(EngineError::NotFound(format!(
@@ -93,17 +98,21 @@ impl Engine {
             .with_runtime_env(runtime(self.runtime())?)
             .build();
         let schema = table::format(&definition).infer_schema(&state, &opened.store, &looked_at).await?;
-        let column = |field: &Arc<datafusion::arrow::datatypes::Field>| {
-            let column_type = type_name(field.data_type()).map_err(|other| {
-                EngineError::NotSupported(format!(
-                    "column `{}`: a table has no column of type {other}; give the columns",
-                    field.name()
-                ))
-            })?;
-            Ok(typed(field.name(), &column_type))
-        };
-        schema.fields().iter().map(column).collect()
+        columns_of(&schema)
     }
+}
+
+fn columns_of(schema: &Schema) -> Result<Vec<Value>, EngineError> {
+    let column = |field: &Arc<Field>| {
+        let column_type = type_name(field.data_type()).map_err(|other| {
+            EngineError::NotSupported(format!(
+                "column `{}`: a table has no column of type {other}; give the columns",
+                field.name()
+            ))
+        })?;
+        Ok(typed(field.name(), &column_type))
+    };
+    schema.fields().iter().map(column).collect()
 }
 
 fn parsed(document: &Mapping) -> Result<Arc<FileTable>, EngineError> {

@@ -30,6 +30,9 @@ pub struct PinnedFiles {
     pub definition: Arc<FileTable>,
     /// What is read; `None` if the plan turned out not to read it.
     pub files: Option<Arc<Vec<PinnedFile>>>,
+    /// Version of a Delta table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// A file, as it was when a statement was planned.
@@ -138,7 +141,7 @@ pub(super) async fn list(place: &Place, opened: &Opened, table: &str) -> Result<
         let below: Path = below.collect();
         if below.parts().next().is_some_and(|part| part.as_ref() == "_delta_log") {
             return Err(EngineError::NotSupported(format!(
-                "table {table}: {place} is a Delta table; its log says which of its files count, and reading all of them would count rows twice"
+                "table {table}: {place} is a Delta table; its log says which of its files count, and reading all of them would count rows twice: STORED AS DELTA reads it"
             )));
         }
         if meta.size == 0 || is_hidden(&below) {

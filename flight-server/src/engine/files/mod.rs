@@ -7,6 +7,8 @@
 mod access;
 mod copy;
 mod define;
+mod delta;
+mod inside;
 mod listing;
 mod options;
 mod pinned_store;
@@ -17,6 +19,7 @@ mod written;
 pub use access::{FileAccess, FileStores, NoStores};
 pub(super) use copy::COPY;
 pub(super) use define::statement;
+pub(super) use delta::opened;
 pub use listing::{PinnedFile, PinnedFiles};
 pub use place::{Place, Places};
 pub(super) use table::{FilesTable, pin, runtime};

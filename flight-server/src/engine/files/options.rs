@@ -55,7 +55,7 @@ impl Writing {
                         match format {
                             StoredAs::Parquet => "compression and max_row_group_size",
                             StoredAs::Csv => "header, delimiter, quote and null_value",
-                            StoredAs::Json => "no options",
+                            StoredAs::Json | StoredAs::Delta => "no options",
                         }
                     )));
                 }
@@ -65,6 +65,9 @@ impl Writing {
             StoredAs::Parquet => Self::Parquet(Box::new(parquet)),
             StoredAs::Csv => Self::Csv(csv),
             StoredAs::Json => Self::Json,
+            StoredAs::Delta => {
+                return Err(EngineError::NotSupported("COPY writes no Delta tables: offload jobs do".into()));
+            }
         })
     }
 

@@ -62,7 +62,8 @@ impl fmt::Display for PinnedStore {
     }
 }
 
-fn not_here(operation: &str) -> Error {
+/// What a store that only reads says of everything else.
+pub(super) fn not_here(operation: &str) -> Error {
     Error::NotImplemented {
         operation: operation.to_owned(),
         implementer: "files that are read".to_owned(),

@@ -1,5 +1,6 @@
 //! Files as a table of the query engine, for one statement.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 use super::super::error::EngineError;
 use super::access::{FileAccess, Purpose};
+use super::delta::DeltaTable;
 use super::listing::{self, PinnedFile, PinnedFiles};
 use super::pinned_store::PinnedStore;
 use super::place::Place;
@@ -45,7 +47,8 @@ pub(in super::super) fn runtime(of: &RuntimeEnv) -> Result<Arc<RuntimeEnv>, Engi
 /// How the files of a definition are read.
 pub(super) fn format(table: &FileTable) -> Arc<dyn FileFormat> {
     match table.stored_as {
-        StoredAs::Parquet => Arc::new(ParquetFormat::default().with_force_view_types(false)),
+        // the log of a Delta table says which files count; what they are is this
+        StoredAs::Parquet | StoredAs::Delta => Arc::new(ParquetFormat::default().with_force_view_types(false)),
         StoredAs::Json => Arc::new(JsonFormat::default()),
         StoredAs::Csv => {
             let csv = &table.csv;
@@ -67,6 +70,10 @@ pub(in super::super) struct FilesTable {
     schema: SchemaRef,
     access: Arc<FileAccess>,
     files: Arc<OnceLock<Arc<Vec<PinnedFile>>>>,
+    /// Version of a Delta table that a ticket says.
+    version: Option<u64>,
+    /// A Delta table, once it is opened.
+    delta: Option<Arc<DeltaTable>>,
 }
 
 impl FilesTable {
@@ -76,17 +83,34 @@ impl FilesTable {
             definition,
             access,
             files: Arc::default(),
+            version: None,
+            delta: None,
         }
     }
 
     /// As a ticket says it was.
     pub(in super::super) fn pinned(pinned: &PinnedFiles, access: Arc<FileAccess>) -> Self {
-        let table = Self::new(Arc::clone(&pinned.definition), access);
+        let mut table = Self::new(Arc::clone(&pinned.definition), access);
+        table.version = pinned.version;
         if let Some(files) = &pinned.files {
             // just made, so nothing is there
             let _ = table.files.set(Arc::clone(files));
         }
         table
+    }
+
+    pub(super) fn definition(&self) -> &FileTable {
+        &self.definition
+    }
+
+    /// A Delta table is opened before it is planned: its columns, and what its log says of files, are part of the plan.
+    pub(super) async fn open(self) -> Result<Self, EngineError> {
+        let delta = DeltaTable::open(&self.definition, &self.access, self.version).await?;
+        Ok(Self {
+            schema: Arc::clone(&delta.schema),
+            delta: Some(Arc::new(delta)),
+            ..self
+        })
     }
 
     pub(in super::super) fn name(&self) -> &TableName {
@@ -99,6 +123,7 @@ impl FilesTable {
             name: self.name().clone(),
             definition: Arc::clone(&self.definition),
             files: self.files.get().map(Arc::clone),
+            version: self.delta.as_ref().map(|delta| delta.version),
         }
     }
 
@@ -162,6 +187,10 @@ impl TableProvider for FilesTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn get_logical_plan(&'_ self) -> Option<Cow<'_, LogicalPlan>> {
+        self.delta.as_ref().map(|delta| Cow::Borrowed(&delta.plan))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {

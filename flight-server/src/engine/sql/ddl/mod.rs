@@ -64,7 +64,7 @@ pub(crate) struct CreateTable {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum DdlStatement {
     /// `CREATE [OR REPLACE] EXTERNAL TABLE [IF NOT EXISTS] name [(columns)] STORED AS KINESIS LOCATION 'kinesis://stream' [OPTIONS (…)]`, or over files:
-    /// `STORED AS PARQUET | CSV | JSON LOCATION 's3://…' [PARTITIONED BY (…)] [OPTIONS (…)]`
+    /// `STORED AS PARQUET | CSV | JSON | DELTA LOCATION 's3://…' [PARTITIONED BY (…)] [OPTIONS (…)]`
     Create(CreateTable),
     /// `DROP TABLE [IF EXISTS] name`
     Drop {

@@ -57,7 +57,7 @@ fn create(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable, Engi
             let over_files = StoredAs::of_word(&format.value);
             if !over_stream && over_files.is_none() {
                 return Err(EngineError::NotSupported(format!(
-                    "STORED AS {} is not supported: tables are over streams, STORED AS KINESIS, or over files, STORED AS PARQUET, CSV or JSON; the format of a stream's records is an option, such as OPTIONS (format 'json')",
+                    "STORED AS {} is not supported: tables are over streams, STORED AS KINESIS, or over files, STORED AS PARQUET, CSV, JSON or DELTA; the format of a stream's records is an option, such as OPTIONS (format 'json')",
                     format.value
                 )));
             }
@@ -76,7 +76,7 @@ fn create(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable, Engi
     }
     match location {
         Some(location) => {
-            let stored_as = stored.ok_or_else(|| cursor.unexpected("STORED AS KINESIS, PARQUET, CSV or JSON"))?;
+            let stored_as = stored.ok_or_else(|| cursor.unexpected("STORED AS KINESIS, PARQUET, CSV, JSON or DELTA"))?;
             if stored_as.is_none() && partitioned_by.is_some() {
                 return Err(EngineError::Invalid(
                     "PARTITIONED BY is for files in folders; a stream's shards are not named by values".into(),
