@@ -281,6 +281,10 @@ mod tests {
                 "no column `b`",
             ),
             (
+                format!("table: t\nlocation: s3://b\nstored_as: delta\npartitioned_by: [a]\n{columns}"),
+                "log of a Delta table",
+            ),
+            (
                 format!("table: t\nlocation: s3://b\nstored_as: json\npartitioned_by: [a]\n{columns}"),
                 "none in the files",
             ),

@@ -417,8 +417,8 @@ impl Engine {
             least_partitions: if self.distribution.get().is_some() { 2 } else { 1 },
             follow,
         });
-        let histories = self.histories(available.histories(&exposed)?, &options, follow).await?;
-        let files = files::opened(files).await?;
+        let histories = Box::pin(self.histories(available.histories(&exposed)?, &options, follow)).await?;
+        let files = Box::pin(files::opened(files)).await?;
         let own_stores = !histories.is_empty() || !files.is_empty();
         let streams = available.tables(&exposed, files, &scope, &self.config.files, histories)?;
         let named = streams.named();

@@ -1,5 +1,7 @@
 //! Files as tables, and as the end of COPY: in a directory, which is the only one that statements may touch.
 
+mod delta;
+
 use std::path::{Path, PathBuf};
 
 use super::*;
