@@ -142,6 +142,12 @@ impl StreamTable {
         Ok((key, self.definition.stream.clone()))
     }
 
+    /// Whether a column is there for those alone who name it.
+    pub(super) fn is_hidden(&self, name: &str) -> bool {
+        let mut columns = self.definition.columns.iter();
+        columns.all(|column| column.hidden || column.name != name)
+    }
+
     /// Whether a column counts the records of the range, so that the range must not depend on filters.
     pub(super) fn counts_records(&self) -> bool {
         self.columns.contains(&ColumnSource::Hidden(HiddenColumn::SegmentCount))

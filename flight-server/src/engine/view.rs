@@ -212,7 +212,7 @@ impl Available {
             }
             let table = Arc::new(table);
             if let Some(history) = &history {
-                let both = HybridTable::new(Arc::clone(&table), history, &scope.options)?;
+                let both = HybridTable::new(Arc::clone(&table), history, &scope.options, exposed.len() == 1)?;
                 hybrid.insert(name.clone(), Arc::new(both));
             }
             named.insert(name.clone(), table);

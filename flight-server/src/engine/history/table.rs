@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::compute::can_cast_types;
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::catalog::{Session as PlanSession, TableProvider};
 use datafusion::common::{Column, Result as DfResult, TableReference};
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType,
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::super::error::EngineError;
+use super::super::hidden::HiddenColumn;
 use super::super::statement_options::StatementOptions;
 use super::super::table::StreamTable;
 use super::model::History;
@@ -32,42 +33,56 @@ pub(in super::super) struct HybridTable {
 }
 
 impl HybridTable {
+    /// `alone`: no other table of the statement can be meant by a hidden column that it names.
+    ///
     /// # Errors
     /// If a column of the stream is not in the lake, or is another one there.
-    pub(in super::super) fn new(stream: Arc<StreamTable>, history: &History, options: &StatementOptions) -> Result<Self, EngineError> {
+    pub(in super::super) fn new(
+        stream: Arc<StreamTable>,
+        history: &History,
+        options: &StatementOptions,
+        alone: bool,
+    ) -> Result<Self, EngineError> {
         history.check_terms(&stream, options)?;
-        if stream.counts_records() {
-            return Err(EngineError::NotSupported(format!(
-                "table {} has a history, and a column that counts the records of a range is not in it",
-                stream.name()
-            )));
-        }
         let lake_schema = history.rows.schema();
-        let mut columns = Vec::new();
+        let (mut of_lake, mut of_stream) = (Vec::new(), Vec::new());
         for field in stream.full_schema().fields() {
-            columns.push(column(&stream, history, &lake_schema, field.name(), field.data_type())?);
+            let name = field.name();
+            let Some(known) = known(history, &lake_schema, name) else {
+                if !alone && stream.is_hidden(name) {
+                    continue;
+                }
+                return Err(EngineError::FailedPrecondition(format!(
+                    "table {}: column `{name}` is not in the table's history: offload `{}` does not write it, or has not yet",
+                    stream.name(),
+                    history.pinned.offload
+                )));
+            };
+            of_lake.push(column(&stream, history, known, field.data_type())?);
+            of_stream.push(Expr::Column(Column::new(Some(TableReference::bare(STREAM)), name)));
         }
         let lake = LogicalPlanBuilder::scan(TableReference::bare(LAKE), provider_as_source(Arc::clone(&history.rows)), None)?
-            .project(columns)?
+            .project(of_lake)?
             .build()?;
         let provider: Arc<dyn TableProvider> = Arc::<StreamTable>::clone(&stream);
-        let behind = LogicalPlanBuilder::scan(TableReference::bare(STREAM), provider_as_source(provider), None)?.build()?;
+        let behind = LogicalPlanBuilder::scan(TableReference::bare(STREAM), provider_as_source(provider), None)?
+            .project(of_stream)?
+            .build()?;
         let union = LogicalPlanBuilder::from(lake).union(behind)?.build()?;
         let schema = Arc::new(union.schema().as_arrow().clone());
         Ok(Self { stream, union, schema })
     }
 }
 
+/// A column of the lake that is the table's. One that counts the records of a range counts those of the job's.
+fn known<'a>(history: &History, lake: &'a Schema, name: &str) -> Option<&'a Field> {
+    let is_own = history.terms.columns.contains(name) && name != HiddenColumn::SegmentCount.name();
+    lake.field_with_name(name).ok().filter(|_| is_own)
+}
+
 /// A column of the lake, as the stream's.
-fn column(stream: &StreamTable, history: &History, lake: &Schema, name: &str, data_type: &DataType) -> Result<Expr, EngineError> {
-    let known = lake.field_with_name(name).ok().filter(|_| history.terms.columns.contains(name));
-    let Some(known) = known else {
-        return Err(EngineError::FailedPrecondition(format!(
-            "table {}: column `{name}` is not in the table's history: offload `{}` does not write it, or has not yet",
-            stream.name(),
-            history.pinned.offload
-        )));
-    };
+fn column(stream: &StreamTable, history: &History, known: &Field, data_type: &DataType) -> Result<Expr, EngineError> {
+    let name = known.name();
     let value = Expr::Column(Column::new(Some(TableReference::bare(LAKE)), name));
     let value = if known.data_type() == data_type {
         value

@@ -177,6 +177,8 @@ async fn what_cannot_be_right_is_refused_with_a_reason() {
         assert!(error.to_string().contains(part), "{sql}: {error}");
     }
     assert_eq!(server.run("select count(*) from t").await.unwrap(), ["5"]);
+    let of_plain = "select count(plain._shard_id) from t join plain on t.n = plain.n";
+    assert_eq!(server.run(of_plain).await.unwrap(), ["5"], "a hidden column of another table");
 }
 
 #[tokio::test]
