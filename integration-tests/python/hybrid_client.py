@@ -11,7 +11,7 @@ BOTH = (
     "select h.n, h.s, p.n, p.s from (select count(*) as n, sum(n) as s from numbers) h, "
     "(select count(*) as n, sum(n) as s from plain) p"
 )
-PUBLISHED = "select coalesce(max(rows), 0) from kinesis.system.offloads"
+PUBLISHED = 'select coalesce(max("rows"), 0) from kinesis.system.offloads'
 PATIENCE = 120
 
 

@@ -296,6 +296,12 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<EngineError> {
         if let Some(found) = current.downcast_ref::<EngineError>() {
             return Some(found.clone());
         }
+        // rows that could not be had say themselves why
+        if let Some(found) = current.downcast_ref::<LakeError>()
+            && found.kind != LakeErrorKind::Rows
+        {
+            return Some(found.clone().into());
+        }
         if let Some(found) = current.downcast_ref::<DataFusionError>() {
             return Some(EngineError::from_root(found.find_root()));
         }
