@@ -3,6 +3,7 @@
 import datetime
 import io
 import sys
+import time
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import boto3
@@ -99,6 +100,23 @@ def check_copy(connection, s3):
     checks.equal(table["word"].to_pylist(), [f"w{n}" for n in range(0, 200, 10)], "lines in their order")
     query(connection, "create external table again stored as csv location 's3://lake/out/numbers.csv'")
     checks.equal(query(connection, "select sum(n) from again"), [(1900,)], "read back")
+
+
+def check_lakes(connection, s3):
+    query(
+        connection,
+        "create offload numbers_lake stored as delta location 's3://lake/out/lake' options (every '1s', start 'trim_horizon') as select n, word from numbers",
+    )
+    deadline = time.monotonic() + 120
+    while query(connection, 'select max("rows") from kinesis.system.offloads')[0][0] != 20:
+        checks.equal(time.monotonic() < deadline, True, "the job publishes")
+        time.sleep(0.2)
+    query(connection, "create external table lake stored as delta location 's3://lake/out/lake/'")
+    checks.equal(query(connection, "select count(*), sum(n), max(word) from lake"), [(20, 1900, "w90")], "a Delta table")
+    refused(connection, "create external table bad stored as delta location 's3://lake/secret/'", "allow.read")
+    query(connection, TABLE.replace("create external", "create or replace external") + " options (history 'numbers_lake')")
+    query(connection, "insert into numbers values (1000, 'new')")
+    checks.equal(query(connection, "select count(*), sum(n) from numbers"), [(21, 2900)], "the lake, and the stream behind it")
 
 
 def check_refused(connection, s3):
