@@ -189,7 +189,7 @@ impl TableProvider for FilesTable {
         TableType::Base
     }
 
-    fn get_logical_plan(&'_ self) -> Option<Cow<'_, LogicalPlan>> {
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
         self.delta.as_ref().map(|delta| Cow::Borrowed(&delta.plan))
     }
 
