@@ -14,6 +14,7 @@ pub mod kinesis;
 pub mod links;
 pub mod node_certificates;
 pub mod process;
+pub mod scale;
 pub mod server;
 pub mod spread;
 pub mod stand_in;

@@ -20,7 +20,7 @@ use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
 use super::security::Security;
 use super::segments;
-use super::server::{Listeners, Server, bind};
+use super::server::{Kept, Listeners, Server, bind};
 use super::signals::StopSignal;
 use super::sql::url::ServerUrl;
 use super::sql::{Client, Login, report, statement};
@@ -156,7 +156,7 @@ impl Demo {
             catalog,
             Arc::new(sources),
             reader,
-            checkpoints,
+            Kept { checkpoints, jobs: None },
         )?;
         Ok(Self { kinesis, server, tables })
     }

@@ -25,5 +25,6 @@ pub(super) fn options(config: &Config, endpoint: Option<&String>, region: Option
             region: config.kinesis.region.clone(),
             ..KinesisSettings::default()
         },
+        call_timeout: None,
     }
 }

@@ -1,18 +1,22 @@
 //! From the configuration to the jobs of a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use shard_reader::connect_object_store;
+use shard_reader::{RemoteOptions, connect_object_store};
 
 use super::object_storage;
 use crate::config::Config;
 use crate::engine::{Engine, Nodes, Places};
 use crate::http::{OffloadFacts, OffloadSample};
 use crate::offload::{JobFiles, Jobs, JobsConfig, StoreLakes};
+
+/// A file goes up in one call: 128 MB in that time are 0.5 MB a second.
+const LAKE_CALL: Duration = Duration::from_secs(300);
 
 /// Where jobs are kept: beside the table definitions. Nothing is read yet.
 pub(super) async fn files(config: &Config) -> anyhow::Result<JobFiles> {
@@ -33,7 +37,10 @@ pub(super) async fn files(config: &Config) -> anyhow::Result<JobFiles> {
 
 /// The jobs of a server, which nothing runs yet.
 pub(super) fn jobs(config: &Config, engine: &Arc<Engine>, nodes: Arc<dyn Nodes>, files: JobFiles) -> anyhow::Result<Arc<Jobs>> {
-    let options = object_storage::of_lake(config);
+    let options = RemoteOptions {
+        call_timeout: Some(LAKE_CALL),
+        ..object_storage::of_lake(config)
+    };
     let jobs = Jobs::new(
         engine,
         JobsConfig {

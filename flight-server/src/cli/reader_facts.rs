@@ -170,7 +170,8 @@ impl Facts for ReaderFacts {
             ),
         ];
         totals.extend(self.engine.readers().segment_counters().iter().flat_map(stored));
-        totals.extend(self.cluster.iter().flat_map(|cluster| of_cluster(&cluster.figures())));
+        let cluster = self.cluster.as_ref();
+        totals.extend(of_cluster(&cluster.map_or(ClusterFigures::ALONE, |cluster| cluster.figures())));
         totals
     }
 

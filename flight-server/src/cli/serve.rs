@@ -11,7 +11,7 @@ use super::cluster;
 use super::offloads;
 use super::security::Security;
 use super::segments;
-use super::server::{Listeners, Server, bind};
+use super::server::{Kept, Listeners, Server, bind};
 use super::signals::{Hangup, StopSignal};
 use crate::config::{Config, KinesisSection};
 use crate::engine::KinesisSources;
@@ -37,8 +37,11 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let catalog = catalog_files::open(&config).await?;
     let kept = checkpoints.describe();
     let node = listeners.cluster.as_ref().map(|joined| joined.cluster.members().own().to_string());
-    let mut server = Server::start(&config, security.clone(), listeners, catalog, sources, reader, checkpoints)?;
-    server.keep_offloads(&config, offloads::files(&config).await?)?;
+    let keeping = Kept {
+        checkpoints,
+        jobs: Some(offloads::files(&config).await?),
+    };
+    let mut server = Server::start(&config, security.clone(), listeners, catalog, sources, reader, keeping)?;
     server.ready();
     tracing::info!(
         flight = %format_args!("{}://{}", if security.tls.is_some() { "grpc+tls" } else { "grpc" }, server.flight),

@@ -55,12 +55,16 @@ pub(super) struct Server {
     /// Where health and metrics are.
     pub(super) http: SocketAddr,
     readers: Arc<Readers>,
-    engine: Arc<Engine>,
-    metrics: Arc<Metrics>,
-    nodes: Arc<dyn Nodes>,
     tasks: JoinSet<anyhow::Result<()>>,
     shutdown: CancellationToken,
     readiness: Readiness,
+}
+
+/// What a server keeps beside its tables.
+pub(super) struct Kept {
+    pub(super) checkpoints: Arc<dyn CheckpointStore>,
+    /// Where offload jobs are; `None`: this server keeps none.
+    pub(super) jobs: Option<JobFiles>,
 }
 
 impl Server {
@@ -72,8 +76,9 @@ impl Server {
         catalog: Arc<DirectoryCatalog>,
         sources: Arc<dyn SourceProvider>,
         reader: ReaderConfig,
-        checkpoints: Arc<dyn CheckpointStore>,
+        kept: Kept,
     ) -> anyhow::Result<Self> {
+        let Kept { checkpoints, jobs } = kept;
         let create = |directory: &std::path::Path| {
             std::fs::create_dir_all(directory).with_context(|| format!("cannot make directory {}", directory.display()))
         };
@@ -123,6 +128,16 @@ impl Server {
         let shutdown = CancellationToken::new();
         let (flight, http) = (listeners.flight.local_addr()?, listeners.http.local_addr()?);
         let mut tasks = JoinSet::new();
+        if let Some(files) = jobs {
+            // before anybody can call
+            let jobs = offloads::jobs(config, &engine, Arc::clone(&nodes), files)?;
+            metrics.add_offloads(offloads::JobFacts(Arc::clone(&jobs)));
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                jobs.keep(&stop).await;
+                Ok(())
+            });
+        }
         if let Some(Joined { cluster, listener }) = listeners.cluster {
             let (serving, stop) = (Arc::clone(&cluster), shutdown.clone());
             let plans = part.as_ref().map(Part::routes).unwrap_or_default();
@@ -163,25 +178,10 @@ impl Server {
             flight,
             http,
             readers,
-            engine,
-            metrics,
-            nodes,
             tasks,
             shutdown,
             readiness,
         })
-    }
-
-    /// Runs offload jobs from now on.
-    pub(super) fn keep_offloads(&mut self, config: &Config, files: JobFiles) -> anyhow::Result<()> {
-        let jobs = offloads::jobs(config, &self.engine, Arc::clone(&self.nodes), files)?;
-        self.metrics.add_offloads(offloads::JobFacts(Arc::clone(&jobs)));
-        let stop = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            jobs.keep(&stop).await;
-            Ok(())
-        });
-        Ok(())
     }
 
     /// From now on `/readyz` answers 200.

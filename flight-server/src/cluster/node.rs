@@ -69,6 +69,19 @@ pub(crate) struct ClusterFigures {
     pub(crate) relayed: u64,
 }
 
+impl ClusterFigures {
+    /// Of a node that has no others.
+    pub(crate) const ALONE: Self = Self {
+        members: 1,
+        live: 1,
+        pins_asked: 0,
+        pins_failed: 0,
+        pins_served: 0,
+        tasks: 0,
+        relayed: 0,
+    };
+}
+
 impl Cluster {
     /// Joins: finds out what this node is called and who the others are, and asks each once. `listener` is where they will ask in turn.
     ///

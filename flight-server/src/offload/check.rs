@@ -41,7 +41,7 @@ impl Jobs {
     pub async fn check(&self, name: &str) -> Result<Vec<Finding>, OffloadError> {
         self.look().await?;
         let definition = self.definition(name)?;
-        let mut stepper = self.stepper(definition.clone());
+        let mut stepper = self.stepper(std::sync::Arc::clone(&definition));
         let engine = stepper.engine()?;
         let (plan, lake) = stepper.open(&engine).await?;
         let mut findings = vec![Finding::right(format!(
@@ -56,10 +56,7 @@ impl Jobs {
         match &mark {
             None => findings.push(Finding::right(format!("lake: nothing is published at {} yet", definition.location))),
             Some(mark) => {
-                let age = mark
-                    .ends
-                    .as_of_ms
-                    .map_or_else(|| "an unknown moment".to_owned(), |as_of| moment(as_of));
+                let age = mark.ends.as_of_ms.map_or_else(|| "an unknown moment".to_owned(), moment);
                 findings.push(Finding::right(format!(
                     "lake: iteration {} is published, complete to {age}",
                     mark.iteration

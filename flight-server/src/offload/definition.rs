@@ -114,7 +114,7 @@ impl JobDefinition {
         Ok(LakeSpec {
             location: self.location.clone(),
             format: self.format,
-            schema: plan.schema().clone(),
+            schema: std::sync::Arc::clone(plan.schema()),
             partitioned_by: self.partitioned_by.clone(),
             job: self.offload.clone(),
             target_file_bytes: self.typed_options()?.target_file_bytes,

@@ -102,7 +102,7 @@ impl Stepper {
             return Ok((plan, lake.clone()));
         }
         let lake = self.lakes.open(definition.spec(&plan)?).await?;
-        self.open = Some((plan.schema().clone(), lake.clone()));
+        self.open = Some((Arc::clone(plan.schema()), lake.clone()));
         Ok((plan, lake))
     }
 
@@ -182,7 +182,7 @@ impl Stepper {
                 error.into_datafusion()
             })
         });
-        let rows = RecordBatchStreamAdapter::new(plan.schema().clone(), rows);
+        let rows = RecordBatchStreamAdapter::new(Arc::clone(plan.schema()), rows);
         let written = lake.table.write(number, Box::pin(rows)).await;
         let files = written.map_err(|error| match (error.kind, failure.lock().take()) {
             (LakeErrorKind::Rows, Some(error)) => OffloadError::Engine(error),

@@ -40,6 +40,8 @@ pub struct RemoteOptions {
     pub region: Option<String>,
     /// Credentials and region are found as for Kinesis.
     pub aws: KinesisSettings,
+    /// How long a call may take, with all its attempts; 20 s where nothing is said.
+    pub call_timeout: Option<Duration>,
 }
 
 /// Object storage and a prefix in it: `s3://BUCKET/PREFIX`, or `file:///DIRECTORY`, which is made. Makes no call.
@@ -86,15 +88,16 @@ pub async fn connect_object_store(url: &str, options: &RemoteOptions) -> Result<
     if plain && !endpoint.as_deref().is_some_and(is_loopback) {
         return Err(failed("without TLS only an endpoint of this machine can be used".into(), None));
     }
+    let call_timeout = options.call_timeout.unwrap_or(CALL_TIMEOUT);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(region)
         .with_allow_http(plain)
-        .with_client_options(ClientOptions::new().with_timeout(CALL_TIMEOUT).with_allow_http(plain))
+        .with_client_options(ClientOptions::new().with_timeout(call_timeout).with_allow_http(plain))
         .with_retry(RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: RETRIES,
-            retry_timeout: CALL_TIMEOUT,
+            retry_timeout: call_timeout,
         });
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);

@@ -13,7 +13,7 @@ use crate::cli::args::SqlArgs;
 use crate::cli::catalog_infer::table_name;
 use crate::cli::security::Security;
 use crate::cli::serve::settings;
-use crate::cli::server::{Listeners, Server, bind};
+use crate::cli::server::{Kept, Listeners, Server, bind};
 use crate::cli::{catalog_files, checkpoint_store, local_engine};
 use crate::config::{AllowSection, Config, SegmentsSection, TlsSection};
 use crate::engine::{DEFAULT_SAMPLE, Engine, EngineError, ErrorCategory, KinesisSources, Principal};
@@ -62,7 +62,7 @@ impl Local {
             catalog,
             sources,
             local_engine::reader(&config),
-            checkpoints,
+            Kept { checkpoints, jobs: None },
         )?;
         Ok(Self {
             server,

@@ -30,7 +30,7 @@ use crate::cluster::connections::Connections;
 use crate::cluster::counters::ClusterCounters;
 use crate::cluster::serving;
 use crate::cluster::trust::Trust;
-use crate::cluster::{Members, Node};
+use crate::cluster::{Members, Node, Placement};
 use crate::engine::{
     AdmissionLimits, Engine, EngineConfig, EngineError, Planned, Principal, Session, SessionId, SourceProvider, StatementRequest,
 };
@@ -40,6 +40,9 @@ const TOKEN: &str = "a token of thirty-two characters";
 fn credential(token: &str) -> Credential {
     Credential::new(http::header::AUTHORIZATION, Trust::of_token(token).credential())
 }
+
+/// What the memory source names the stream.
+const ARN: &str = "arn:aws:kinesis:local:0:stream/s";
 
 const TABLE: &str = "
 table: t
@@ -169,6 +172,29 @@ fn stream(shards: usize, rows: i64) -> Arc<MemorySource> {
     source
 }
 
+/// Addresses of nodes each of which owns a shard, if there are as many: which addresses are free is chance, and so is what is theirs.
+async fn places(nodes: usize, source: &MemorySource) -> (Vec<TcpListener>, Vec<Node>) {
+    let shards = source.shard_ids();
+    loop {
+        let mut listeners = Vec::new();
+        for _ in 0..nodes {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let address = |listener: &TcpListener| format!("http://{}/", listener.local_addr().unwrap());
+        let urls: Vec<Node> = listeners
+            .iter()
+            .map(|listener| Node {
+                url: Url::parse(&address(listener)).unwrap(),
+            })
+            .collect();
+        let placement = Placement::new(urls[0].clone(), urls[1..].iter().cloned());
+        let owners: BTreeSet<&Node> = shards.iter().map(|shard| placement.owner(ARN, shard)).collect();
+        if owners.len() == nodes.min(shards.len()) {
+            return (listeners, urls);
+        }
+    }
+}
+
 struct Cluster {
     source: Arc<MemorySource>,
     members: Vec<Member>,
@@ -190,16 +216,7 @@ impl Cluster {
 
     /// The second node answers what it is asked to pin by other routes than its own, if there are any.
     async fn of(nodes: usize, source: Arc<MemorySource>, mut pins: Option<axum::Router>, admission: AdmissionLimits) -> Self {
-        let mut listeners = Vec::new();
-        for _ in 0..nodes {
-            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
-        }
-        let urls: Vec<Node> = listeners
-            .iter()
-            .map(|listener| Node {
-                url: Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap(),
-            })
-            .collect();
+        let (listeners, urls) = places(nodes, &source).await;
         let mut members = Vec::new();
         for (listener, node) in listeners.into_iter().zip(&urls) {
             let lone = Lone::with(&source, admission);

@@ -21,7 +21,7 @@ use super::view::View;
 #[serde(deny_unknown_fields)]
 pub struct PinnedScratch {
     /// The node that keeps the versions, by its name in [`super::super::nodes::NodeState`]; `None` = there are none, or no other nodes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Names of tables, and of their versions.
     pub tables: Vec<(String, String)>,
