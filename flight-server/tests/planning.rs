@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at its first fault")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
@@ -13,10 +12,7 @@ use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
 use arrow_flight::{FlightDescriptor, FlightInfo};
 use async_trait::async_trait;
 use catalog::{DirectoryCatalog, KinesisOverrides};
-use flight_server::engine::{
-    Access, AdmissionLimits, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, Prices, ScratchConfig, SourceProvider,
-    SystemLimits,
-};
+use flight_server::engine::{Engine, EngineConfig, EngineError, SourceProvider};
 use flight_server::service::{FlightService, Sealer, ServiceConfig};
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -54,19 +50,9 @@ fn service(source: &MemorySource, directory: &std::path::Path) -> FlightService 
         ..ReaderConfig::default()
     });
     let config = EngineConfig {
-        query_memory: 256 << 20,
-        spill: directory.to_path_buf(),
         spill_disk: 1 << 20,
-        query_timeout: Duration::from_secs(600),
         target_partitions: 2,
-        system: SystemLimits::default(),
-        prices: Prices::default(),
-        definitions: DefinitionRules::default(),
-        access: Arc::new(Access::everything()),
-        admission: AdmissionLimits::default(),
-        scratch: ScratchConfig::default(),
-        audit: AuditLog::off(),
-        nodes: Arc::new(flight_server::engine::Alone),
+        ..EngineConfig::new(directory.to_path_buf())
     };
     let checkpoints = Arc::new(LocalCheckpoints::open(directory.join("checkpoints.redb")));
     let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source.clone())), checkpoints).unwrap();

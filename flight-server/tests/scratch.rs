@@ -9,10 +9,7 @@ use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
 use async_trait::async_trait;
 use catalog::{DirectoryCatalog, KinesisOverrides};
-use flight_server::engine::{
-    Access, AdmissionLimits, Alone, AuditLog, DefinitionRules, Engine, EngineConfig, EngineError, Prices, ScratchConfig, SourceProvider,
-    SystemLimits,
-};
+use flight_server::engine::{Engine, EngineConfig, EngineError, ScratchConfig, SourceProvider};
 use flight_server::service::{FlightService, Sealer, ServiceConfig, serve};
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -57,23 +54,14 @@ impl Served {
             ..ReaderConfig::default()
         });
         let config = EngineConfig {
-            query_memory: 256 << 20,
-            spill: directory.path().to_path_buf(),
             spill_disk: 1 << 20,
-            query_timeout: Duration::from_secs(600),
             target_partitions: 2,
-            system: SystemLimits::default(),
-            prices: Prices::default(),
-            definitions: DefinitionRules::default(),
-            access: Arc::new(Access::everything()),
-            admission: AdmissionLimits::default(),
             scratch: ScratchConfig {
                 memory: MEMORY,
                 memory_each: MEMORY,
                 ..ScratchConfig::default()
             },
-            audit: AuditLog::off(),
-            nodes: Arc::new(Alone),
+            ..EngineConfig::new(directory.path().to_path_buf())
         };
         let checkpoints = Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb")));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source)), checkpoints).unwrap();

@@ -123,7 +123,7 @@ fn is_hidden(path: &Path) -> bool {
 
 /// Lists the files at a place, by name. Names that begin with `_` or `.` are no data, and neither are empty files.
 pub(super) async fn list(place: &Place, opened: &Opened, table: &str) -> Result<Vec<PinnedFile>, EngineError> {
-    let failed = |error: object_store::Error| store_error(&format!("table {table}: {place}"), error);
+    let failed = |error: object_store::Error| store_error(&format!("table {table}: {place}"), &error);
     if !place.is_folder {
         match opened.store.head(&opened.root).await {
             Ok(meta) => return Ok(vec![pinned(String::new(), &meta)]),
@@ -171,7 +171,7 @@ fn pinned(path: String, meta: &ObjectMeta) -> PinnedFile {
 }
 
 /// What a store refuses or fails at.
-pub(super) fn store_error(what: &str, error: object_store::Error) -> EngineError {
+pub(super) fn store_error(what: &str, error: &object_store::Error) -> EngineError {
     let message = format!("{what}: {error}");
     match error {
         object_store::Error::NotFound { .. } => EngineError::NotFound(message),

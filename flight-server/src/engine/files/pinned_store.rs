@@ -49,7 +49,7 @@ impl PinnedStore {
                 store: "pinned",
                 source: Box::new(super::listing::store_error(
                     &format!("table {}: file `{location}`", self.table),
-                    error,
+                    &error,
                 )),
             },
         }
