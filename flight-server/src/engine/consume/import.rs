@@ -10,7 +10,7 @@ use super::super::error::EngineError;
 use super::super::options::OptionValues;
 use super::super::plan::Engine;
 use super::super::statement_options::StatementOptions;
-use super::positions::{StreamPositions, ms};
+use super::positions::{StreamPositions, WAYS_OF_CHECKPOINTS, ms};
 use super::steer::{Steered, checkpoint};
 
 /// Shards that the answer names.
@@ -50,6 +50,7 @@ impl Engine {
             return Err(EngineError::Exists(format!("{consumer} has a past; --overwrite replaces it")));
         }
         let positions = StreamPositions {
+            ways_on: WAYS_OF_CHECKPOINTS,
             whose: consumer.to_string(),
             arrived: Instant::now(),
             freshness: Freshness::Latest,

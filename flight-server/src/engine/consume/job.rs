@@ -212,6 +212,7 @@ impl Engine {
                 arrived: Instant::now(),
                 freshness: pin::freshness(options),
                 on_gap: options.on_gap,
+                ways_on: "Go on behind the gap with on_gap 'warn' among the options of the offload",
             },
             consumer,
             start: Some(options.start.unwrap_or(plan.definition.start)),

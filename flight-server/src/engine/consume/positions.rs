@@ -28,7 +28,13 @@ pub(super) struct StreamPositions {
     pub(super) on_gap: OnGap,
     /// For messages: whose positions these are.
     pub(super) whose: String,
+    /// For messages: what can be done about a gap.
+    pub(super) ways_on: &'static str,
 }
+
+/// Behind a gap, for who reads by a checkpoint.
+pub(super) const WAYS_OF_CHECKPOINTS: &str =
+    "Go on behind the gap with SET kinesis.on_gap = 'warn', or start elsewhere with CALL kinesis.system.reset_checkpoint";
 
 /// A range with the start that was found for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,7 +198,8 @@ impl StreamPositions {
                 Ok(())
             }
             OnGap::Fail => Err(EngineError::FailedPrecondition(format!(
-                "{message}. Go on behind the gap with SET kinesis.on_gap = 'warn', or start elsewhere with CALL kinesis.system.reset_checkpoint"
+                "{message}. {}",
+                self.ways_on
             ))),
         }
     }
@@ -242,6 +249,7 @@ pub(in super::super) async fn rows_behind(
         freshness: pin::freshness(options),
         on_gap: options.on_gap,
         whose,
+        ways_on: "Read on behind the gap with SET kinesis.on_gap = 'warn'",
     };
     positions.behind(previous).await
 }

@@ -14,7 +14,7 @@ use super::super::plan::{Engine, Statement};
 use super::super::statement_options::CheckpointMode;
 use super::super::table::StreamTable;
 use super::open::ConsumerAt;
-use super::positions::StreamPositions;
+use super::positions::{StreamPositions, WAYS_OF_CHECKPOINTS};
 use super::transaction::{HeldStream, State, Transaction};
 use super::{Consumers, Consumption};
 
@@ -171,6 +171,7 @@ impl<'a> Reading<'a> {
         Ok(ConsumerAt {
             consumers: self.consumers,
             positions: StreamPositions {
+                ways_on: WAYS_OF_CHECKPOINTS,
                 whose: consumer.to_string(),
                 reader,
                 arrived: self.arrived,
@@ -264,6 +265,7 @@ impl<'a> Reading<'a> {
             }
             None => {
                 let positions = StreamPositions {
+                    ways_on: WAYS_OF_CHECKPOINTS,
                     whose: String::new(),
                     arrived: self.arrived,
                     freshness: pin::freshness(&self.statement.options),

@@ -13,7 +13,7 @@ use super::super::options::OptionValues;
 use super::super::plan::Engine;
 use super::super::statement_options::StatementOptions;
 use super::open::stated;
-use super::positions::StreamPositions;
+use super::positions::{StreamPositions, WAYS_OF_CHECKPOINTS};
 
 /// What was done to a consumer.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ impl Engine {
         let store = self.consumers().store();
         let head = store.head(&consumer).await?;
         let positions = StreamPositions {
+            ways_on: WAYS_OF_CHECKPOINTS,
             whose: consumer.to_string(),
             arrived: Instant::now(),
             freshness: Freshness::Latest,
