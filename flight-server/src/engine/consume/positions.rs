@@ -197,10 +197,7 @@ impl StreamPositions {
                 tracing::warn!("{message}");
                 Ok(())
             }
-            OnGap::Fail => Err(EngineError::FailedPrecondition(format!(
-                "{message}. {}",
-                self.ways_on
-            ))),
+            OnGap::Fail => Err(EngineError::FailedPrecondition(format!("{message}. {}", self.ways_on))),
         }
     }
 

@@ -50,9 +50,9 @@ async fn rows_are_those_of_the_lake_and_those_behind_them() {
         assert_eq!(nothing.category(), ErrorCategory::FailedPrecondition, "{nothing}");
         assert!(nothing.to_string().contains("published nothing yet"), "{nothing}");
         world.put(0..20);
-        before.work().await.unwrap();
         let parent = world.source.open_shards().remove(0);
         world.source.split(&parent).unwrap();
+        before.work().await.unwrap();
         world.put(20..30);
         let all = "select n, word from t order by n";
         assert_eq!(before.run(all).await.unwrap(), rows(0..30), "{format}");
