@@ -55,6 +55,10 @@ impl JobState {
 
     /// How long to wait before the next attempt.
     pub(super) fn failed(&mut self, error: &OffloadError, every: Duration, now_ms: i64) -> Duration {
+        if matches!(error, OffloadError::Outrun(_)) {
+            // the job goes on, by somebody else; should that one end, it must not stand for longer than it is told to
+            return every.mul_f64(rand::rng().random_range(0.5..1.0));
+        }
         self.errors += 1;
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(error.to_string());
@@ -95,5 +99,9 @@ mod tests {
         });
         assert_eq!((state.rows, state.iterations, state.last_error.clone()), (3, 1, None));
         assert!(state.failed(&passing, every, 9) <= FIRST_WAIT, "counted anew");
+        let outrun = OffloadError::Outrun("others are faster".into());
+        let waits: Vec<Duration> = (0..40).map(|_| state.failed(&outrun, every, 10)).collect();
+        assert!(waits.iter().all(|wait| *wait <= every && *wait >= every / 2), "{waits:?}");
+        assert_eq!((state.errors, state.last_error.as_deref()), (42, Some("gone")), "no error of the job");
     }
 }

@@ -147,7 +147,12 @@ impl Jobs {
             }
             Err(error) => {
                 let wait = job.state.failed(error, every, now_ms());
-                tracing::warn!(offload = name, %error, retriable = error.is_retriable(), wait_ms = wait.as_millis() as u64, "an offload does not go on");
+let wait_ms = wait.as_millis() as u64;
+                if matches!(error, OffloadError::Outrun(_)) {
+                    tracing::info!(offload = name, %error, wait_ms, "an offload is run by others, too");
+                } else {
+                    tracing::warn!(offload = name, %error, retriable = error.is_retriable(), wait_ms, "an offload does not go on");
+                }
                 Some(wait)
             }
         }
