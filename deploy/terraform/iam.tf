@@ -99,7 +99,7 @@ resource "aws_iam_role_policy_attachment" "execution" {
 }
 
 resource "aws_iam_role_policy" "secrets" {
-  count = length(var.secrets) == 0 ? 0 : 1
+  count = length(var.secrets) == 0 && !local.is_cluster ? 0 : 1
   name  = "read-secrets"
   role  = aws_iam_role.execution.id
 
@@ -109,7 +109,7 @@ resource "aws_iam_role_policy" "secrets" {
       {
         Effect   = "Allow"
         Action   = ["secretsmanager:GetSecretValue", "ssm:GetParameters"]
-        Resource = values(var.secrets)
+        Resource = values(merge(local.cluster_secrets, var.secrets))
       }
     ]
   })

@@ -14,6 +14,7 @@ locals {
     },
     var.segments == null ? {} : { SHARDFLIGHT_SEGMENTS__STORE = "s3://${var.segments.bucket}/${var.segments.prefix}" },
     var.fan_out_consumer == "" ? {} : { SHARDFLIGHT_READER__FAN_OUT__CONSUMER = var.fan_out_consumer },
+    local.cluster_environment,
     var.environment,
   )
 }
@@ -55,11 +56,12 @@ resource "aws_ecs_task_definition" "server" {
       essential   = true
       command     = ["--log-format", "json", "serve"]
       environment = [for name, value in local.environment : { name = name, value = value }]
-      secrets     = [for name, arn in var.secrets : { name = name, valueFrom = arn }]
+      secrets     = [for name, arn in merge(local.cluster_secrets, var.secrets) : { name = name, valueFrom = arn }]
       stopTimeout = 30
       portMappings = [
         { containerPort = 32010, protocol = "tcp" },
         { containerPort = 8080, protocol = "tcp" },
+        { containerPort = 32011, protocol = "tcp" },
       ]
       healthCheck = {
         command     = ["CMD", "/usr/local/bin/shardflight", "health"]
@@ -100,6 +102,23 @@ resource "aws_security_group" "server" {
     to_port         = 8080
     protocol        = "tcp"
     security_groups = concat([aws_security_group.balancer.id], var.scraper_security_group_ids)
+  }
+
+  # Nodes of a cluster; nobody listens there without one.
+  ingress {
+    description = "Each other"
+    from_port   = 32011
+    to_port     = 32011
+    protocol    = "tcp"
+    self        = true
+  }
+
+  egress {
+    description = "Each other"
+    from_port   = 32011
+    to_port     = 32011
+    protocol    = "tcp"
+    self        = true
   }
 
   egress {
@@ -153,7 +172,7 @@ resource "aws_lb_target_group" "flight" {
   preserve_client_ip   = true
   tags                 = var.tags
 
-  # A session is of the task that made it.
+  # A session is of the task that made it; in a cluster the others relay its calls.
   stickiness {
     enabled = true
     type    = "source_ip"
@@ -205,10 +224,26 @@ resource "aws_ecs_service" "server" {
     container_port   = 32010
   }
 
+  dynamic "service_registries" {
+    for_each = aws_service_discovery_service.nodes
+
+    content {
+      registry_arn = service_registries.value.arn
+    }
+  }
+
   deployment_circuit_breaker {
     enable   = true
     rollback = true
   }
 
   depends_on = [aws_lb_listener.flight, aws_iam_role_policy.server]
+
+  lifecycle {
+    # Route 53 answers with eight addresses of a name, and nodes must agree on who is one.
+    precondition {
+      condition     = !local.is_cluster || var.tasks <= 8
+      error_message = "A cluster of this module has at most 8 tasks."
+    }
+  }
 }

@@ -67,7 +67,7 @@ variable "secrets" {
 }
 
 variable "tasks" {
-  description = "Tasks of the service. Each serves by itself, behind the load balancer, unless `environment` makes them a cluster."
+  description = "Tasks of the service. Each serves by itself, behind the load balancer, unless `cluster_token_arn` makes them one cluster."
   type        = number
   default     = 1
 
@@ -75,6 +75,12 @@ variable "tasks" {
     condition     = var.tasks >= 1
     error_message = "At least one task must run."
   }
+}
+
+variable "cluster_token_arn" {
+  description = "Where Secrets Manager or Parameter Store keeps the token of the nodes, 32 bytes or more; with it the tasks are one cluster. Empty: each is alone."
+  type        = string
+  default     = ""
 }
 
 variable "cpu" {

@@ -50,15 +50,20 @@ def check_composes(program, deploy, directory):
 
 
 def check_terraforms(program, deploy, directory):
-    text = (deploy / "terraform/service.tf").read_text()
     # what stands there, with something in the place of each expression
     environment = {}
-    for name, value in re.findall(r"\b(SHARDFLIGHT_\w+)\s*=\s*([^\n}]+(?:\}[^\n}]*)*)", text):
-        value = re.sub(r"\$\{[^}]*\}", "x", value.strip().rstrip("},").strip())
-        quoted = re.match(r'"([^"]*)"', value)
-        environment[name] = quoted.group(1) if quoted else "something"
-    checks.equal(len(environment) > 8, True, f"{environment}")
-    accepted(program, None, environment, "Terraform's variables")
+    for file in ("service.tf", "cluster.tf"):
+        text = (deploy / "terraform" / file).read_text()
+        for name, value in re.findall(r"\b(SHARDFLIGHT_\w+)\s*=\s*([^\n}]+(?:\}[^\n}]*)*)", text):
+            value = re.sub(r"\$\{[^}]*\}", "x", value.strip().rstrip("},").strip())
+            quoted = re.match(r'"([^"]*)"', value)
+            environment[name] = quoted.group(1) if quoted else "something"
+    of_cluster = {name: value for name, value in environment.items() if "_CLUSTER__" in name}
+    checks.equal(len(of_cluster), 4, f"{of_cluster}")
+    alone = {name: value for name, value in environment.items() if name not in of_cluster}
+    checks.equal(len(alone) > 8, True, f"{alone}")
+    accepted(program, None, alone, "Terraform's variables")
+    accepted(program, None, {**environment, "SHARDFLIGHT_CLUSTER__TOKEN": "x" * 32}, "Terraform's variables of a cluster")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ async fn published_more(server: &Server) {
 }
 
 /// How many iterations a server has published.
-async fn iterations(server: &Server) -> u64 {
+async fn iterations(server: &Server) -> i64 {
     let mut client = Client::connect(server.flight, Mode::Single).await.unwrap();
     let answer = client.query("select iterations from kinesis.system.offloads").await.unwrap();
     // a server that has not looked at the files yet knows of no job
