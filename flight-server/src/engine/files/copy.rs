@@ -66,8 +66,7 @@ impl Target {
                 EngineError::NotSupported(format!("STORED AS {word} is not supported; COPY writes PARQUET, CSV and JSON"))
             })?,
         };
-        let has_extension = place.key.filename().is_some_and(|name| name.contains('.'));
-        let is_file = !place.is_folder && has_extension;
+        let is_file = !place.is_folder && place.has_extension();
         if is_file && !copy.partitioned_by.is_empty() {
             return Err(EngineError::Invalid(format!(
                 "COPY … PARTITIONED BY writes folders; end the location with `/`: '{place}/'"

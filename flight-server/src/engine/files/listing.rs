@@ -122,6 +122,9 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 /// Lists the files at a place, by name. Names that begin with `_` or `.` are no data, and neither are empty files.
+///
+/// # Errors
+/// NOT_FOUND if the place has a file's name, and nothing is there. A folder without files has no rows: where folders are prefixes, that is all one can see of it.
 pub(super) async fn list(place: &Place, opened: &Opened, table: &str) -> Result<Vec<PinnedFile>, EngineError> {
     let failed = |error: object_store::Error| store_error(&format!("table {table}: {place}"), &error);
     if !place.is_folder {
@@ -133,11 +136,12 @@ pub(super) async fn list(place: &Place, opened: &Opened, table: &str) -> Result<
     }
     let root = (!opened.root.as_ref().is_empty()).then_some(&opened.root);
     let mut listed = opened.store.list(root);
-    let (mut files, mut bytes) = (Vec::new(), 0);
+    let (mut files, mut bytes, mut is_there) = (Vec::new(), 0, false);
     while let Some(meta) = listed.try_next().await.map_err(failed)? {
         let Some(below) = meta.location.prefix_match(&opened.root) else {
             continue;
         };
+        is_there = true;
         let below: Path = below.collect();
         if below.parts().next().is_some_and(|part| part.as_ref() == "_delta_log") {
             return Err(EngineError::NotSupported(format!(
@@ -156,6 +160,9 @@ pub(super) async fn list(place: &Place, opened: &Opened, table: &str) -> Result<
                 "table {table}: more files lie at {place} than a statement can hold on to ({MOST_FILES}, or {MOST_BYTES} bytes of names); make tables of folders below it, or put small files together"
             )));
         }
+    }
+    if !is_there && !place.is_folder && place.has_extension() {
+        return Err(EngineError::NotFound(format!("table {table}: there is no file {place}")));
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(files)

@@ -54,6 +54,11 @@ impl Place {
         }
     }
 
+    /// Whether its last part looks like the name of a file.
+    pub(super) fn has_extension(&self) -> bool {
+        self.key.filename().is_some_and(|name| name.contains('.'))
+    }
+
     /// See [`Self::parse`].
     pub(super) fn of_statement(text: &str) -> Result<Self, EngineError> {
         Self::parse(text).map_err(EngineError::Invalid)

@@ -191,6 +191,10 @@ async fn files_join_streams_and_each_other_in_one_endpoint() {
     );
     let error = files.done("insert into words values ('a', 'b')").await.unwrap_err();
     assert!(error.to_string().contains("over files"), "{error}");
+    std::fs::remove_file(files.path("in/words.csv")).unwrap();
+    let error = files.world.plan("select * from words", false).await.unwrap_err();
+    assert_eq!(error.category(), ErrorCategory::NotFound, "{error}");
+    assert!(error.to_string().contains("in/words.csv"), "{error}");
 }
 
 #[tokio::test]
