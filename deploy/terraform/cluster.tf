@@ -2,12 +2,11 @@
 locals {
   is_cluster = var.cluster_token_arn != ""
 
-  # The security group lets the tasks alone reach each other there: so `insecure`. With certificates, SHARDFLIGHT_CLUSTER__TLS__… of `environment` and `secrets`.
+  # The security group lets the tasks alone reach each other there, and the token is asked for besides.
   cluster_environment = {
     for name, value in {
-      SHARDFLIGHT_CLUSTER__LISTEN   = "0.0.0.0:32011"
-      SHARDFLIGHT_CLUSTER__DNS      = "nodes.${var.name}.internal:32011"
-      SHARDFLIGHT_CLUSTER__INSECURE = "true"
+      SHARDFLIGHT_CLUSTER__LISTEN = "0.0.0.0:32011"
+      SHARDFLIGHT_CLUSTER__DNS    = "nodes.${var.name}.internal:32011"
     } : name => value if local.is_cluster
   }
 

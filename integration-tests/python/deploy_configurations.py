@@ -59,7 +59,7 @@ def check_terraforms(program, deploy, directory):
             quoted = re.match(r'"([^"]*)"', value)
             environment[name] = quoted.group(1) if quoted else "something"
     of_cluster = {name: value for name, value in environment.items() if "_CLUSTER__" in name}
-    checks.equal(len(of_cluster), 4, f"{of_cluster}")
+    checks.equal(len(of_cluster), 3, f"{of_cluster}")
     alone = {name: value for name, value in environment.items() if name not in of_cluster}
     checks.equal(len(alone) > 8, True, f"{alone}")
     accepted(program, None, alone, "Terraform's variables")
