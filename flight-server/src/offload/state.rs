@@ -102,6 +102,10 @@ mod tests {
         let outrun = OffloadError::Outrun("others are faster".into());
         let waits: Vec<Duration> = (0..40).map(|_| state.failed(&outrun, every, 10)).collect();
         assert!(waits.iter().all(|wait| *wait <= every && *wait >= every / 2), "{waits:?}");
-        assert_eq!((state.errors, state.last_error.as_deref()), (42, Some("gone")), "no error of the job");
+        assert_eq!(
+            (state.errors, state.last_error.as_deref()),
+            (42, Some("gone")),
+            "no error of the job"
+        );
     }
 }

@@ -147,7 +147,7 @@ impl Jobs {
             }
             Err(error) => {
                 let wait = job.state.failed(error, every, now_ms());
-let wait_ms = wait.as_millis() as u64;
+                let wait_ms = wait.as_millis() as u64;
                 if matches!(error, OffloadError::Outrun(_)) {
                     tracing::info!(offload = name, %error, wait_ms, "an offload is run by others, too");
                 } else {
