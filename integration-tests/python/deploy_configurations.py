@@ -56,7 +56,7 @@ def check_terraforms(program, deploy, directory):
     for name, value in re.findall(r"\b(SHARDFLIGHT_\w+)\s*=\s*([^\n}]+(?:\}[^\n}]*)*)", text):
         value = re.sub(r"\$\{[^}]*\}", "x", value.strip().rstrip("},").strip())
         quoted = re.match(r'"([^"]*)"', value)
-        environment[name] = quoted.group(1) if quoted else "something"
+        environment[name] = quoted.group(1) if quoted else '["s3://lake/x"]' if "_ALLOW__" in name else "something"
     checks.equal(len(environment) > 8, True, f"{environment}")
     accepted(program, None, environment, "Terraform's variables")
 
