@@ -2,7 +2,7 @@
 locals {
   # Region and account are in the names of the resources below.
   policies = {
-    for name in ["read", "write", "checkpoints", "catalog", "segments"] :
+    for name in ["read", "write", "checkpoints", "catalog", "segments", "lake"] :
     name => jsondecode(replace(file("${path.module}/../iam-policy-${name}.json"), "arn:aws:", "arn:${data.aws_partition.current.partition}:")).Statement
   }
 
@@ -35,6 +35,35 @@ locals {
     jsondecode(replace(replace(jsonencode(statement), "BUCKET", try(var.segments.bucket, "")), "PREFIX", try(var.segments.prefix, "")))
     if var.segments != null
   ]
+
+  # Who writes a table reads its log, too. A role of the lake's own has these rights instead, and the server may take it.
+  lake = var.lake == null ? { bucket = "", read = [], write = [], role_arn = null } : var.lake
+  lake_resources = {
+    ListLake  = ["arn:${data.aws_partition.current.partition}:s3:::${local.lake.bucket}"]
+    ReadLake  = [for prefix in distinct(concat(local.lake.read, local.lake.write)) : "arn:${data.aws_partition.current.partition}:s3:::${local.lake.bucket}/${prefix}/*"]
+    WriteLake = [for prefix in local.lake.write : "arn:${data.aws_partition.current.partition}:s3:::${local.lake.bucket}/${prefix}/*"]
+  }
+  lake_condition = {
+    Condition = { StringLikeIfExists = { "s3:prefix" = [for prefix in distinct(concat(local.lake.read, local.lake.write)) : "${prefix}/*"] } }
+  }
+
+  lake_statements = concat(
+    [
+      for statement in local.policies.lake :
+      merge(statement, { Resource = local.lake_resources[statement.Sid] }, [for more in [local.lake_condition] : more if statement.Sid == "ListLake"]...)
+      if local.lake.role_arn == null && length(local.lake_resources[statement.Sid]) > 0 && local.lake.bucket != ""
+    ],
+    [
+      for role in [local.lake.role_arn] :
+      {
+        Sid      = "TakeRoles"
+        Effect   = "Allow"
+        Action   = "sts:AssumeRole"
+        Resource = role
+      }
+      if role != null
+    ],
+  )
 
   key_statements = [
     for keys in [var.kms_key_arns] :
@@ -81,6 +110,7 @@ resource "aws_iam_role_policy" "server" {
       local.checkpoint_statements,
       local.catalog_statements,
       local.segment_statements,
+      local.lake_statements,
       local.key_statements,
     )
   })

@@ -13,6 +13,11 @@ locals {
       SHARDFLIGHT_CHECKPOINTS__DYNAMODB__CREATE = "false"
     },
     var.segments == null ? {} : { SHARDFLIGHT_SEGMENTS__STORE = "s3://${var.segments.bucket}/${var.segments.prefix}" },
+    var.lake == null ? {} : {
+      SHARDFLIGHT_ALLOW__READ  = jsonencode([for prefix in local.lake.read : "s3://${local.lake.bucket}/${prefix}"])
+      SHARDFLIGHT_ALLOW__WRITE = jsonencode([for prefix in local.lake.write : "s3://${local.lake.bucket}/${prefix}"])
+    },
+    local.lake.role_arn == null ? {} : { SHARDFLIGHT_LAKE__ROLE_ARN = local.lake.role_arn },
     var.fan_out_consumer == "" ? {} : { SHARDFLIGHT_READER__FAN_OUT__CONSUMER = var.fan_out_consumer },
     local.cluster_environment,
     var.environment,

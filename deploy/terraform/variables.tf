@@ -54,6 +54,17 @@ variable "segments" {
   default = null
 }
 
+variable "lake" {
+  description = "Prefixes of a bucket that tables over files may read, and in which COPY and offload jobs may write; by a role of its own, if it is named. null = none."
+  type = object({
+    bucket   = string
+    read     = optional(list(string), [])
+    write    = optional(list(string), [])
+    role_arn = optional(string)
+  })
+  default = null
+}
+
 variable "environment" {
   description = "Further keys of the configuration, as SHARDFLIGHT_ variables."
   type        = map(string)

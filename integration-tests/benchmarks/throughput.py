@@ -12,19 +12,18 @@ import base64
 import contextlib
 import json
 import pathlib
-import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
 import adbc_driver_flightsql.dbapi as adbc
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from services import call, demo_of, ended, free_port, reaches
 
 ROWS_OF_A_RECORD = 5_000
 RECORDS_OF_A_CALL = 6
@@ -54,51 +53,6 @@ def rows(start, count):
             "word": pa.array(f"word-{i:017d}" for i in range(start, start + count)),
         }
     )
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def ended(process):
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def reaches(address, process, seconds=600):
-    """Waits until something listens there."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            sys.exit(f"{process.args[0]} ended with {process.returncode}")
-        with contextlib.suppress(OSError), contextlib.closing(socket.create_connection(address, 1)):
-            return
-        time.sleep(0.05)
-    sys.exit(f"nothing listens on {address}")
-
-
-def call(kinesis, action, body):
-    request = urllib.request.Request(
-        kinesis,
-        json.dumps(body).encode(),
-        {
-            "content-type": "application/x-amz-json-1.1",
-            "x-amz-target": f"Kinesis_20131202.{action}",
-            "authorization": "AWS4-HMAC-SHA256 Credential=x/20240101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0",
-        },
-    )
-    with urllib.request.urlopen(request) as reply:
-        return json.loads(reply.read() or b"{}")
 
 
 def load(kinesis, count):
@@ -156,14 +110,7 @@ def main():
     options = arguments.parse_args()
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        command = [options.program, "demo", "--data-dir", directory / "data", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kinesis", "127.0.0.1:0"]
-        demo = stack.enter_context(ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
-        said = {}
-        for line in demo.stdout:
-            if found := re.match(r"(flight|kinesis|tables): (.*)", line):
-                said[found[1]] = found[2].strip()
-            if line.strip() == "ready":
-                break
+        said = stack.enter_context(demo_of(options.program, directory / "data"))
         (pathlib.Path(said["tables"]) / "measured.yaml").write_text(DEFINITION)
         started = time.perf_counter()
         load(said["kinesis"], options.rows)

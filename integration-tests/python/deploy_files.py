@@ -183,12 +183,13 @@ def check_terraforms_policies(deploy):
         text = (deploy / "terraform/iam.tf").read_text()
         text = text[: text.index('data "aws_partition"')]
         text = text.replace("${data.aws_partition.current.partition}", "aws").replace("aws_dynamodb_table.checkpoints.arn", '"TABLE"')
-        groups = ["read", "write", "checkpoint", "catalog", "segment", "key"]
+        groups = ["read", "write", "checkpoint", "catalog", "segment", "lake", "key"]
         text += 'output "statements" {\n value = concat(' + ", ".join(f"local.{group}_statements" for group in groups) + ")\n}\n"
         (module / "iam.tf").write_text(text)
         values = {"image": "i", "stream_arns": [STREAM], "vpc_id": "v", "subnet_ids": [], "client_cidrs": [], "certificate_arn": "c",
                   "catalog": {"bucket": "lake", "prefix": "tables"}}
-        more = {"write": True, "fan_out_consumer": "sql", "kms_key_arns": ["KEY"], "segments": {"bucket": "lake", "prefix": "segments"}}
+        more = {"write": True, "fan_out_consumer": "sql", "kms_key_arns": ["KEY"], "segments": {"bucket": "lake", "prefix": "segments"},
+                "lake": {"bucket": "lake", "read": ["history"], "write": ["exports"]}}
         environment = {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
 
         def statements(values):
@@ -203,10 +204,21 @@ def check_terraforms_policies(deploy):
         checks.equal(least[2]["Condition"], {"StringLike": {"s3:prefix": "tables/*"}}, "the prefix alone is listed")
         checks.equal(least[3]["Resource"], "arn:aws:s3:::lake/tables/*", "definitions")
         most = statements({**values, **more})
-        names = ["ReadStreams", "FanOut", "Write", "KeepCheckpoints", "ListDefinitions", "ReadDefinitions", "ListSegments", "ShareSegments", "UseKey"]
+        names = ["ReadStreams", "FanOut", "Write", "KeepCheckpoints", "ListDefinitions", "ReadDefinitions", "ListSegments", "ShareSegments",
+                 "ListLake", "ReadLake", "WriteLake", "UseKey"]
         checks.equal([statement["Sid"] for statement in most], names, "the most")
         checks.equal(most[1]["Resource"], [STREAM, f"{STREAM}/consumer/*"], "fan-out")
-        checks.equal(most[8]["Action"], ["kms:Decrypt", "kms:GenerateDataKey"], "keys of who writes")
+        checks.equal(most[8]["Resource"], ["arn:aws:s3:::lake"], "the lake's bucket")
+        checks.equal(most[8]["Condition"], {"StringLikeIfExists": {"s3:prefix": ["history/*", "exports/*"]}}, "its prefixes alone are listed")
+        checks.equal(most[9]["Resource"], ["arn:aws:s3:::lake/history/*", "arn:aws:s3:::lake/exports/*"], "who writes reads, too")
+        checks.equal(most[10]["Resource"], ["arn:aws:s3:::lake/exports/*"], "where jobs write")
+        checks.equal(most[11]["Action"], ["kms:Decrypt", "kms:GenerateDataKey"], "keys of who writes")
+        role = "arn:aws:iam::123456789012:role/lake"
+        by_role = statements({**values, "lake": {"bucket": "lake", "write": ["exports"], "role_arn": role}})
+        checks.equal([statement["Sid"] for statement in by_role], [*(statement["Sid"] for statement in least), "TakeRoles"], "a role has the lake's rights itself")
+        checks.equal(by_role[-1]["Resource"], role, "the role")
+        read_only = statements({**values, "lake": {"bucket": "lake", "read": ["history"]}})
+        checks.equal([statement["Sid"] for statement in read_only][-2:], ["ListLake", "ReadLake"], "nothing is written")
 
 
 if __name__ == "__main__":

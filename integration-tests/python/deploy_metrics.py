@@ -32,6 +32,8 @@ def exported(base):
             labels.setdefault(sample.name, set()).update(sample.labels)
     # The series of consumers appear with the first of them: what docs/metrics.md says of their labels.
     labels["shardflight_checkpoint_lag_milliseconds"] |= {"checkpoint", "stream"}
+    # And those of offload jobs with the first job.
+    labels["shardflight_offload_lag_seconds"] |= {"offload"}
     return labels, types
 
 

@@ -121,7 +121,8 @@ impl JobOptions {
     /// [`OffloadError::Invalid`] for an option that there is not, with the nearest one that there is, and for a value that does not fit.
     pub(super) fn parse(written: &BTreeMap<String, String>) -> Result<Self, OffloadError> {
         let mut options = Self {
-            every: Duration::from_secs(60),
+            // what arrives is in the lake within a minute, reading and writing included
+            every: Duration::from_secs(30),
             heartbeat: Duration::from_secs(600),
             maintain: Some(Duration::from_secs(3600)),
             target_file_bytes: 128_000_000,

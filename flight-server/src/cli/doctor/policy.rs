@@ -6,6 +6,8 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::lake_policy::Lake;
+
 const READ: &str = include_str!("../../../../deploy/iam-policy-read.json");
 const WRITE: &str = include_str!("../../../../deploy/iam-policy-write.json");
 const CHECKPOINTS: &str = include_str!("../../../../deploy/iam-policy-checkpoints.json");
@@ -51,6 +53,8 @@ pub(super) struct Needs {
     /// Definitions, and whether statements may change them.
     pub(super) catalog: Option<(Objects, bool)>,
     pub(super) segments: Option<Objects>,
+    /// Places of files.
+    pub(super) lake: Lake,
 }
 
 impl Needs {
@@ -84,6 +88,7 @@ impl Needs {
                 of.push(statement(CHECKPOINTS, "CreateTheTable", &json!(arn))?);
             }
         }
+        held.entry(self.lake.holder.clone()).or_default().extend(self.lake.statements()?);
         let own = held.entry(None).or_default();
         if let Some((objects, ddl)) = &self.catalog {
             own.push(listing(CATALOG, "ListDefinitions", objects)?);
@@ -96,6 +101,7 @@ impl Needs {
             own.push(listing(SEGMENTS, "ListSegments", objects)?);
             own.push(statement(SEGMENTS, "ShareSegments", &below(objects))?);
         }
+        held.retain(|holder, statements| holder.is_none() || !statements.is_empty());
         let roles: Vec<String> = held.keys().flatten().cloned().collect();
         if !roles.is_empty()
             && let Some(own) = held.get_mut(&None)
@@ -123,7 +129,7 @@ impl Needs {
 }
 
 /// A statement of a template, for other resources.
-fn statement(template: &str, sid: &str, resource: &Value) -> anyhow::Result<Value> {
+pub(super) fn statement(template: &str, sid: &str, resource: &Value) -> anyhow::Result<Value> {
     let policy: Value = serde_json::from_str(template).context("a policy template")?;
     let statements = policy["Statement"].as_array().context("a policy template without statements")?;
     let found = statements.iter().find(|statement| statement["Sid"] == sid);
@@ -142,7 +148,7 @@ fn below(objects: &Objects) -> Value {
     json!(format!("arn:aws:s3:::{}/{}", objects.bucket, pattern(objects)))
 }
 
-fn pattern(objects: &Objects) -> String {
+pub(super) fn pattern(objects: &Objects) -> String {
     match objects.prefix.as_str() {
         "" => "*".to_owned(),
         prefix => format!("{prefix}/*"),
@@ -221,6 +227,7 @@ mod tests {
             checkpoints: Some((None, "arn:aws:dynamodb:eu-west-1:123456789012:table/shardflight".into(), false)),
             catalog: Some((Objects::parse("s3://b/tables/").unwrap(), false)),
             segments: Objects::parse("s3://b"),
+            ..Needs::default()
         };
         let policies = needs.policies().unwrap();
         assert_eq!(

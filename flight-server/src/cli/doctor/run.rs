@@ -10,11 +10,12 @@ use super::super::serve::settings;
 use super::super::{catalog_files, stdout};
 use super::caller::Caller;
 use super::clock::ServiceClock;
+use super::lake_policy::Lake;
 use super::permissions::{self, Wanted};
 use super::policy::{Needs, Objects};
 use super::reading::Reading;
 use super::report::{Outcome, Report};
-use super::{call, caller, sample, stream, table};
+use super::{call, caller, places, sample, stream, table};
 use crate::config::Config;
 use crate::engine::KinesisSources;
 
@@ -70,6 +71,7 @@ pub(crate) async fn run(args: &DoctorArgs) -> anyhow::Result<()> {
         Box::pin(check_stream(&config, args.write, settings, name, &mut needs, &mut report)).await;
     }
     table::check(&config, &mut report).await;
+    places::check(&config, &mut report).await;
     note_stores(&config, &caller, &mut needs);
     report.policies = needs.policies()?;
     let text = match args.format {
@@ -163,4 +165,14 @@ fn note_stores(config: &Config, caller: &Caller, needs: &mut Needs) {
     let path = config.catalog.path.to_str().and_then(Objects::parse);
     needs.catalog = path.map(|objects| (objects, config.ddl()));
     needs.segments = config.segments.store.as_deref().and_then(Objects::parse);
+    needs.lake = Lake {
+        holder: config.lake.role_arn.clone(),
+        read: objects(&config.allow.read),
+        write: objects(&config.allow.write),
+    };
+}
+
+/// Those that lie in object storage.
+fn objects(places: &[String]) -> Vec<Objects> {
+    places.iter().filter_map(|place| Objects::parse(place)).collect()
 }

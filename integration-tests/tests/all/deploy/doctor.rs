@@ -17,7 +17,7 @@ use super::aws::{Aws, CONSUMER, KEY, STREAM, Says};
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The exit code, and the document.
-async fn doctor(arguments: Vec<String>, sts: Option<String>) -> (Option<i32>, Value) {
+pub(super) async fn doctor(arguments: Vec<String>, sts: Option<String>) -> (Option<i32>, Value) {
     let mut task = JoinSet::new();
     task.spawn_blocking(move || {
         let mut all = vec!["doctor", "--format", "json"];
@@ -47,7 +47,7 @@ fn text<'a>(document: &'a Value, check: &str) -> &'a str {
     found.map_or("absent", |finding| finding["text"].as_str().unwrap())
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(super) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 

@@ -3,3 +3,4 @@
 mod aws;
 mod doctor;
 mod files;
+mod places;
