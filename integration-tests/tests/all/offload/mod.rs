@@ -1,7 +1,10 @@
 //! Offload jobs of the real program: what is in the lake, read by a program that nobody here wrote, is what was put into the stream, each record once.
 
+mod chance;
 mod hybrid;
 mod killed;
+mod kills;
+mod ledger;
 mod nasa;
 mod two;
 
