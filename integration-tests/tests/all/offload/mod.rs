@@ -6,6 +6,7 @@ mod killed;
 mod kills;
 mod ledger;
 mod nasa;
+mod store_faults;
 mod two;
 
 use std::path::{Path, PathBuf};
