@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, client, server};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// Operations of DynamoDB that change something begin so.
@@ -136,23 +136,66 @@ pub struct Proxy {
 impl Proxy {
     /// Before the service at `http://host:port`.
     pub async fn start(service: &str, calls: &Arc<Calls>) -> anyhow::Result<Self> {
-        let service: Arc<str> = service.strip_prefix("http://").context("an http address")?.into();
+        let service = Service::Direct(address(service)?);
+        Self::before(service, Arc::clone(calls), JoinSet::new()).await
+    }
+
+    /// Before a service that must not be called by two at once: moto's DynamoDB takes back what others wrote meanwhile when a transaction of it fails.
+    /// What has come in is done, whether its caller is still there or not.
+    pub async fn in_turn(service: &str) -> anyhow::Result<Self> {
+        let service = address(service)?;
+        let (ask, mut asked) = mpsc::channel::<Asked>(64);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Some((request, reply)) = asked.recv().await {
+                // its caller may be dead
+                let _ = reply.send(pass_on(&service, request).await);
+            }
+        });
+        Self::before(Service::InTurn(ask), Arc::default(), task).await
+    }
+
+    async fn before(service: Service, calls: Arc<Calls>, mut task: JoinSet<()>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let mut task = JoinSet::new();
-        task.spawn(accept(listener, service, Arc::clone(calls)));
+        task.spawn(accept(listener, service, calls));
         Ok(Self { endpoint, task })
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<str>, calls: Arc<Calls>) {
+type Asked = (Request<Bytes>, oneshot::Sender<io::Result<Response<Full<Bytes>>>>);
+
+#[derive(Clone)]
+enum Service {
+    Direct(Arc<str>),
+    InTurn(mpsc::Sender<Asked>),
+}
+
+impl Service {
+    async fn ask(&self, request: Request<Bytes>) -> io::Result<Response<Full<Bytes>>> {
+        match self {
+            Self::Direct(address) => pass_on(address, request).await,
+            Self::InTurn(queue) => {
+                let (reply, replied) = oneshot::channel();
+                queue.send((request, reply)).await.map_err(io::Error::other)?;
+                replied.await.map_err(io::Error::other)?
+            }
+        }
+    }
+}
+
+fn address(endpoint: &str) -> anyhow::Result<Arc<str>> {
+    Ok(endpoint.strip_prefix("http://").context("an http address")?.into())
+}
+
+async fn accept(listener: TcpListener, service: Service, calls: Arc<Calls>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((connection, _)) = accepted else { return };
-                let (service, calls) = (Arc::clone(&service), Arc::clone(&calls));
-                let handle = service_fn(move |request| handle(Arc::clone(&service), Arc::clone(&calls), request));
+                let (service, calls) = (service.clone(), Arc::clone(&calls));
+                let handle = service_fn(move |request| handle(service.clone(), Arc::clone(&calls), request));
                 connections.spawn(server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), handle));
             }
             // a connection that fails is its caller's to report
@@ -167,17 +210,17 @@ enum Met {
     Done(Response<Full<Bytes>>),
 }
 
-async fn handle(service: Arc<str>, calls: Arc<Calls>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+async fn handle(service: Service, calls: Arc<Calls>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let request = Request::from_parts(parts, body);
     let (call, mishap) = calls.meet(&request);
     let Some(mishap) = mishap else {
-        return pass_on(&service, request).await;
+        return service.ask(request).await;
     };
     let met = match mishap.when {
         When::Before => Met::Waiting(request),
-        When::After => Met::Done(pass_on(&service, request).await?),
+        When::After => Met::Done(service.ask(request).await?),
     };
     if let Some(told) = mishap.told {
         // a test that has ended waits for nothing
@@ -194,7 +237,7 @@ async fn handle(service: Arc<str>, calls: Arc<Calls>, request: Request<Incoming>
             Ok(response)
         }
         Answer::Own => match met {
-            Met::Waiting(request) => pass_on(&service, request).await,
+            Met::Waiting(request) => service.ask(request).await,
             Met::Done(answer) => Ok(answer),
         },
     }
@@ -219,102 +262,4 @@ async fn pass_on(service: &str, mut request: Request<Bytes>) -> io::Result<Respo
         parts.headers.remove(header);
     }
     Ok(Response::from_parts(parts, Full::new(body)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use axum::Router;
-    use tokio::time::timeout;
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    /// Keeps what it was asked to do.
-    async fn service() -> (String, Arc<Mutex<Vec<String>>>, JoinSet<io::Result<()>>) {
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let keep = Arc::clone(&asked);
-        let router = Router::new().fallback(move |request: axum::extract::Request| {
-            keep.lock().unwrap().push(request.uri().to_string());
-            async { "done" }
-        });
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let mut task = JoinSet::new();
-        task.spawn(async move { axum::serve(listener, router).await });
-        (endpoint, asked, task)
-    }
-
-    async fn call(proxy: &Proxy, method: Method, path: &str) -> io::Result<(u16, String)> {
-        let authority = proxy.endpoint.strip_prefix("http://").unwrap();
-        let request = Request::builder().method(method).uri(path).body(Bytes::from("body")).unwrap();
-        let response = timeout(LONG, pass_on(authority, request)).await.unwrap()?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Ok((parts.status.as_u16(), String::from_utf8(body.to_vec()).unwrap()))
-    }
-
-    #[tokio::test]
-    async fn a_call_is_held_lost_or_refused_before_or_after_it_is_done() {
-        let (endpoint, asked, _task) = service().await;
-        let calls: Arc<Calls> = Arc::default();
-        let proxy = Proxy::start(&endpoint, &calls).await.unwrap();
-        let done = || std::mem::take(&mut *asked.lock().unwrap());
-        let fine = (200, "done".to_owned());
-        assert_eq!(call(&proxy, Method::PUT, "/0").await.unwrap(), fine);
-        let plan = |when, answer| {
-            calls.plan(move |call| {
-                (call.change == Some(1)).then(|| Mishap {
-                    when,
-                    told: None,
-                    until: None,
-                    answer,
-                })
-            });
-        };
-        for (when, answer, is_done) in [
-            (When::Before, Answer::Lost, false),
-            (When::After, Answer::Lost, true),
-            (When::Before, Answer::Other(503, "slow"), false),
-            (When::After, Answer::Other(503, "slow"), true),
-        ] {
-            plan(when, answer);
-            done();
-            assert_eq!(call(&proxy, Method::PUT, "/a").await.unwrap(), fine);
-            assert_eq!(call(&proxy, Method::GET, "/b?list-type=2").await.unwrap(), fine);
-            let met = call(&proxy, Method::DELETE, "/c").await;
-            match answer {
-                Answer::Lost => assert!(met.is_err(), "{met:?}"),
-                _ => assert_eq!(met.unwrap(), (503, "slow".to_owned())),
-            }
-            let expected: &[&str] = if is_done {
-                &["/a", "/b?list-type=2", "/c"]
-            } else {
-                &["/a", "/b?list-type=2"]
-            };
-            assert_eq!(done(), expected);
-            assert_eq!(calls.changes(), 2);
-        }
-        for (when, before) in [(When::Before, vec![]), (When::After, vec!["/held"])] {
-            let ((tell, told), (go_on, until)) = (oneshot::channel(), oneshot::channel());
-            let mut mishap = Some(Mishap {
-                when,
-                told: Some(tell),
-                until: Some(until),
-                answer: Answer::Own,
-            });
-            calls.plan(move |_| mishap.take());
-            let test = async {
-                let call = timeout(LONG, told).await.unwrap().unwrap();
-                assert_eq!((call.change, call.text.as_str()), (Some(0), "POST /held "));
-                assert_eq!(*asked.lock().unwrap(), before);
-                go_on.send(()).unwrap();
-            };
-            let (met, ()) = tokio::join!(call(&proxy, Method::POST, "/held"), test);
-            assert_eq!(met.unwrap(), fine);
-            assert_eq!(done(), ["/held"]);
-        }
-    }
 }

@@ -17,8 +17,10 @@ use super::*;
 pub(super) struct World {
     pub(super) kinesis: Running,
     pub(super) client: aws_sdk_kinesis::Client,
-    tables: RunningTables,
-    storage: RunningStorage,
+    #[expect(dead_code, reason = "held: dropping it ends the service")]
+    services: (RunningTables, RunningStorage),
+    tables: Proxy,
+    storage: Proxy,
     /// Of the process that something happens to.
     pub(super) calls: Arc<Calls>,
     before_tables: Proxy,
@@ -28,13 +30,16 @@ pub(super) struct World {
 impl World {
     pub(super) async fn start(stand_in: StandIn) -> Self {
         let kinesis = Backend::Embedded.start().unwrap();
-        let (tables, storage) = (stand_in.start_tables().unwrap(), stand_in.start_storage("lake").unwrap());
+        let services = (stand_in.start_tables().unwrap(), stand_in.start_storage("lake").unwrap());
+        let tables = Proxy::in_turn(&services.0.endpoint).await.unwrap();
+        let storage = Proxy::in_turn(&services.1.endpoint).await.unwrap();
         let calls: Arc<Calls> = Arc::default();
         Self {
             client: kinesis::client(&kinesis.endpoint),
             before_tables: Proxy::start(&tables.endpoint, &calls).await.unwrap(),
             before_storage: Proxy::start(&storage.endpoint, &calls).await.unwrap(),
             kinesis,
+            services,
             tables,
             storage,
             calls,
