@@ -5,6 +5,7 @@
 pub mod backends;
 pub mod balancer;
 pub mod buckets;
+pub mod calls;
 pub mod cluster;
 pub mod environment;
 pub mod flight;

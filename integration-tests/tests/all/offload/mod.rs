@@ -1,8 +1,13 @@
 //! Offload jobs of the real program: what is in the lake, read by a program that nobody here wrote, is what was put into the stream, each record once.
 
+mod chance;
 mod hybrid;
 mod killed;
+mod kills;
+mod ledger;
 mod nasa;
+mod statements;
+mod store_faults;
 mod two;
 
 use std::path::{Path, PathBuf};
