@@ -52,6 +52,17 @@ impl Client {
         Ok(Self { mode, client })
     }
 
+    /// Logs in, where nobody is asked who he is: a new session, which all calls name from now on. Its token.
+    pub async fn log_in(&mut self) -> anyhow::Result<String> {
+        self.client.handshake("ann", "any").await?;
+        Ok(self.client.token().context("a login without a token")?.clone())
+    }
+
+    /// Names a session that another client opened.
+    pub fn go_on(&mut self, token: String) {
+        self.client.set_token(token);
+    }
+
     /// Plans a statement: its schema, and a ticket for each endpoint.
     pub async fn plan(&mut self, sql: &str) -> anyhow::Result<FlightInfo> {
         Ok(self.client.execute(sql.to_owned(), None).await?)

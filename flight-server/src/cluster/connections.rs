@@ -11,12 +11,10 @@ use tower::{Service, ServiceExt};
 
 use super::error::ClusterError;
 use super::members::Node;
+use super::pings;
 use super::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A stopped node does not answer pings, though its kernel keeps the connection.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Debug)]
@@ -72,8 +70,8 @@ impl Connections {
         Ok(endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_interval(pings::INTERVAL)
+            .keep_alive_timeout(pings::TIMEOUT)
             .keep_alive_while_idle(true)
             .connect_lazy())
     }

@@ -8,7 +8,7 @@
 //! placement    which of them owns a shard
 //! budget       half the pace while they may disagree
 //! counters     what it does for others
-//! connections  one to each of them; trust is what they know each other by
+//! connections  one to each of them; trust is what they know each other by, and pings tell which are dead
 //! serving      the listener that is theirs alone; refusals are the calls of others
 //! distributed  plans over several of them
 //! ```
@@ -22,6 +22,7 @@ mod error;
 mod facts;
 mod members;
 mod node;
+mod pings;
 mod placement;
 mod refusals;
 mod serving;

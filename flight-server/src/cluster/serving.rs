@@ -11,11 +11,9 @@ use tonic::service::Routes;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use super::error::ClusterError;
+use super::pings;
 use super::refusals::Refusals;
 use super::trust::Trust;
-
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// PEM of `cluster.tls`.
 #[derive(Clone)]
@@ -45,8 +43,8 @@ pub(super) async fn serve(
         source,
     };
     let mut server = Server::builder()
-        .http2_keepalive_interval(Some(PING_INTERVAL))
-        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .http2_keepalive_interval(Some(pings::INTERVAL))
+        .http2_keepalive_timeout(Some(pings::TIMEOUT))
         .tcp_nodelay(true);
     if let Some(ServerTls { cert, key, ca }) = tls {
         crate::tls_provider::settle();

@@ -4,6 +4,9 @@ mod commits;
 mod limits;
 mod links;
 mod restarts;
+mod sessions;
+mod slots;
+mod starved;
 mod trust;
 mod versions;
 
@@ -134,10 +137,15 @@ impl Nodes {
 
     /// The first column, of texts, as a node answers.
     async fn texts(&self, asked: usize, sql: &str) -> Vec<String> {
+        self.texts_of(asked, sql, 0).await
+    }
+
+    /// As [`Self::texts`], another column.
+    async fn texts_of(&self, asked: usize, sql: &str, column: usize) -> Vec<String> {
         let answer = self.client_of(asked).await.query(sql).await.unwrap();
         let mut texts = Vec::new();
         for batch in &answer.batches {
-            let column = arrow::compute::cast(batch.column(0), &DataType::Utf8).unwrap();
+            let column = arrow::compute::cast(batch.column(column), &DataType::Utf8).unwrap();
             texts.extend(column.as_string::<i32>().iter().flatten().map(str::to_owned));
         }
         texts
@@ -148,18 +156,23 @@ impl Nodes {
         self.texts(asked, "select node from kinesis.system.nodes where alive").await
     }
 
-    /// What a statement whose rows are on their way ends with, and how long that took after `harm`: the client gets what was on its way first.
+    /// What a statement whose rows are on their way ends with, and how long that took from `harm` on: the client gets what was on its way first.
     async fn broken_by(&self, harm: impl FnOnce()) -> (FlightError, Duration) {
         let mut rows = self.client().await.stream(PAIRS).await.unwrap();
         first_with_rows(&mut rows).await;
+        let begun = Instant::now();
         harm();
-        let started = Instant::now();
-        loop {
-            match rows.try_next().await {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("the statement ended as if nothing had happened"),
-                Err(error) => return (error, started.elapsed()),
-            }
+        (error_of(rows).await, begun.elapsed())
+    }
+}
+
+/// Of a statement that cannot end otherwise.
+async fn error_of(mut rows: FlightRecordBatchStream) -> FlightError {
+    loop {
+        match rows.try_next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the statement ended as if nothing had happened"),
+            Err(error) => return error,
         }
     }
 }
@@ -188,14 +201,21 @@ async fn assert_counted(rows: &mut FlightRecordBatchStream) {
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), RECORDS * (RECORDS - 1) / 2);
 }
 
-/// Five seconds are promised; a machine that is busy with other tests gets twice that.
-const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+/// From the fault to the client's error, as docs/cluster.md has it.
+const PROMISED: Duration = Duration::from_secs(5);
+/// What a machine that is busy with other tests may add.
+const BUSY: Duration = Duration::from_secs(3);
 
 fn assert_lost(error: &FlightError, took: Duration, address: &str) {
     let FlightError::Tonic(status) = error else { panic!("{error}") };
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains(address), "{status}");
-    assert!(took < KNOWN_WITHIN, "known after {took:?} only: {}", status.message());
+    assert_in_time(took, status.message());
+}
+
+fn assert_in_time(took: Duration, what: &str) {
+    println!("known after {took:?}: {what}");
+    assert!(took < PROMISED + BUSY, "known after {took:?} only: {what}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

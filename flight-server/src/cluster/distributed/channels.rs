@@ -1,4 +1,7 @@
-//! Connections to other nodes: one each, kept, and known to be dead within seconds. What fails on one names the node.
+//! Connections to other nodes: two each, kept, and known to be dead within seconds. What fails on one names the node.
+//!
+//! A connection is not pinged while something is read from it, be it what came long ago and waited for a slow client. So rows have a connection of their own,
+//! and the other one, on which little is said, tells in time that a node is lost.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,13 +26,11 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tower::ServiceExt;
 use url::Url;
 
+use crate::cluster::pings;
 use crate::engine::{CarriedError, FactsElsewhere, SCAN_FACTS};
 
 /// A connection is made within this time.
 const CONNECT: Duration = Duration::from_secs(2);
-/// A node that is stopped, or cut off, keeps its connections: only an answer that does not come tells. Both together stay below 5 s.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The header by which a node shows another that it is one.
 #[derive(Clone)]
@@ -45,11 +46,19 @@ impl Credential {
     }
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Carries {
+    /// Plans, facts, and who a node is.
+    Words,
+    Rows,
+}
+
 /// Connections by node.
 pub(crate) struct Channels {
     credential: Credential,
     tls: Option<ClientTlsConfig>,
-    known: Mutex<HashMap<Url, Channel>>,
+    known: Mutex<HashMap<(Url, Carries), Channel>>,
 }
 
 impl fmt::Debug for Channels {
@@ -69,9 +78,10 @@ impl Channels {
     }
 
     /// To a node; the connection is made when it is first used, and again when it broke.
-    fn channel(&self, node: &Url) -> DfResult<Channel> {
+    fn channel(&self, node: &Url, carries: Carries) -> DfResult<Channel> {
         let mut known = self.known.lock();
-        if let Some(channel) = known.get(node) {
+        let key = (node.clone(), carries);
+        if let Some(channel) = known.get(&key) {
             return Ok(channel.clone());
         }
         let lost = |error: tonic::transport::Error| CarriedError::lost(node.as_str(), &chain(&error));
@@ -79,30 +89,35 @@ impl Channels {
             .map_err(lost)?
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_interval(pings::INTERVAL)
+            .keep_alive_timeout(pings::TIMEOUT)
             .keep_alive_while_idle(true);
         if let Some(tls) = &self.tls {
             endpoint = endpoint.tls_config(tls.clone()).map_err(lost)?;
         }
         let channel = endpoint.connect_lazy();
-        known.insert(node.clone(), channel.clone());
+        known.insert(key, channel.clone());
         Ok(channel)
     }
 
     /// To the worker of a node.
     pub(super) fn to(&self, node: &Url) -> DfResult<Box<dyn WorkerChannel>> {
+        Ok(Box::new(NodeChannel {
+            node: Arc::new(node.clone()),
+            words: self.worker(node, Carries::Words)?,
+            rows: self.worker(node, Carries::Rows)?,
+        }))
+    }
+
+    fn worker(&self, node: &Url, carries: Carries) -> DfResult<Box<dyn WorkerChannel>> {
         let Credential { name, value } = self.credential.clone();
         let channel = self
-            .channel(node)?
+            .channel(node, carries)?
             .map_request(move |mut request: http::Request<tonic::body::Body>| {
                 request.headers_mut().insert(name.clone(), value.clone());
                 request
             });
-        Ok(Box::new(NodeChannel {
-            node: Arc::new(node.clone()),
-            worker: create_worker_client(BoxCloneSyncChannel::new(channel)),
-        }))
+        Ok(create_worker_client(BoxCloneSyncChannel::new(channel)))
     }
 }
 
@@ -119,7 +134,8 @@ impl ChannelResolver for Resolver {
 /// The worker of a node.
 struct NodeChannel {
     node: Arc<Url>,
-    worker: Box<dyn WorkerChannel>,
+    words: Box<dyn WorkerChannel>,
+    rows: Box<dyn WorkerChannel>,
 }
 
 /// A status that the worker did not give as an error of a plan is about the node, or the way to it.
@@ -158,7 +174,7 @@ impl WorkerChannel for NodeChannel {
     ) -> DfResult<BoxStream<'static, DfResult<WorkerToCoordinatorMsg>>> {
         let node = Arc::clone(&self.node);
         let facts = context.session_config().get_extension::<FactsElsewhere>();
-        let replies = self.worker.coordinator_channel(headers, request, messages, metrics, context).await;
+        let replies = self.words.coordinator_channel(headers, request, messages, metrics, context).await;
         let replies = replies.map_err(|error| named(&node, error))?;
         Ok(replies
             .map(move |reply| {
@@ -186,7 +202,7 @@ impl WorkerChannel for NodeChannel {
         metrics: ExecutionPlanMetricsSet,
         context: &Arc<TaskContext>,
     ) -> DfResult<Vec<BoxStream<'static, DfResult<RecordBatch>>>> {
-        let rows = self.worker.execute_task(headers, request, metrics, context).await;
+        let rows = self.rows.execute_task(headers, request, metrics, context).await;
         let rows = rows.map_err(|error| named(&self.node, error))?;
         let of_node = |rows: BoxStream<'static, DfResult<RecordBatch>>| {
             let node = Arc::clone(&self.node);
@@ -196,6 +212,6 @@ impl WorkerChannel for NodeChannel {
     }
 
     async fn get_worker_info(&mut self, request: GetWorkerInfoRequest) -> DfResult<GetWorkerInfoResponse> {
-        self.worker.get_worker_info(request).await.map_err(|error| named(&self.node, error))
+        self.words.get_worker_info(request).await.map_err(|error| named(&self.node, error))
     }
 }

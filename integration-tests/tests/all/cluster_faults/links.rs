@@ -112,7 +112,7 @@ impl Wired {
             .iter()
             .flat_map(|names| [&names[usize::from(one)], &names[usize::from(other)]]);
         assert!(ends.into_iter().any(|name| status.message().contains(name.as_str())), "{status}");
-        assert!(took < KNOWN_WITHIN, "known after {took:?} only: {}", status.message());
+        assert_in_time(took, status.message());
     }
 
     /// Shards are planned at one node, and each is read at one of these.
