@@ -24,6 +24,7 @@ use tonic::{Code, Request, Status};
 /// Of all scratch tables together: one of [`BIG`] fits, two do not.
 const MEMORY: usize = 1 << 20;
 const BIG: &str = "create table big as select repeat('x', 700000) as note";
+const IDLE: Duration = Duration::from_secs(1800);
 
 #[derive(Debug)]
 struct InMemory(MemorySource);
@@ -65,7 +66,11 @@ impl Served {
         };
         let checkpoints = Arc::new(LocalCheckpoints::open(directory.path().join("checkpoints.redb")));
         let engine = Engine::new(config, catalog, readers, Arc::new(InMemory(source)), checkpoints).unwrap();
-        let service = FlightService::new(engine, Sealer::with_key([7; 32]), ServiceConfig::default());
+        let config = ServiceConfig {
+            session_idle: IDLE,
+            ..ServiceConfig::default()
+        };
+        let service = FlightService::new(engine, Sealer::with_key([7; 32]), config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let mut serving = JoinSet::new();
@@ -163,6 +168,50 @@ async fn a_closed_session_takes_its_tables_with_it_and_gives_their_memory_back()
     let mut third = served.session().await;
     assert_eq!(third.refused("select note from big").await, Code::NotFound);
     assert_eq!(third.refused(BIG).await, Code::ResourceExhausted);
+}
+
+/// Time goes by at once.
+async fn wait(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn an_idle_session_ends_with_its_tables_and_gives_their_memory_back() {
+    let served = Served::start().await;
+    let (mut first, mut second) = (served.session().await, served.session().await);
+    first.plan(BIG).await.unwrap();
+    assert_eq!(second.refused(BIG).await, Code::ResourceExhausted);
+    // as long as its connection is there it is not idle
+    wait(IDLE * 2).await;
+    first.plan("select note from big").await.unwrap();
+    assert_eq!(second.refused(BIG).await, Code::ResourceExhausted);
+
+    let Caller { client, token } = first;
+    drop(client);
+    // nothing tells when the server has seen that the connection is gone; until then the session is in use
+    let begun = std::time::Instant::now();
+    loop {
+        // with this answer the server has also heard of the pings that it sent when time went by: both sides do things in order
+        second.plan("select 1").await.unwrap();
+        wait(IDLE).await;
+        // no call of the first session, and no new one, makes room
+        match second.plan(BIG).await {
+            Ok(_) => break,
+            Err(status) => assert_eq!(status.code(), Code::ResourceExhausted, "{status}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "the session does not end");
+    }
+    let mut again = Caller {
+        client: FlightServiceClient::new(served.endpoint.connect().await.unwrap()),
+        token,
+    };
+    let ended = again.plan("select note from big").await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended}");
+    assert!(ended.message().contains("session expired"), "{ended}");
+    // a new one does not see what was another's
+    assert_eq!(served.session().await.refused("select note from big").await, Code::NotFound);
 }
 
 #[tokio::test]

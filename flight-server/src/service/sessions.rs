@@ -309,6 +309,10 @@ impl Sessions {
 
     fn find(&self, id: &SessionId) -> Option<Arc<Session>> {
         let mut entries = self.entries.lock();
+        if entries.swept.elapsed() >= SWEEP_INTERVAL {
+            // what they hold may be wanted by sessions that are open, too
+            entries.sweep(self.idle);
+        }
         let entry = entries.by_id.get_mut(id)?;
         if entry.is_idle(self.idle) {
             entries.by_id.remove(id);
@@ -322,8 +326,7 @@ impl Sessions {
         let mut entries = self.entries.lock();
         let own_limit = self.access.limits(&session.principal().0).max_sessions;
         if entries.by_id.len() >= self.max || own_limit.is_some() || entries.swept.elapsed() >= SWEEP_INTERVAL {
-            entries.by_id.retain(|_, entry| !entry.is_idle(self.idle));
-            entries.swept = Instant::now();
+            entries.sweep(self.idle);
         }
         if entries.by_id.len() >= self.max {
             return Err(status::unavailable(format!(
@@ -362,6 +365,13 @@ impl Sessions {
 
 fn new_id() -> SessionId {
     SessionId(Uuid::new_v4().to_string().into())
+}
+
+impl Entries {
+    fn sweep(&mut self, idle: Duration) {
+        self.by_id.retain(|_, entry| !entry.is_idle(idle));
+        self.swept = Instant::now();
+    }
 }
 
 impl Entry {
