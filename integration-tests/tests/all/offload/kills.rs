@@ -169,7 +169,11 @@ async fn at_any_change(stand_in: StandIn, format: &'static str, runs: u64) {
     for (index, run) in (0..runs).zip(all.iter().cycle()) {
         match disturbed(&world, *run, &format!("{format}_{index}")).await {
             Ok(is_reached) => reached += u64::from(is_reached),
-            Err(error) => wrong.push(error),
+            Err(error) => {
+                // said at once: whatever comes later may end the test
+                println!("{error}");
+                wrong.push(error);
+            }
         }
     }
     println!(

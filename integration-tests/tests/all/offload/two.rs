@@ -3,6 +3,7 @@
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
 use integration_tests::backends::Backend;
+use integration_tests::calls::Proxy;
 use integration_tests::stand_in::StandIn;
 use tokio::task::JoinSet;
 
@@ -16,15 +17,18 @@ async fn two_servers_at_once_publish_each_row_once() {
     stream(&running.endpoint, 3).await;
     let tables = StandIn::Moto.start_tables().unwrap();
     let storage = StandIn::Moto.start_storage("lake").unwrap();
+    // neither of moto's services keeps two callers apart
+    let tables_in_turn = Proxy::in_turn(&tables.endpoint).await.unwrap();
+    let storage_in_turn = Proxy::in_turn(&storage.endpoint).await.unwrap();
     let settings = format!(
         "allow: {{ write: [\"s3://lake/tables\"], streams: [numbers] }}\n\
          lake: {{ endpoint: \"{storage}\", region: us-east-1 }}\n\
          checkpoints: {{ dynamodb: {{ endpoint: \"{tables}\", region: us-east-1 }} }}\n\
          reader: {{ calls_per_second: 1000, bytes_per_second: 1GB }}\n",
-        storage = storage.endpoint,
-        tables = tables.endpoint,
+        storage = storage_in_turn.endpoint,
+        tables = tables_in_turn.endpoint,
     );
-    let catalog = format!("{CATALOG}, endpoint: \"{}\", region: us-east-1", storage.endpoint);
+    let catalog = format!("{CATALOG}, endpoint: \"{}\", region: us-east-1", storage_in_turn.endpoint);
     let node = |name: &str| Server::with_catalog(&scratch_directory(name).unwrap(), &running.endpoint, &catalog, &settings).unwrap();
     let servers = [node("offload-two-0"), node("offload-two-1")];
     run(
