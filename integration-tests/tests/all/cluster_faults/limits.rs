@@ -32,3 +32,49 @@ async fn a_statement_beyond_the_memory_of_a_node_fails_by_its_name_and_others_go
     }
     nodes.together().await;
 }
+
+/// Each number with those that end alike, in an order in which no node reads them: 800 thousand rows of about 100 bytes.
+const SORTED: &str = "select b.n as b, a.n as a, repeat('x', 50 + a.n % 50) as pad from many a join many b on a.n % 10 = b.n % 10 \
+                      where b.n < 2000 order by b, a";
+const ALIKE: i64 = RECORDS / 10;
+
+/// Three nodes, of which those that are not asked have little memory, and this much disk beside it.
+async fn with_little_memory(disk: &str) -> Nodes {
+    let mut places = Place::here(3).unwrap();
+    places[0].settings = "query: { memory: 2GB }\n".to_owned();
+    for place in &mut places[1..] {
+        place.settings = format!("query: {{ memory: 40MB, spill_disk: {disk} }}\n");
+    }
+    Nodes::placed(places).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_spill_for_a_statement_that_another_node_is_asked_for() {
+    let nodes = with_little_memory("1MB").await;
+    let error = nodes.client().await.query(SORTED).await.expect_err("it fits in no memory of theirs");
+    let Some(FlightError::Tonic(status)) = error.downcast_ref() else {
+        panic!("{error:#}")
+    };
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(
+        nodes.cluster.addresses[1..].iter().any(|address| status.message().contains(address)),
+        "{status}"
+    );
+    drop(nodes);
+    // with disk it is answered
+    let nodes = with_little_memory("1GB").await;
+    let mut rows = nodes.client().await.stream(SORTED).await.unwrap();
+    let mut at = 0;
+    while let Some(batch) = rows.try_next().await.unwrap() {
+        let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();
+        let pads = batch.column(2).as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            let (b, a) = (at / ALIKE, at % ALIKE * 10 + at / ALIKE % 10);
+            assert_eq!((number(0).value(row), number(1).value(row)), (b, a), "row {at}");
+            assert_eq!(i64::try_from(pads.value(row).len()).unwrap(), 50 + a % 50, "row {at}");
+            at += 1;
+        }
+    }
+    assert_eq!(at, 2000 * ALIKE);
+    nodes.together().await;
+}
