@@ -51,13 +51,20 @@ async fn with_little_memory(disk: &str) -> Nodes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_spill_for_a_statement_that_another_node_is_asked_for() {
     let nodes = with_little_memory("1MB").await;
-    let error = nodes.client().await.query(SORTED).await.expect_err("it fits in no memory of theirs");
+    let error = nodes
+        .client()
+        .await
+        .query(SORTED)
+        .await
+        .expect_err("it fits in no memory of theirs");
     let Some(FlightError::Tonic(status)) = error.downcast_ref() else {
         panic!("{error:#}")
     };
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert!(
-        nodes.cluster.addresses[1..].iter().any(|address| status.message().contains(address)),
+        nodes.cluster.addresses[1..]
+            .iter()
+            .any(|address| status.message().contains(address)),
         "{status}"
     );
     drop(nodes);
