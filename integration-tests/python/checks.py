@@ -1,5 +1,6 @@
 """Runs the checks of a script one by one and says which failed."""
 
+import os
 import sys
 import time
 import traceback
@@ -23,6 +24,13 @@ def run(namespace, *arguments):
             print(f"ok {name} ({time.monotonic() - started:.2f} s)")
     print(f"{len(names) - len(failed)} of {len(names)} checks passed")
     sys.exit(1 if failed else 0)
+
+
+def leave(code=0):
+    """Ends the process as it is: one that reads Parquet is aborted now and then where it ends while threads of its libraries begin or end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def equal(got, wanted, what):

@@ -63,9 +63,10 @@ def main():
     lost, more = wanted - held, held - wanted
     if lost or more:
         print(f"{location}: {held.total()} rows of {wanted.total()}; missing: {sorted(lost.elements())}; too many: {sorted(more.elements())}")
-        sys.exit(1)
+        checks.leave(1)
     checks.equal(sorted(iterations), list(range(len(iterations))), "iterations")
     print(f"{held.total()} rows in {len(iterations)} iterations")
 
 
 main()
+checks.leave()

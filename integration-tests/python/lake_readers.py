@@ -132,4 +132,7 @@ if __name__ == "__main__":
         for name, check in list(globals().items())
         if name.startswith("check_") and (name == "check_manifests") == (kind != "delta")
     }
-    checks.run(mine, kind, location, storage, int(rows))
+    try:
+        checks.run(mine, kind, location, storage, int(rows))
+    except SystemExit as end:
+        checks.leave(end.code)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import nasa_expected
-from checks import equal
+from checks import equal, leave
 
 
 class Directory:
@@ -108,3 +108,4 @@ def main():
 
 
 main()
+leave()

@@ -28,4 +28,7 @@ def check_others_append_compact_and_clean(url, endpoint):
 
 
 if __name__ == "__main__":
-    checks.run(globals(), *sys.argv[1:])
+    try:
+        checks.run(globals(), *sys.argv[1:])
+    except SystemExit as end:
+        checks.leave(end.code)
