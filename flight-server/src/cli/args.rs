@@ -47,6 +47,8 @@ pub(crate) enum Command {
     /// Look after offload jobs: what keeps a lake in step with a stream.
     Offload(OffloadArgs),
     /// Check what a server needs: credentials, permissions, streams, the checkpoint table; and say what reading costs.
+    ///
+    /// In places where `allow.write` lets statements write, an object is put and deleted again.
     Doctor(DoctorArgs),
     /// Ask a server of this machine whether it can serve: exit code 0 or 1.
     Health(HealthArgs),
