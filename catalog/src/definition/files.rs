@@ -34,6 +34,7 @@ const FORMATS: &[(&str, StoredAs)] = &[
 
 /// A definition of a table over files, checked. Its serialised form is for a program's own use: tickets, not files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileTable {
     /// Name in SQL.
     pub name: TableName,
@@ -66,6 +67,7 @@ pub enum StoredAs {
 
 /// A column of files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileColumn {
     /// Name, as it is in the files.
     pub name: String,
@@ -77,6 +79,7 @@ pub struct FileColumn {
 
 /// How lines of CSV files are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CsvFiles {
     /// The first line of each file holds names.
     pub header: bool,

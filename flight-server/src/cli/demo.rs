@@ -18,6 +18,7 @@ use super::checkpoint_store;
 use super::datagen::{Destination, Load, LoadOptions, Preparation, Prepared, Progress, Target, prepare};
 use super::demo_clients::ClientLines;
 use super::demo_data::{DEFINITION, LOG, STREAM};
+use super::offloads;
 use super::security::Security;
 use super::segments;
 use super::server::{Kept, Listeners, Server, bind};
@@ -72,6 +73,8 @@ struct Demo {
     kinesis: EmbeddedKinesis,
     server: Server,
     tables: std::path::PathBuf,
+    /// Where statements may write files, and read them: `file:///DIRECTORY/`.
+    lake: String,
 }
 
 impl Demo {
@@ -116,6 +119,8 @@ impl Demo {
         };
         let client = client(&settings).await?;
         load(args, data_dir, &client).await?;
+        let lake = std::path::absolute(data_dir.join("lake")).context("there is no data directory")?;
+        let lake = format!("file://{}/", lake.display());
         let config = Config {
             data_dir: data_dir.to_owned(),
             catalog: crate::config::CatalogSection {
@@ -131,6 +136,8 @@ impl Demo {
             // Its streams are nobody else's.
             allow: crate::config::AllowSection {
                 streams: vec!["*".to_owned()],
+                read: vec![lake.clone()],
+                write: vec![lake.clone()],
                 ..Default::default()
             },
             ..Config::default()
@@ -156,17 +163,30 @@ impl Demo {
             catalog,
             Arc::new(sources),
             reader,
-            Kept { checkpoints, jobs: None },
+            Kept {
+                checkpoints,
+                jobs: Some(offloads::files(&config).await?),
+            },
         )?;
-        Ok(Self { kinesis, server, tables })
+        Ok(Self {
+            kinesis,
+            server,
+            tables,
+            lake,
+        })
     }
 
     async fn run(mut self, once: bool, stop: &mut StopSignal) -> anyhow::Result<()> {
-        let (flight, http, kinesis) = (self.server.flight, self.server.http, self.kinesis.endpoint());
+        let (http, kinesis) = (self.server.http, self.kinesis.endpoint());
+        let lines = ClientLines {
+            flight: self.server.flight,
+            kinesis: &kinesis,
+            lake: &self.lake,
+        };
         let shown = tokio::select! {
             () = stop.received() => false,
             error = self.server.failed() => return Err(error),
-            shown = Box::pin(show(flight, http, &kinesis, &self.tables)) => {
+            shown = Box::pin(show(&lines, http, &self.tables)) => {
                 shown?;
                 true
             }
@@ -227,7 +247,8 @@ async fn load(args: &DemoArgs, data_dir: &Path, client: &aws_sdk_kinesis::Client
 }
 
 /// Prints results, addresses, and how to connect.
-async fn show(flight: SocketAddr, http: SocketAddr, kinesis: &str, tables: &Path) -> anyhow::Result<()> {
+async fn show(clients: &ClientLines<'_>, http: SocketAddr, tables: &Path) -> anyhow::Result<()> {
+    let ClientLines { flight, kinesis, .. } = *clients;
     let client = Client::connect(&ServerUrl::at(flight), &[], Login::default()).await?;
     for sql in [STATEMENT, COUNT] {
         stdout::write(format!("{sql}\n").as_bytes())?;
@@ -238,7 +259,7 @@ async fn show(flight: SocketAddr, http: SocketAddr, kinesis: &str, tables: &Path
         tables.display()
     );
     stdout::write(lines.as_bytes())?;
-    Ok(stdout::write(ClientLines { flight, kinesis }.to_string().as_bytes())?)
+    Ok(stdout::write(clients.to_string().as_bytes())?)
 }
 
 async fn client(settings: &KinesisSettings) -> anyhow::Result<aws_sdk_kinesis::Client> {

@@ -6,6 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::LogFormat;
 
+/// Libraries that tell of each step, or dump what they hold, where others would be silent.
+const QUIET: &str = "aws_config=warn,buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake_core=warn";
+
 /// Starts logging. `RUST_LOG` wins over `verbose`.
 pub(super) fn start(format: LogFormat, verbose: u8, default_level: &str) -> anyhow::Result<()> {
     let level = match verbose {
@@ -15,7 +18,7 @@ pub(super) fn start(format: LogFormat, verbose: u8, default_level: &str) -> anyh
     };
     let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(text).map_err(|error| anyhow::anyhow!("RUST_LOG: {error}"))?,
-        _ => EnvFilter::new(level),
+        _ => EnvFilter::new(format!("{level},{QUIET}")),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use self::args::{CatalogCommand, Cli, Command};
+use self::args::{CatalogCommand, Cli, Command, OffloadCommand};
 
 /// For threads that wait for a disk or a name server when all else has ended.
 const SHUTDOWN: Duration = Duration::from_secs(1);
@@ -69,9 +69,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let level = match cli.command {
+    let level = match &cli.command {
         Command::Sql(_) | Command::Checkpoints(_) | Command::Doctor(_) | Command::Health(_) | Command::HashPassword => "warn",
-        _ => "info,aws_config=warn",
+        Command::Offload(args) if !matches!(args.command, OffloadCommand::Run { .. }) => "warn",
+        _ => "info",
     };
     logging::start(cli.log_format, cli.verbose, level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,6 +1,7 @@
 //! Runs what a ticket carried.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use datafusion::arrow::array::RecordBatch;
 use futures::stream::{self, BoxStream};
@@ -23,19 +24,24 @@ pub(super) type Batches = BoxStream<'static, Result<RecordBatch, EngineError>>;
 impl Engine {
     /// Runs what a ticket carried. Needs no session: the part holds all that its rows depend on.
     pub async fn execute(&self, part: QueryPart) -> Result<Execution, EngineError> {
+        self.execute_judging(part, None).await
+    }
+
+    /// As [`Self::execute`]; with `bad`, each record that is read is judged, on this node, and the bad ones are counted there.
+    pub(super) async fn execute_judging(&self, part: QueryPart, bad: Option<Arc<AtomicU64>>) -> Result<Execution, EngineError> {
         let id = part.query_id.clone();
         let principal = part.principal.clone();
-        let ran = self.run(part).await;
+        let ran = self.run(part, bad).await;
         ran.inspect_err(|error| self.queries().failed(&id, &principal, error))
     }
 
-    async fn run(&self, part: QueryPart) -> Result<Execution, EngineError> {
+    async fn run(&self, part: QueryPart, bad: Option<Arc<AtomicU64>>) -> Result<Execution, EngineError> {
         if let Some(consumption) = &part.consumption {
             self.check_consumption(&part.principal, consumption)?;
         }
         let running = self.admit(&part.principal, &part.query_id).await?;
         let delivered = DeliveredPart::of(&part);
-        let whole = part.parts == 1 && part.consumption.is_none();
+        let whole = part.parts == 1 && part.consumption.is_none() && bad.is_none();
         let asker = Asker {
             query_id: part.query_id.clone(),
             principal: part.principal.clone(),
@@ -50,6 +56,9 @@ impl Engine {
         let mut parsed = parse(&part.sql)?.bound(decoded(part.parameters.as_ref())?)?;
         scratch.mentioned(&mut parsed);
         let statement = self.statement(parsed, &part.options, pinned, asker).await?;
+        if let Some(bad) = bad {
+            statement.facts.judge(bad);
+        }
         let physical = self.physical(&statement).await?;
         statement.facts.set_planned();
         let schema = Arc::clone(&statement.schema);

@@ -28,6 +28,7 @@ pub struct ExecutionFacts {
     kind: OnceLock<&'static str>,
     rows: AtomicU64,
     pub(super) outside_event_time: Arc<AtomicU64>,
+    judged: OnceLock<Arc<AtomicU64>>,
     started: Instant,
     planned: OnceLock<Duration>,
     first_row: OnceLock<Duration>,
@@ -74,6 +75,7 @@ impl ExecutionFacts {
             kind: OnceLock::new(),
             rows: AtomicU64::new(0),
             outside_event_time: Arc::default(),
+            judged: OnceLock::new(),
             started: Instant::now(),
             planned: OnceLock::new(),
             first_row: OnceLock::new(),
@@ -185,6 +187,16 @@ impl ExecutionFacts {
     /// Counts records whose time lies outside of the promise of their table's definition.
     pub(super) fn outside_event_time(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.outside_event_time)
+    }
+
+    /// Scans on this node are to judge every record that they read, and to count the bad ones there. To be said before the physical plan is made.
+    pub(super) fn judge(&self, bad: Arc<AtomicU64>) {
+        self.judged.get_or_init(|| bad);
+    }
+
+    /// Counts bad records, if every record is to be judged.
+    pub(super) fn judged(&self) -> Option<Arc<AtomicU64>> {
+        self.judged.get().map(Arc::clone)
     }
 
     /// The physical plan is made.

@@ -75,7 +75,8 @@ pub use audit::{AuditEvent, AuditLog, origin, with_origin};
 pub(crate) use carried::CarriedError;
 pub use config::EngineConfig;
 pub use consume::{
-    ConsumerCounts, Consumers, Consumption, Ending, JOB_CHECKPOINTS, JobIteration, JobOpening, JobPlan, JobStatement, OldPositions, Steered,
+    BadRecordCount, ConsumerCounts, Consumers, Consumption, Ending, JOB_CHECKPOINTS, JobIteration, JobOpening, JobPlan, JobRows,
+    JobStatement, OldPositions, Steered,
 };
 pub use cost::Prices;
 pub(crate) use definitions::placeholder;

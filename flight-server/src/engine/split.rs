@@ -25,6 +25,14 @@ pub(super) fn is_per_shard(plan: &Arc<dyn ExecutionPlan>) -> bool {
     }
 }
 
+/// Whether a plan for which [`is_per_shard`] holds decodes each record of its snapshot.
+pub(super) fn decodes_all(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    match plan.downcast_ref::<ShardScanExec>() {
+        Some(scan) => scan.decodes_all(),
+        None => plan.children().into_iter().all(decodes_all),
+    }
+}
+
 /// The shards that a plan for which [`is_per_shard`] holds reads, after pruning.
 pub(super) fn pins(plan: &Arc<dyn ExecutionPlan>) -> Vec<ShardPin> {
     match plan.downcast_ref::<ShardScanExec>() {

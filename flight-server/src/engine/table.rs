@@ -219,6 +219,7 @@ impl TableProvider for StreamTable {
             filters,
             limit,
             bad_records: self.bad_records(),
+            judged: self.scope.facts.judged(),
             kpl_dedup: self.scope.options.kpl_dedup,
             arrival_slack: self.scope.options.arrival_slack,
             errors: Arc::clone(&self.scope.errors),

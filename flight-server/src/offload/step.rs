@@ -3,8 +3,8 @@
 //! ```text
 //! published?   the truth: which iteration the lake has, and where each shard stands after it
 //! open         the checkpoint is brought there; the next range is fixed in the store
-//! bad records  written beside the table
 //! files        written, seen by nobody
+//! bad records  written beside the table
 //! publication  files, number and ends in one act                   <- from here on it is done
 //! commit       the checkpoint follows
 //! ```
@@ -14,7 +14,7 @@
 use std::sync::{Arc, Weak};
 
 use arrow::datatypes::SchemaRef;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use futures::StreamExt;
 use lake::{LakeErrorKind, Mark};
 use parking_lot::Mutex;
@@ -28,6 +28,8 @@ use super::lakes::{Lakes, OpenLake};
 use super::locations;
 use crate::engine::{Engine, EngineError, JobIteration, JobOpening, JobPlan, Places};
 
+/// So many batches are decoded while those before them are written.
+const BATCHES_AHEAD: usize = 2;
 /// How often a step looks at what is published before it gives way to others.
 const LOOKS: usize = 4;
 
@@ -171,23 +173,43 @@ impl Stepper {
         iteration: JobIteration,
     ) -> Result<Stepped, OffloadError> {
         let job = self.definition.offload.clone();
-        let bad = Box::pin(engine.job_bad_records(plan, &iteration)).await?;
-        let bad_records = bad_records::keep(lake, job.as_str(), number, bad).await?;
         let rows = Box::pin(engine.job_rows(plan, &iteration)).await?;
+        let judged = rows.judged();
+        let mut bad_records = 0;
+        if judged.is_none() {
+            let bad = Box::pin(engine.job_bad_records(plan, &iteration)).await?;
+            bad_records = bad_records::keep(lake, job.as_str(), number, bad).await?;
+        }
         let failure: Arc<Mutex<Option<EngineError>>> = Arc::default();
         let failed = Arc::clone(&failure);
-        let rows = rows.map(move |batch| {
+        let rows = rows.batches.map(move |batch| {
             batch.map_err(|error| {
                 failed.lock().get_or_insert_with(|| error.clone());
                 error.into_datafusion()
             })
         });
-        let rows = RecordBatchStreamAdapter::new(Arc::clone(plan.schema()), rows);
-        let written = lake.table.write(number, Box::pin(rows)).await;
+        let mut ahead = RecordBatchReceiverStreamBuilder::new(Arc::clone(plan.schema()), BATCHES_AHEAD);
+        let batches = ahead.tx();
+        ahead.spawn(async move {
+            let mut rows = std::pin::pin!(rows);
+            while let Some(batch) = rows.next().await {
+                let ends = batch.is_err();
+                // who writes has failed if nobody takes it
+                if batches.send(batch).await.is_err() || ends {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        let written = lake.table.write(number, ahead.build()).await;
         let files = written.map_err(|error| match (error.kind, failure.lock().take()) {
             (LakeErrorKind::Rows, Some(error)) => OffloadError::Engine(error),
             _ => OffloadError::Lake(error),
         })?;
+        if judged.is_some_and(|judged| judged.get() > 0) {
+            let bad = Box::pin(engine.job_bad_records(plan, &iteration)).await?;
+            bad_records = bad_records::keep(lake, job.as_str(), number, bad).await?;
+        }
         let mark = Mark {
             iteration: number,
             stream: plan.stream().to_owned(),

@@ -1,7 +1,7 @@
 //! `shardflight demo`: what a new user runs first, with real clients.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use integration_tests::environment::{profile_directory, python, scratch_directory};
 use integration_tests::http;
@@ -67,6 +67,32 @@ fn its_lines_for_clients_work_as_they_are() {
     assert!(copied(&demo, "boto3").contains("nasahttp"));
     let report = copied(&demo, "datagen");
     assert!(report.contains("Acknowledged 20000 records"), "{report}");
+    stop(demo, "TERM");
+}
+
+#[test]
+fn its_line_for_a_lake_works_as_it_is() {
+    let demo = Demo::start(&[]).unwrap();
+    copied(&demo, "offload");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let query = "select \"rows\" from kinesis.system.offloads where name = 'nasa_lake' and last_iteration is not null";
+    while server::run(
+        &["sql", "--url", &demo.flight, "--format", "csv", "-e", query],
+        Duration::from_secs(60),
+    )
+    .unwrap()
+        != ["rows", "20000"]
+    {
+        assert!(Instant::now() < deadline, "{}", demo.process.output());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let printed = demo.process.stdout().join("\n");
+    let location = printed
+        .split_once("LOCATION '")
+        .and_then(|(_, rest)| rest.split_once('\''))
+        .unwrap()
+        .0;
+    server::run_script("lake_rows.py", &[location, "-", "nasa"]).unwrap();
     stop(demo, "TERM");
 }
 

@@ -39,6 +39,7 @@ pub(super) use deliver::DeliveredPart;
 pub use end::Ending;
 pub use import::OldPositions;
 pub use job::{JOB_CHECKPOINTS, JobIteration, JobOpening, JobPlan, JobStatement};
+pub use job_rows::{BadRecordCount, JobRows};
 pub(super) use positions::rows_behind;
 pub(super) use read::Fixed;
 pub use steer::Steered;

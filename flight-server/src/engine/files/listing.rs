@@ -23,6 +23,7 @@ const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A table over files, as it was when a statement was planned.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedFiles {
     /// Its name.
     pub name: TableName,
@@ -37,6 +38,7 @@ pub struct PinnedFiles {
 
 /// A file, as it was when a statement was planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinnedFile {
     /// Path below the table's location; empty: that is the file.
     pub path: String,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use catalog::{BadRecords, TableDefinition, TableName};
 use datafusion::arrow::array::RecordBatch;
@@ -48,6 +49,8 @@ pub(crate) struct ScanRequest {
     pub(crate) filters: Vec<Arc<dyn PhysicalExpr>>,
     pub(crate) limit: Option<usize>,
     pub(crate) bad_records: BadRecords,
+    /// Counts the bad records, if every one that is read is to be judged.
+    pub(crate) judged: Option<Arc<AtomicU64>>,
     pub(crate) kpl_dedup: KplDedup,
     pub(crate) arrival_slack: ArrivalSlack,
     /// Where bad records are taken down, and for which statement.
@@ -154,6 +157,7 @@ impl ShardScanExec {
             table: request.table,
             definition: request.definition,
             bad_records: request.bad_records,
+            judged: request.judged,
             kpl_dedup: request.kpl_dedup,
             arrival_slack: request.arrival_slack,
             errors: request.errors,
@@ -195,6 +199,11 @@ impl ShardScanExec {
     /// Whether rows of different shards do not depend on each other: no limit is counted over them.
     pub(crate) fn is_row_local(&self) -> bool {
         self.limit.is_none()
+    }
+
+    /// Whether each record of the snapshot is read and decoded, whatever operators above do with its rows.
+    pub(crate) fn decodes_all(&self) -> bool {
+        self.asked.filters.is_empty() && self.rows.late.is_empty() && self.limit.is_none() && self.pruned == 0
     }
 
     /// Rows after which reading ends.

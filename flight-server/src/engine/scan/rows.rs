@@ -1,6 +1,7 @@
 //! Segments of one shard -> record batches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::{BadRecords, DecodeError, TableDefinition, TableName};
 use datafusion::arrow::array::{
@@ -30,6 +31,8 @@ pub(super) struct RowPlan {
     pub(super) table: TableName,
     pub(super) definition: Arc<TableDefinition>,
     pub(super) bad_records: BadRecords,
+    /// Counts the bad records, if every one that is read is to be judged.
+    pub(super) judged: Option<Arc<AtomicU64>>,
     pub(super) kpl_dedup: KplDedup,
     pub(super) arrival_slack: ArrivalSlack,
     pub(super) errors: Arc<ScanErrors>,
@@ -136,10 +139,23 @@ impl RowPlan {
 
     fn needs_verdict(&self) -> bool {
         self.bad_records != BadRecords::NullRow
+            || self.judged.is_some()
             || self
                 .read
                 .iter()
                 .any(|source| matches!(source, ColumnSource::Hidden(column) if column.needs_verdict()))
+    }
+
+    /// Columns of `read` that are there before rows are chosen.
+    fn loaded_first(&self) -> Vec<usize> {
+        let verdict = self.needs_verdict();
+        // a verdict is on all columns of the data: what it takes to decode them is not done twice
+        let wanted = |at: &usize| match self.read[*at] {
+            _ if self.predicate.is_none() => true,
+            ColumnSource::Data(_) if verdict => true,
+            _ => self.predicate_columns.contains(at),
+        };
+        (0..self.read.len()).filter(wanted).collect()
     }
 
     /// Records that are wanted, as far as is known now: filters of operators above tighten while rows come. With `bad_records` `fail` every record of
@@ -176,7 +192,7 @@ impl RowPlan {
             columns: vec![None; self.read.len()],
             rows_known: !self.definition.format.may_fan_out(),
         };
-        decoding.load(if self.predicate.is_some() { &self.predicate_columns } else { &[] })?;
+        decoding.load(&self.loaded_first())?;
         let rows = decoding.run.rows.len();
         let nothing = Produced { batch: None, rows };
         let kept = match kept {
@@ -196,6 +212,11 @@ impl RowPlan {
         decoding.load(&(0..width).collect::<Vec<_>>())?;
         if !watched {
             self.watch(&decoding)?;
+        }
+        if let Some(judged) = &self.judged {
+            let kept = |row: usize| kept.as_ref().is_none_or(|kept| kept.value(row));
+            let bad = decoding.run.bad_rows()?.filter(|(row, _)| kept(*row)).count();
+            judged.fetch_add(bad as u64, Ordering::Relaxed);
         }
         let good = self.good_rows(&decoding.run, kept.as_ref())?;
         mask = both(mask, good.as_ref())?;

@@ -237,6 +237,7 @@ impl ShippedScanExec {
             filters: self.filters.clone(),
             limit: order.limit,
             bad_records: order.bad_records,
+            judged: None,
             kpl_dedup: order.kpl_dedup,
             arrival_slack: order.arrival_slack,
             errors: Arc::clone(&place.errors),

@@ -297,3 +297,31 @@ async fn bad_records_are_kept_beside_the_table_once() {
     let listed: Vec<_> = world.lakes.objects.list(None).try_collect().await.unwrap();
     assert_eq!(listed.len(), 1);
 }
+
+#[tokio::test]
+async fn bad_records_are_found_whatever_a_statement_reads() {
+    for shards in [1, 2] {
+        for query in [
+            "select n, word from t",
+            "select word from t",
+            "select 1 as one from t",
+            "select n, word from t where n > 2",
+            "select n, word from t where n + _segment_count < 0",
+            "select n, word from t where _message_timestamp < timestamp '2001-01-01 00:00:00'",
+            "select n, word from t where _shard_id = 'none'",
+            "select sum(n) as n from t",
+        ] {
+            let world = World::new(shards);
+            let server = world.server();
+            server.run(&CREATE.replace("select n, word from t", query)).await.unwrap();
+            world.put(0..4);
+            let shard = world.source.shard_ids().remove(0);
+            world.put_to(&shard, "no json");
+            world.put_to(&shard, "{\"n\":\"no number\",\"word\":\"x\"}");
+            let done = server.work().await.unwrap();
+            assert_eq!(done[0].bad_records, 2, "{query}, {shards} shards");
+            let listed: Vec<_> = world.lakes.objects.list(None).try_collect().await.unwrap();
+            assert_eq!(listed.len(), 1, "{query}, {shards} shards");
+        }
+    }
+}

@@ -96,6 +96,7 @@ fn maps(value: &Value, path: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
 }
 
 const TICKET: &str = include_str!("formats/ticket.hex");
+const LAKES: &str = include_str!("formats/lakes.hex");
 const PARKED: &str = include_str!("formats/parked.hex");
 const PREPARED: &str = include_str!("formats/prepared.hex");
 
@@ -120,7 +121,7 @@ fn renewed(sealer: &Sealer, golden: &[u8]) -> Vec<u8> {
 #[test]
 fn tickets_are_read_and_written_as_ever() {
     let sealer = Sealer::with_key([7; 32]);
-    for golden in [TICKET, PARKED].map(bytes) {
+    for golden in [TICKET, LAKES, PARKED].map(bytes) {
         assert_same(&renewed(&sealer, &golden), &golden);
     }
     let handle = sealer.seal(SealKind::Ticket, &bytes(TICKET), later()).unwrap();
@@ -153,9 +154,36 @@ fn tickets_are_read_and_written_as_ever() {
 }
 
 #[test]
+fn a_ticket_says_what_it_reads_beside_the_stream() {
+    let sealer = Sealer::with_key([7; 32]);
+    let handle = sealer.seal(SealKind::Ticket, &bytes(LAKES), later()).unwrap();
+    let Content::Part(part) = open_ticket(&sealer, &handle, &ann()).unwrap() else {
+        panic!("another content");
+    };
+    let history = part.tables[0].history.as_ref().unwrap();
+    assert_eq!((history.offload.as_str(), history.version), ("orders_lake", 42));
+    assert_eq!(history.id, "0198c7a2-0000-7000-8000-000000000002");
+    let [customers, days, rates] = part.files.as_slice() else {
+        panic!("{:?}", part.files);
+    };
+    assert_eq!(
+        (customers.definition.csv.delimiter, customers.definition.csv.escape),
+        (b';', Some(b'\\'))
+    );
+    let files: Vec<_> = days
+        .files
+        .iter()
+        .flat_map(|files| files.iter())
+        .map(|file| (&*file.path, file.bytes))
+        .collect();
+    assert_eq!(files, [("day=2026-01-01/a.parquet", 512), ("day=2026-01-02/b.parquet", 513)]);
+    assert_eq!((days.definition.partitions, rates.version), (1, Some(7)));
+}
+
+#[test]
 fn a_ticket_that_says_more_than_this_version_knows_gives_no_rows() {
     let sealer = Sealer::with_key([7; 32]);
-    for golden in [TICKET, PARKED].map(bytes) {
+    for golden in [TICKET, LAKES, PARKED].map(bytes) {
         /// As a ticket is opened.
         struct Opened;
         impl<'de> serde::Deserialize<'de> for Opened {

@@ -6,6 +6,7 @@ mod killed;
 mod kills;
 mod ledger;
 mod nasa;
+mod roles;
 mod statements;
 mod store_faults;
 mod two;
