@@ -47,7 +47,10 @@ def check_the_container_file(deploy):
     checks.equal(json.loads(instructions["ENTRYPOINT"]), ["/usr/local/bin/shardflight"], "entry point")
     checks.equal(instructions["HEALTHCHECK"].split("CMD ")[1].startswith('["/usr/local/bin/shardflight", "health"'), True, "the program asks itself")
     checks.equal(instructions["EXPOSE"].split(), ["32010", "8080"], "ports")
-    checks.equal([rest for word, rest in image if word in ("COPY", "ADD")], ["--from=build /out/shardflight /usr/local/bin/shardflight"], "nothing but the program")
+    checks.equal([rest for word, rest in image if word in ("COPY", "ADD")], [
+        "--from=build /out/shardflight /usr/local/bin/shardflight",
+        "--from=build /out/shardflight.cdx.json /usr/share/doc/shardflight/shardflight.cdx.json",
+    ], "nothing but the program and what it is made of")
     checks.equal("slim" in instructions["FROM"], True, "a small base")
     steps = " ".join(rest for word, rest in build if word == "RUN")
     checks.equal("--locked" in steps and "--release" in steps, True, "the build is of the lock file")
@@ -201,7 +204,7 @@ def check_terraforms_policies(deploy):
         least = statements(values)
         checks.equal([statement["Sid"] for statement in least], ["ReadStreams", "KeepCheckpoints", "ListDefinitions", "ReadDefinitions"], "the least")
         checks.equal(least[0]["Resource"], [STREAM], "streams")
-        checks.equal(least[2]["Condition"], {"StringLike": {"s3:prefix": "tables/*"}}, "the prefix alone is listed")
+        checks.equal(least[2]["Condition"], {"StringLikeIfExists": {"s3:prefix": "tables/*"}}, "the prefix alone is listed")
         checks.equal(least[3]["Resource"], "arn:aws:s3:::lake/tables/*", "definitions")
         most = statements({**values, **more})
         names = ["ReadStreams", "FanOut", "Write", "KeepCheckpoints", "ListDefinitions", "ReadDefinitions", "ListSegments", "ShareSegments",

@@ -38,6 +38,9 @@ def check_the_build_makes_what_is_copied(deploy, program):
     checks.equal(made[0], package[1], "what is built is installed")
     copied = next(rest for word, rest in image if word == "COPY").split()
     checks.equal(copied[1:], [made[1], PROGRAM], "what is installed is copied")
+    bill, path = re.search(r"&& (deploy/release/\S+) >(\S+)", steps).groups()
+    checks.equal(os.access(deploy.parent / bill, os.X_OK), True, f"{bill} can be run")
+    checks.equal(path in [rest.split()[1] for word, rest in image if word == "COPY"], True, "the bill of materials is copied")
 
 
 def check_the_image_runs(deploy, program):

@@ -146,3 +146,6 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

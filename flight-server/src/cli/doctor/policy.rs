@@ -140,7 +140,7 @@ pub(super) fn statement(template: &str, sid: &str, resource: &Value) -> anyhow::
 
 fn listing(template: &str, sid: &str, objects: &Objects) -> anyhow::Result<Value> {
     let mut statement = statement(template, sid, &json!(format!("arn:aws:s3:::{}", objects.bucket)))?;
-    statement["Condition"]["StringLike"]["s3:prefix"] = json!(pattern(objects));
+    statement["Condition"]["StringLikeIfExists"]["s3:prefix"] = json!(pattern(objects));
     Ok(statement)
 }
 
