@@ -92,6 +92,7 @@ def main():
     arguments.add_argument("--program", help="shardflight")
     arguments.add_argument("--rows", type=int, default=4_000_000)
     arguments.add_argument("--moto", help="moto_server; without it only a directory is measured")
+    arguments.add_argument("--bucket-first", action="store_true", help="write into the bucket before the directory: what comes second may find less memory at hand")
     arguments.add_argument("--delta-rs", nargs=2, metavar=("LOCATION", "STORAGE"), help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.delta_rs:
@@ -151,7 +152,7 @@ def main():
         # its checkpoints, and the segments that it keeps, are for one process at a time
         server.terminate()
         server.wait()
-        for place, (location, storage) in places.items():
+        for place, (location, storage) in list(places.items())[:: -1 if options.bucket_first else 1]:
             config["data_dir"] = str(directory / f"data-{jobs[place]}")
             file.write_text(json.dumps(config))
             text, wall, cpu = run([options.program, "offload", "run", jobs[place], "--config", file])
