@@ -27,7 +27,7 @@ use super::sql::url::ServerUrl;
 use super::sql::{Client, Login, report, statement};
 use super::stdout;
 use crate::config::{Config, ListenAddr};
-use crate::engine::{EngineError, KinesisSources, SourceProvider};
+use crate::engine::{EngineError, KinesisSources, Places, SourceProvider};
 
 /// The article's statement, verbatim.
 pub(super) const STATEMENT: &str =
@@ -73,8 +73,8 @@ struct Demo {
     kinesis: EmbeddedKinesis,
     server: Server,
     tables: std::path::PathBuf,
-    /// Where statements may write files, and read them: `file:///DIRECTORY/`.
-    lake: String,
+    /// Where statements may write files, and read them: `file:///DIRECTORY/`. `None`: the directory's name cannot be in a location.
+    lake: Option<String>,
 }
 
 impl Demo {
@@ -119,8 +119,8 @@ impl Demo {
         };
         let client = client(&settings).await?;
         load(args, data_dir, &client).await?;
-        let lake = std::path::absolute(data_dir.join("lake")).context("there is no data directory")?;
-        let lake = format!("file://{}/", lake.display());
+        let lake = data_dir.canonicalize().context("there is no data directory")?.join("lake");
+        let lake = Some(format!("file://{}/", lake.display())).filter(|lake| Places::new(std::slice::from_ref(lake)).is_ok());
         let config = Config {
             data_dir: data_dir.to_owned(),
             catalog: crate::config::CatalogSection {
@@ -136,8 +136,8 @@ impl Demo {
             // Its streams are nobody else's.
             allow: crate::config::AllowSection {
                 streams: vec!["*".to_owned()],
-                read: vec![lake.clone()],
-                write: vec![lake.clone()],
+                read: lake.iter().cloned().collect(),
+                write: lake.iter().cloned().collect(),
                 ..Default::default()
             },
             ..Config::default()
@@ -181,7 +181,7 @@ impl Demo {
         let lines = ClientLines {
             flight: self.server.flight,
             kinesis: &kinesis,
-            lake: &self.lake,
+            lake: self.lake.as_deref(),
         };
         let shown = tokio::select! {
             () = stop.received() => false,

@@ -14,13 +14,13 @@ use super::demo_data::STREAM;
 pub(super) struct ClientLines<'a> {
     pub(super) flight: SocketAddr,
     pub(super) kinesis: &'a str,
-    /// Where an offload may write: `file:///DIRECTORY/`.
-    pub(super) lake: &'a str,
+    /// Where an offload may write: `file:///DIRECTORY/`, if anywhere.
+    pub(super) lake: Option<&'a str>,
 }
 
 impl fmt::Display for ClientLines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (flight, kinesis, lake) = (self.flight, self.kinesis, self.lake);
+        let (flight, kinesis) = (self.flight, self.kinesis);
         let sql = STATEMENT.trim_end_matches(';');
         let command = CommandStatementQuery {
             query: sql.to_owned(),
@@ -53,6 +53,9 @@ impl fmt::Display for ClientLines<'_> {
             "boto3: {aws} python3 -c 'import boto3; k = boto3.client(\"kinesis\", endpoint_url=\"{kinesis}\"); print(k.list_streams()[\"StreamNames\"])'"
         )?;
         writeln!(f, "datagen: {aws} shardflight datagen -f FILE -n {STREAM} --endpoint {kinesis}")?;
+        let Some(lake) = self.lake.map(|lake| lake.replace('\'', "''")) else {
+            return Ok(());
+        };
         writeln!(
             f,
             "offload: shardflight sql --url grpc://{flight} -e \"CREATE OFFLOAD IF NOT EXISTS nasa_lake STORED AS DELTA LOCATION '{lake}nasa' \

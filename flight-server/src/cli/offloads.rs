@@ -27,7 +27,9 @@ pub(super) async fn files(config: &Config) -> anyhow::Result<JobFiles> {
             connect_object_store(url, &options).await.context("catalog.path")?
         }
         None => {
-            let path = std::path::absolute(&section.path).context("catalog.path")?;
+            // object stores know no `..`; a directory that is not there yet has its path for a name
+            let path = std::fs::canonicalize(&section.path).or_else(|_| std::path::absolute(&section.path));
+            let path = path.context("catalog.path")?;
             let prefix = Path::from_absolute_path(&path).with_context(|| format!("catalog.path: {}", path.display()))?;
             (Arc::new(LocalFileSystem::new()), prefix)
         }
@@ -75,5 +77,23 @@ impl OffloadFacts for JobFacts {
             offload: job.name,
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn jobs_are_beside_definitions_wherever_these_are() {
+        let directory = tempfile::tempdir().unwrap();
+        for folder in ["elsewhere", "tables", "50%"] {
+            std::fs::create_dir(directory.path().join(folder)).unwrap();
+        }
+        for path in ["tables", "elsewhere/../tables", "50%", "not there yet"] {
+            let mut config = Config::default();
+            config.catalog.path = directory.path().join(path);
+            files(&config).await.unwrap_or_else(|error| panic!("{path}: {error:#}"));
+        }
     }
 }

@@ -71,6 +71,19 @@ fn its_lines_for_clients_work_as_they_are() {
 }
 
 #[test]
+fn its_data_may_lie_anywhere() {
+    let directory = scratch_directory("demo-anywhere").unwrap();
+    std::fs::create_dir_all(directory.join("a")).unwrap();
+    // the second cannot be in a location, so there is no line for a lake
+    for (name, has_lake) in [("a/../b c", true), ("50%", false)] {
+        let data = directory.join(name).display().to_string();
+        let printed = server::run(&["demo", "--once", "--data-dir", &data], Duration::from_secs(120)).unwrap();
+        assert!(printed.iter().any(|line| line.contains("20395584")), "{printed:?}");
+        assert_eq!(printed.iter().any(|line| line.starts_with("offload: ")), has_lake, "{printed:?}");
+    }
+}
+
+#[test]
 fn its_line_for_a_lake_works_as_it_is() {
     let demo = Demo::start(&[]).unwrap();
     copied(&demo, "offload");
